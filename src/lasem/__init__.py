@@ -1,0 +1,1 @@
+"""lasem: lifelong learning with selective layer transfer."""

@@ -1,0 +1,36 @@
+"""The errors of lasem: one root, a child per kind of cause.
+
+A message names the rule, the value that came, the place, and what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class LasemError(Exception):
+    """Root of every error that lasem raises on purpose."""
+
+
+class SpecError(LasemError, ValueError):
+    """An experiment's specification breaks a rule."""
+
+
+class DataError(LasemError, ValueError):
+    """Images, labels or their splits are not what a benchmark needs."""
+
+
+class RunError(LasemError, RuntimeError):
+    """A run folder cannot be used, or a run cannot go on."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Suggest the known word that looks most like ``word``, else list what is known.
+
+    >>> nearest("epoch", ["epochs", "batch_size"])
+    "did you mean 'epochs'?"
+    >>> nearest("x", ["b", "a"])
+    'known: a, b'
+    """
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(words)}"

@@ -1,0 +1,197 @@
+"""What a run leaves behind: one JSON line per event, and a result at the end.
+
+Records are read without torch: by the report, by ``lasem show`` and by whoever opens the files. Epochs are counted
+from 1; `epoch` runs over the whole stream, `task_epoch` inside a task. Positions of tasks in the stream start at 0.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+MOST_CANDIDATES = 64
+"""Of a larger configuration space, an epoch's record keeps this many most probable candidates."""
+
+
+class Record(BaseModel):
+    """Base of everything written: frozen, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskRecord(Record):
+    """A task of the stream begins."""
+
+    event: Literal["task"] = "task"
+    task: int
+    identity: int
+    """The same number for every visit of the same task."""
+    name: str
+    classes: int
+    images: dict[str, int]
+    """Number of images per split: train, valid, test."""
+
+
+class EpochRecord(Record):
+    """One epoch of training on the task at position `task`."""
+
+    event: Literal["epoch"] = "epoch"
+    task: int
+    epoch: int
+    task_epoch: int
+    loss: float
+    valid_accuracy: float
+    test_accuracy: float | None = None
+    """None where the test set was not evaluated after this epoch."""
+    configuration: list[int] | None = None
+    """The configuration evaluated: one bit per stage, 1 = shared; None for learners without."""
+    prior: list[tuple[int, float]] | None = None
+    """(index of candidate, probability), by index; the most probable of a large space; None where nothing is searched."""
+    marginals: list[float] | None = None
+    """Per group, the probability that it is shared."""
+    entropy: float | None = None
+    """Entropy of the prior over the whole space, in nats."""
+    training_seconds: float
+    evaluation_seconds: float
+
+
+class DecisionRecord(Record):
+    """A task ended: the configuration that was committed."""
+
+    event: Literal["decision"] = "decision"
+    task: int
+    epoch: int
+    configuration: list[int] | None = None
+    candidate: str | None = None
+    """Name of the committed candidate, one character per group, such as "0110"."""
+    probability: float | None = None
+    margin: float | None = None
+    """Its prior less that of the runner-up."""
+
+
+class EvaluationRecord(Record):
+    """Test accuracy of every task seen so far, after the task at position `task` was learned."""
+
+    event: Literal["evaluation"] = "evaluation"
+    task: int
+    epoch: int
+    accuracy: list[float]
+    """By position in the stream, 0 to `task`."""
+    seconds: float
+
+
+class NoteRecord(Record):
+    """Something a reader should know: a warning, an observation."""
+
+    event: Literal["note"] = "note"
+    text: str
+
+
+Event = Annotated[
+    TaskRecord | EpochRecord | DecisionRecord | EvaluationRecord | NoteRecord,
+    Field(discriminator="event"),
+]
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class Series(Record):
+    """A measure per task and its mean; None where undefined."""
+
+    per_task: list[float | None]
+    mean: float | None
+
+
+class PeakAccuracy(Record):
+    """Peak per-task accuracy, with the epoch selected by validation and by test accuracy."""
+
+    validation: Series
+    test: Series
+
+
+class ForgettingRatio(Series):
+    """Catastrophic forgetting ratio: at the end per task, its mean, and the mean as tasks arrive."""
+
+    curve: list[float | None]
+    """Item k - 1: mean over the tasks before k, after task k was learned (k = 1, 2, ...)."""
+    reference: Literal["end", "peak"]
+    """Accuracy at the end of a task's own training, or its peak there."""
+
+
+class Parameters(Record):
+    """Numbers of parameters held."""
+
+    shared: int
+    per_task: list[int]
+    """Own branches, mappings and head of each task, as committed."""
+    search: int
+    """Most parameters trained at once while a task was learned."""
+
+
+class Seconds(Record):
+    """Wall-clock time."""
+
+    training: float
+    evaluation: float
+
+
+class Result(Record):
+    """The end of a run: what tables are made of."""
+
+    name: str
+    learner: str
+    benchmark: str
+    network: str
+    profile: str
+    seed: int
+    device: str
+    complete: bool
+    tasks: list[str]
+    accuracy: list[list[float | None]]
+    """R[i][j]: test accuracy of task j after task i was learned; None for j > i."""
+    peak_accuracy: PeakAccuracy
+    final_accuracy: float | None
+    average_incremental_accuracy: float | None
+    forgetting_ratio: ForgettingRatio
+    backward_transfer: float | None
+    forgetting: float | None
+    forward_transfer: float | None
+    epochs_to_98_percent: list[int | None]
+    configurations: list[list[int]] | None
+    """Per task one bit per stage, 1 = shared, first stage first; None for learners without."""
+    parameters: Parameters
+    seconds: Seconds
+    undefined: dict[str, str]
+    """Why a measure above is None: its name and the reason."""
+
+
+def line(event: Event) -> str:
+    """Write an event as one line of JSON, without fields that are None."""
+    return event.model_dump_json(exclude_none=True) + "\n"
+
+
+def read(path: Path) -> tuple[list[Event], list[str]]:
+    """Read the events of a ``records.jsonl``, and a warning for each line that is not one.
+
+    A run that is killed may leave a torn last line; the rest of the file stays readable.
+    """
+    events: list[Event] = []
+    warnings: list[str] = []
+    for number, text in enumerate(_lines(path), start=1):
+        try:
+            events.append(_EVENT.validate_json(text))
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            warnings.append(f"{path}, line {number}: not a record ({reason}); left out")
+    return events, warnings
+
+
+def read_result(path: Path) -> Result | None:
+    """Read a ``result.json``; None where there is none yet."""
+    return Result.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    if path.exists():
+        with path.open("rb") as file:
+            yield from (text for text in file if text.strip())
