@@ -1,1 +1,24 @@
-"""lasem: lifelong learning with selective layer transfer."""
+"""lasem: lifelong learning with selective layer transfer.
+
+Which layers of a network a new task takes from shared knowledge, found while it trains. `load` opens what a run
+learned; the rest is in the packages `benchmarks`, `nn`, `search`, `learners`, `experiments` and `report`.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lasem.experiments import learn as learn
+    from lasem.experiments import load as load
+
+__version__ = version("lasem")
+
+_LAZY = {"learn": "lasem.experiments", "load": "lasem.experiments"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs torch when it is first used."""
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'lasem' has no attribute {name!r}")

@@ -31,6 +31,8 @@ class TaskRecord(Record):
     classes: int
     images: dict[str, int]
     """Number of images per split: train, valid, test."""
+    candidates: list[str] | None = None
+    """Names of the candidates by index; None where nothing is searched, or where an index is its name in binary."""
 
 
 class EpochRecord(Record):
@@ -47,7 +49,7 @@ class EpochRecord(Record):
     configuration: list[int] | None = None
     """The configuration evaluated: one bit per stage, 1 = shared; None for learners without."""
     prior: list[tuple[int, float]] | None = None
-    """(index of candidate, probability), by index; the most probable of a large space; None where nothing is searched."""
+    """(index of candidate, probability), by index; of a large space the most probable; None without a search."""
     marginals: list[float] | None = None
     """Per group, the probability that it is shared."""
     entropy: float | None = None
@@ -63,8 +65,6 @@ class DecisionRecord(Record):
     task: int
     epoch: int
     configuration: list[int] | None = None
-    candidate: str | None = None
-    """Name of the committed candidate, one character per group, such as "0110"."""
     probability: float | None = None
     margin: float | None = None
     """Its prior less that of the runner-up."""
@@ -177,7 +177,7 @@ def read(path: Path) -> tuple[list[Event], list[str]]:
     """
     events: list[Event] = []
     warnings: list[str] = []
-    for number, text in enumerate(_lines(path), start=1):
+    for number, text in _lines(path):
         try:
             events.append(_EVENT.validate_json(text))
         except ValidationError as error:
@@ -191,7 +191,8 @@ def read_result(path: Path) -> Result | None:
     return Result.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number, from 1, and text of the lines that are not blank."""
     if path.exists():
         with path.open("rb") as file:
-            yield from (text for text in file if text.strip())
+            yield from ((number, text) for number, text in enumerate(file, start=1) if text.strip())

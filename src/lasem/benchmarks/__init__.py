@@ -1,1 +1,45 @@
-""""""
+"""Benchmarks: named constructors of task streams, and the streams themselves.
+
+`BENCHMARKS` maps a kind to the benchmark whose fields are its options; `TaskStream.of` makes a stream of tasks that
+are in memory already.
+"""
+
+from lasem.benchmarks._benchmark import AbstractBenchmark
+from lasem.benchmarks._cifar100 import Cifar100
+from lasem.benchmarks._digits import Digits
+from lasem.benchmarks._images import Images
+from lasem.benchmarks._office_home import OfficeHome, OfficeHomeIncremental
+from lasem.benchmarks._pacs import Pacs
+from lasem.benchmarks._stl10 import Stl10, TinyImageNet10
+from lasem.benchmarks._synthetic import Synthetic
+from lasem.benchmarks._task import Outline, Split, Task, TaskStream
+
+BENCHMARKS: dict[str, type[AbstractBenchmark]] = {
+    "cifar100": Cifar100,
+    "digits": Digits,
+    "images": Images,
+    "office-home": OfficeHome,
+    "office-home-incremental": OfficeHomeIncremental,
+    "pacs": Pacs,
+    "stl10": Stl10,
+    "synthetic": Synthetic,
+    "tiny-imagenet-10": TinyImageNet10,
+}
+
+__all__ = [
+    "BENCHMARKS",
+    "AbstractBenchmark",
+    "Cifar100",
+    "Digits",
+    "Images",
+    "OfficeHome",
+    "OfficeHomeIncremental",
+    "Outline",
+    "Pacs",
+    "Split",
+    "Stl10",
+    "Synthetic",
+    "Task",
+    "TaskStream",
+    "TinyImageNet10",
+]

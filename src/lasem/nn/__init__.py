@@ -1,1 +1,22 @@
-""""""
+"""Networks whose layers can be had in two versions: the task's own, and one read from shared knowledge."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from lasem.nn._backbone import Backbone as Backbone
+from lasem.nn._conv import TransferConv2d as TransferConv2d
+from lasem.nn._mechanisms import AbstractMechanism as AbstractMechanism
+from lasem.nn._mechanisms import ConvShape as ConvShape
+from lasem.nn._mechanisms import HardParameterSharing as HardParameterSharing
+from lasem.nn._networks import NETWORKS as NETWORKS
+from lasem.nn._networks import Conv as Conv
+from lasem.nn._networks import Network as Network
+from lasem.nn._pooling import same_max_pool as same_max_pool
+from lasem.nn._stage import Fork as Fork
+from lasem.nn._stage import Stage as Stage
+from lasem.nn._transferable import AbstractBranch as AbstractBranch
+from lasem.nn._transferable import AbstractTransferable as AbstractTransferable
+from lasem.nn._transferable import TransferModule as TransferModule
+
+MECHANISMS: Mapping[str, type[AbstractMechanism]] = MappingProxyType({"hps": HardParameterSharing})
+"""Mechanisms by name."""

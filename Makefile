@@ -1,0 +1,31 @@
+# Each target makes the environment it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: demo test check env clean
+
+demo: $(STAMP)  ## run three learners on the built-in digits; ends with a table and a report
+	$(BIN)/lasem run digits/stl --out runs/demo --quiet
+	$(BIN)/lasem run digits/hps --out runs/demo --quiet
+	$(BIN)/lasem run digits/lasem-hps --out runs/demo
+	$(BIN)/lasem compare runs/demo
+	$(BIN)/lasem report runs/demo --out runs/demo/report.html
+
+test: $(STAMP)  ## pass the tests
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: $(STAMP)  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+env: $(STAMP)  ## make .venv
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .pytest_cache .ruff_cache

@@ -1,0 +1,156 @@
+"""Assembly: from planned tasks and a source to a TaskStream that builds its tensors on demand."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lasem.benchmarks._benchmark import AbstractBenchmark
+from lasem.benchmarks._draw import SPLITS, Chosen, Draw
+from lasem.benchmarks._plans import TaskPlan
+from lasem.benchmarks._store import PixelStore, fill_store
+from lasem.benchmarks._task import Split, Task, TaskStream
+from lasem.seeds import derive_seed, numpy_generator
+
+Pixels: TypeAlias = Literal["[0,1]", "[-0.5,0.5]", "standardize"]
+Standardize: TypeAlias = Literal["train", "each"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """How uint8 pixels become floats.
+
+    Attributes:
+        pixels: The range, or standardization per channel (of pixels in [0,1]).
+        standardize: Statistics of the training images for all splits, or each split's own.
+    """
+
+    pixels: Pixels = "[0,1]"
+    standardize: Standardize = "train"
+
+    @property
+    def low(self) -> float:
+        """Least pixel value before standardization; the greatest is one more."""
+        return -0.5 if self.pixels == "[-0.5,0.5]" else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builder:
+    """Builds one base task; equal calls give equal tensors."""
+
+    plan: TaskPlan
+    chosen: Chosen
+    position: int
+    draw: Draw
+    scaling: Scaling
+    store: PixelStore
+
+    def __call__(self) -> Task:
+        """Make the task's tensors."""
+        images = {split: self._images(split) for split in self.chosen}
+        if self.scaling.pixels == "standardize":
+            own = {split: torch.std_mean(part, dim=(0, 2, 3), correction=0) for split, part in images.items()}
+            for split, part in images.items():
+                spread, mean = own["train" if self.scaling.standardize == "train" else split]
+                part.sub_(mean[:, None, None]).div_(torch.where(spread > 0, spread, 1)[:, None, None])
+        splits = {split: Split(images=images[split], labels=self._labels(split)) for split in self.chosen}
+        return Task(
+            name=self.plan.title(self.draw.source),
+            classes=len(self.plan.classes),
+            train=splits["train"],
+            valid=splits["valid"],
+            test=splits["test"],
+            identity=self.position,
+        )
+
+    def choices(self) -> dict[str, object]:
+        """What the seeds chose for this task; JSON types only."""
+        source, transform = self.draw.source, self.plan.transform
+        return {
+            "identity": self.position,
+            "name": self.plan.title(source),
+            "domain": self.plan.domain,
+            "classes": list(self.plan.classes),
+            "class_names": [source.class_names[label] for label in self.plan.classes],
+            "source_splits": {split: self.draw.sizes.source_of(split) for split in self.chosen},
+            "rows": {split: rows.tolist() for split, rows in self.chosen.items()},
+            "rotation": transform.rotation,
+            "permutation_seed": transform.permutation_seed,
+            "channel_order": None if transform.channel_order is None else list(transform.channel_order),
+            "inverted": transform.inverted,
+            "noise_mean": transform.noise_mean,
+            "noise_sd": transform.noise_sd,
+            "noise_seed": self._noise_seed if transform.is_noisy else None,
+        }
+
+    @property
+    def _noise_seed(self) -> int:
+        return derive_seed(self.draw.stream_seed, "noise", self.position)
+
+    def _images(self, split: str) -> Tensor:
+        """Images of a split, not yet standardized: (N, C, H, W), float32."""
+        transform, low = self.plan.transform, self.scaling.low
+        pixels = self.store.gather(self.draw.sizes.source_of(split), self.chosen[split])
+        images = transform.rearrange(pixels).to(torch.float32).div_(255).add_(low)
+        if transform.is_noisy:
+            transform.add_noise(images, low=low, high=low + 1, generator=numpy_generator(self._noise_seed, split))
+        return images
+
+    def _labels(self, split: str) -> Tensor:
+        """Labels of a split, numbered in the task: (N,), int64."""
+        ids = self.draw.source.split(self.draw.sizes.source_of(split)).labels[self.chosen[split]]
+        classes = np.asarray(self.plan.classes)
+        order = np.argsort(classes)
+        labels = order[np.searchsorted(classes, ids, sorter=order)]
+        return torch.from_numpy(labels).to(self.store.device)
+
+
+def assemble(
+    benchmark: AbstractBenchmark,
+    *,
+    draw: Draw,
+    plans: Sequence[TaskPlan],
+    scaling: Scaling,
+    device: torch.device,
+) -> TaskStream:
+    """Draw the images of planned tasks, decode them once and make the stream.
+
+    Args:
+        benchmark: Whose stream it is; decides which of the tasks arrive, and when.
+        draw: Which images.
+        plans: The base tasks.
+        scaling: How pixels become floats.
+        device: Where the images lie.
+
+    Raises:
+        DataError: Images are missing, unreadable or too many for the memory.
+    """
+    positions = benchmark.positions(len(plans))
+    chosen = {
+        position: draw.task(position, classes=plans[position].classes, domain=plans[position].domain)
+        for position in sorted(set(positions))
+    }
+    store = fill_store(draw, list(chosen.values()), device=device)
+    builders = {
+        position: Builder(plan=plans[position], chosen=rows, position=position, draw=draw, scaling=scaling, store=store)
+        for position, rows in chosen.items()
+    }
+    choices = [builders[position].choices() for position in positions]
+    outline = benchmark.arrange(
+        shape=store.shape,
+        classes=[len(plan.classes) for plan in plans],
+        images={split: max(len(rows[split]) for rows in chosen.values()) for split in SPLITS},
+    )
+    digest = hashlib.sha256(store.digest.encode())
+    digest.update(json.dumps([choices, scaling.pixels, scaling.standardize], sort_keys=True).encode())
+    return TaskStream(
+        builders=[builders[position] for position in positions],
+        outline=outline,
+        choices=choices,
+        fingerprint=digest.hexdigest(),
+    )

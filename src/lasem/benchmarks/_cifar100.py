@@ -1,0 +1,136 @@
+"""CIFAR-100 split into 10, 20 or 40 tasks of ten classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from lasem.benchmarks._assembly import Scaling, Standardize, assemble
+from lasem.benchmarks._benchmark import CPU, AbstractBenchmark
+from lasem.benchmarks._classes import find_classes, random_groups
+from lasem.benchmarks._decode import Decoding
+from lasem.benchmarks._draw import Draw, Sizes
+from lasem.benchmarks._options import require_at_least
+from lasem.benchmarks._plans import TaskPlan
+from lasem.benchmarks._source import Columns, locate, open_source
+from lasem.benchmarks._task import Outline, TaskStream
+
+# The twenty superclasses in the two groups of ten that the ten tasks are made of; fine classes by ascending id.
+SUPERCLASSES: tuple[dict[str, tuple[str, str, str, str, str]], ...] = (
+    {
+        "aquatic mammals": ("beaver", "dolphin", "otter", "seal", "whale"),
+        "fish": ("aquarium fish", "flatfish", "ray", "shark", "trout"),
+        "flowers": ("orchid", "poppy", "rose", "sunflower", "tulip"),
+        "food containers": ("bottle", "bowl", "can", "cup", "plate"),
+        "fruit and vegetables": ("apple", "mushroom", "orange", "pear", "sweet pepper"),
+        "household furniture": ("bed", "chair", "couch", "table", "wardrobe"),
+        "insects": ("bee", "beetle", "butterfly", "caterpillar", "cockroach"),
+        "large carnivores": ("bear", "leopard", "lion", "tiger", "wolf"),
+        "large man-made outdoor things": ("bridge", "castle", "house", "road", "skyscraper"),
+        "vehicles 1": ("bicycle", "bus", "motorcycle", "pickup truck", "train"),
+    },
+    {
+        "household electrical devices": ("clock", "keyboard", "lamp", "telephone", "television"),
+        "large natural outdoor scenes": ("cloud", "forest", "mountain", "plain", "sea"),
+        "large omnivores and herbivores": ("camel", "cattle", "chimpanzee", "elephant", "kangaroo"),
+        "medium mammals": ("fox", "porcupine", "possum", "raccoon", "skunk"),
+        "non-insect invertebrates": ("crab", "lobster", "snail", "spider", "worm"),
+        "people": ("baby", "boy", "girl", "man", "woman"),
+        "reptiles": ("crocodile", "dinosaur", "lizard", "snake", "turtle"),
+        "small mammals": ("hamster", "mouse", "rabbit", "shrew", "squirrel"),
+        "trees": ("maple tree", "oak tree", "palm tree", "pine tree", "willow tree"),
+        "vehicles 2": ("lawn mower", "rocket", "streetcar", "tank", "tractor"),
+    },
+)
+CYCLE = (0, 5, 1, 6, 2, 7, 3, 8, 9, 4)
+CLASSES, TEST_PER_CLASS = 10, 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar100(AbstractBenchmark):
+    """CIFAR-100: tasks of ten classes, a few training images per class.
+
+    Attributes:
+        tasks: 10 disjoint tasks; 20 or 40 reuse each class in two or four tasks, no two alike.
+        split: Base tasks by superclass (one class of each of ten), or a random disjoint split by the stream's seed.
+        train_per_class: Training images per class.
+        valid_per_class: Validation images per class, from the training set.
+        standardize: Pixel statistics of the task's training images for all splits ("train"), or of each split ("each").
+        disjoint_draws: Whether data seeds 0, 1, 2 ... draw disjoint training and validation images.
+    """
+
+    tasks: Literal[10, 20, 40] = 10
+    split: Literal["superclass", "random"] = "superclass"
+    train_per_class: int = 17
+    valid_per_class: int = 3
+    standardize: Standardize = "train"
+    disjoint_draws: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, train_per_class=self.train_per_class, valid_per_class=self.valid_per_class)
+
+    def outline(self) -> Outline:
+        """Shapes, tasks and sizes."""
+        per_class = {"train": self.train_per_class, "valid": self.valid_per_class, "test": TEST_PER_CLASS}
+        return self.arrange(
+            shape=(3, 32, 32),
+            classes=[CLASSES] * self.tasks,
+            images={split: CLASSES * number for split, number in per_class.items()},
+        )
+
+    def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
+        """Read CIFAR-100 and draw the stream."""
+        place = locate("cifar100", hub="uoft-cs/cifar100", data=data)
+        source = open_source(place, columns=Columns(label="fine_label"), decoding=Decoding(size=32))
+        if self.split == "random":
+            base = random_groups(range(100), size=CLASSES, stream_seed=stream_seed)
+        else:
+            base = [find_classes(source, names) for names in superclass_tasks()]
+        sizes = Sizes(
+            train=self.train_per_class,
+            valid=self.valid_per_class,
+            test_split="test",
+            disjoint=self.disjoint_draws,
+        )
+        return assemble(
+            self,
+            draw=Draw(source=source, sizes=sizes, stream_seed=stream_seed, data_seed=data_seed, max_test=self.max_test),
+            plans=[TaskPlan(classes=classes) for classes in reuse_classes(base, num_tasks=self.tasks)],
+            scaling=Scaling(pixels="standardize", standardize=self.standardize),
+            device=device,
+        )
+
+
+def superclass_tasks() -> list[tuple[str, ...]]:
+    """Ten disjoint base tasks: task j (5 + j) has the j-th class of each superclass of the first (second) group."""
+    return [tuple(fine[rank] for fine in group.values()) for group in SUPERCLASSES for rank in range(5)]
+
+
+def reuse_classes(base: Sequence[tuple[int, ...]], *, num_tasks: int) -> list[tuple[int, ...]]:
+    """Make 10, 20 or 40 distinct tasks of ten disjoint base tasks, each class in equally many.
+
+    Twenty tasks: the base tasks in a cycle, and between two neighbors a task that has every other class of each.
+    Forty: besides, pairs of half-tasks X and Y, each half in two pairs. This is the rule of the authors' release.
+
+    Args:
+        base: Ten base tasks of ten class ids.
+        num_tasks: 10, 20 or 40.
+    """
+    if num_tasks == 10:
+        return list(base)
+    mixed: list[tuple[int, ...]] = []
+    for here, there in zip(CYCLE, (*CYCLE[1:], CYCLE[0]), strict=True):
+        mixed += [base[here], (*base[here][0::2], *base[there][1::2])]
+    if num_tasks == 20:
+        return mixed
+    lower, upper = [], []
+    for a, b in zip(base[:5], base[5:], strict=True):
+        for odd in (0, 1):
+            lower.append((a[odd], b[odd], a[2 + odd], b[2 + odd], a[4 + odd]))
+            upper.append((b[4 + odd], a[6 + odd], b[6 + odd], a[8 + odd], b[8 + odd]))
+    for k in range(10):
+        mixed += [lower[k] + upper[k], lower[(k + 1) % 10] + upper[k]]
+    return mixed

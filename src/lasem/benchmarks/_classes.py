@@ -1,0 +1,85 @@
+"""Classes: found by name, and divided into groups."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from lasem.benchmarks._source import Source
+from lasem.errors import DataError, nearest
+from lasem.seeds import numpy_generator
+
+
+def folded(name: str) -> str:
+    """A name without what spellings differ in: case, spaces, underscores and dashes.
+
+    >>> folded("Real-World"), folded("Paper_Clip")
+    ('realworld', 'paperclip')
+    """
+    return "".join(letter for letter in name.casefold() if letter not in " _-")
+
+
+def find_names(wanted: Iterable[str], *, known: Sequence[str], what: str, place: str) -> list[int]:
+    """Positions of names among those known, whatever their spelling.
+
+    Args:
+        wanted: Names to find.
+        known: Names that there are.
+        what: Kind of name, for the error message.
+        place: Where they are looked for, for the error message.
+
+    Raises:
+        DataError: A name is not among them.
+    """
+    positions = {folded(name): position for position, name in enumerate(known)}
+    found = []
+    for name in wanted:
+        if folded(name) not in positions:
+            raise DataError(f"a {what} must be one of those in {place} - got '{name}' - {nearest(name, known)}")
+        found.append(positions[folded(name)])
+    return found
+
+
+def find_classes(source: Source, wanted: Iterable[str | int]) -> tuple[int, ...]:
+    """Class ids of classes given by name or by id.
+
+    Raises:
+        DataError: The source has no such class.
+    """
+    names = []
+    for label in wanted:
+        if isinstance(label, int) and not 0 <= label < len(source.class_names):
+            raise DataError(
+                f"class ids of {source.name} run from 0 to {len(source.class_names) - 1} - got {label} - choose another"
+            )
+        names.append(source.class_names[label] if isinstance(label, int) else label)
+    return tuple(find_names(names, known=source.class_names, what="class", place=source.name))
+
+
+def find_domains(source: Source, wanted: Iterable[str], *, split: str = "train") -> list[str]:
+    """The source's spelling of domains.
+
+    Raises:
+        DataError: The source has no such domain.
+    """
+    known = source.domains(split)
+    return [known[position] for position in find_names(wanted, known=known, what="domain", place=source.name)]
+
+
+def random_groups(classes: Sequence[int], *, size: int, stream_seed: int) -> list[tuple[int, ...]]:
+    """Divide classes at random into disjoint groups, each ascending; the last one has what is left.
+
+    Raises:
+        DataError: A single class would be left.
+    """
+    if len(classes) < 2 or len(classes) % size == 1:
+        raise DataError(
+            f"a task needs two classes or more - got groups of {size} out of {len(classes)} classes, which leaves one"
+            " by itself - choose another number of classes per task"
+        )
+    shuffled = numpy_generator(stream_seed, "class groups").permutation(list(classes)).tolist()
+    return [tuple(sorted(shuffled[start : start + size])) for start in range(0, len(shuffled), size)]
+
+
+def random_classes(num_classes: int, *, number: int, generator: np.random.Generator) -> tuple[int, ...]:
+    """Draw so many of the class ids below `num_classes`, without repetition, ascending."""
+    return tuple(sorted(generator.choice(num_classes, size=number, replace=False).tolist()))

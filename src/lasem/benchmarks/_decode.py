@@ -1,0 +1,100 @@
+"""Decoding: encoded images to uint8 pixels of one size and one number of channels."""
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lasem.errors import DataError
+
+GRAY = ("1", "L")
+DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How images become pixels.
+
+    Attributes:
+        size: Height and width after resizing (bilinear, antialiased); None keeps the images' own.
+        channels: 3 turns every image into RGB; 1 takes gray images only.
+    """
+
+    size: int | None = None
+    channels: int = 3
+
+
+def decode_images(
+    cells: Iterable[Mapping[str, object] | None], *, rows: np.ndarray, split: str, decoding: Decoding
+) -> np.ndarray:
+    """Decode images in order.
+
+    Args:
+        cells: Per image, its encoded ``bytes`` or, where they are None, the ``path`` of its file.
+        rows: (n,), int64, the row of each image, for error messages.
+        split: Its split, for error messages.
+        decoding: Size and channels.
+
+    Returns:
+        (n, C, H, W), uint8.
+
+    Raises:
+        DataError: An image cannot be decoded, or sizes differ and none was asked for.
+    """
+    pixels: np.ndarray | None = None
+    for index, (row, cell) in enumerate(zip(rows, cells, strict=True)):
+        image = _decode_one(cell, place=f"row {row} of split '{split}'", decoding=decoding)
+        if pixels is None:
+            pixels = np.empty((len(rows), *image.shape), dtype=np.uint8)
+        if image.shape != pixels.shape[1:]:
+            raise DataError(
+                f"images of a stream share one size - got {_size(image)} in row {row} and {_size(pixels[0])} in row"
+                f" {rows[0]} of split '{split}' - set size, e.g. size = 64, to resize them"
+            )
+        pixels[index] = image
+    if pixels is None:
+        raise DataError(f"a split needs at least one image - got none in '{split}' - give more images")
+    return pixels.transpose(0, 3, 1, 2)
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[0]} x {image.shape[1]}"
+
+
+def _decode_one(cell: Mapping[str, object] | None, *, place: str, decoding: Decoding) -> np.ndarray:
+    """One image: (H, W, C), uint8."""
+    try:
+        with _open(cell) as opened:
+            image = ImageOps.exif_transpose(opened)
+            image.load()
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on broken bytes
+        raise DataError(
+            f"every image must be decodable - got {type(error).__name__} ({error}) in {place} - repair or remove it"
+        ) from error
+    if image.mode in DEEP:
+        raise DataError(f"images have 8 bits per channel - got mode {image.mode} in {place} - convert them")
+    if decoding.channels == 1:
+        if image.mode not in GRAY:
+            raise DataError(
+                f"channels = 1 takes gray images only - got mode {image.mode} in {place} - set channels = 3"
+            )
+        image = image.convert("L")
+    elif image.mode != "RGB":
+        # a palette's transparency is only read on the way to RGBA
+        image = (image.convert("RGBA") if "transparency" in image.info else image).convert("RGB")
+    if decoding.size is not None and image.size != (decoding.size, decoding.size):
+        image = image.resize((decoding.size, decoding.size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _open(cell: Mapping[str, object] | None) -> Image.Image:
+    content = (cell or {}).get("bytes")
+    if isinstance(content, bytes):
+        return Image.open(io.BytesIO(content))
+    path = (cell or {}).get("path")
+    if not isinstance(path, str):
+        raise ValueError("neither bytes nor a path")
+    return Image.open(path)

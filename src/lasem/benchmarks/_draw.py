@@ -1,0 +1,172 @@
+"""Drawing: which rows of a source become a task's training, validation and test images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TypeAlias
+
+import numpy as np
+
+from lasem.benchmarks._source import Source
+from lasem.errors import DataError
+from lasem.seeds import numpy_generator
+
+Amount: TypeAlias = int | float
+Chosen: TypeAlias = Mapping[str, np.ndarray]
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many images of a class go where: an int is a number, a float a share of the class's images in its split.
+
+    A share of n images is rounded to the nearest whole number, halves up, and is at least 1.
+
+    Attributes:
+        train: Training images per class.
+        valid: Validation images per class.
+        test: Test images per class; None takes all that are left.
+        train_split: The source's split that training images come from.
+        valid_split: The source's split for validation; None takes them from `train_split`, disjoint.
+        test_split: The source's split for test; None takes them from `train_split`, disjoint.
+        each_task: (train, valid) images per class that every task draws afresh from a class's training and validation
+            images; None gives every task all of them.
+        disjoint: Whether the images of data seeds 0, 1, 2 ... are disjoint, instead of independent draws.
+    """
+
+    train: Amount
+    valid: Amount
+    test: Amount | None = None
+    train_split: str = "train"
+    valid_split: str | None = None
+    test_split: str | None = None
+    each_task: tuple[int, int] | None = None
+    disjoint: bool = False
+
+    def source_of(self, split: str) -> str:
+        """The source's split that a task's split comes from."""
+        return {"train": None, "valid": self.valid_split, "test": self.test_split}[split] or self.train_split
+
+    def of_class(self, available: int) -> dict[str, int]:
+        """Numbers of images by split of a class with so many images, where all come from one split."""
+        train, valid = rounded(self.train, available), rounded(self.valid, available)
+        test = max(1, available - train - valid) if self.test is None else rounded(self.test, available)
+        return {"train": train, "valid": valid, "test": test}
+
+
+def rounded(amount: Amount, available: int) -> int:
+    """Number of images that an amount stands for, out of those available.
+
+    >>> rounded(0.6, 99), rounded(0.1, 25), rounded(0.1, 3), rounded(17, 100)
+    (59, 3, 1, 17)
+    """
+    if isinstance(amount, int):
+        return amount
+    return max(1, int((Decimal(repr(amount)) * available).quantize(Decimal(1), rounding=ROUND_HALF_UP)))
+
+
+def evened(available: Sequence[int], total: int | None) -> list[int]:
+    """Share out at most `total` over classes, as evenly as what is available allows.
+
+    >>> evened([100, 2, 100], 11)
+    [5, 2, 4]
+    """
+    if total is None or total >= sum(available):
+        return list(available)
+    shares = [0] * len(available)
+    while (missing := total - sum(shares)) > 0:
+        open_classes = [k for k, number in enumerate(available) if shares[k] < number]
+        each, extra = divmod(missing, len(open_classes))
+        for rank, k in enumerate(open_classes):
+            shares[k] = min(available[k], shares[k] + each + (rank < extra))
+    return shares
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """The draw of one stream; every number follows from the seeds, the source and the sizes.
+
+    Attributes:
+        source: Where the images are.
+        sizes: How many of them are wanted.
+        stream_seed: Orders the images once and for all if draws are disjoint.
+        data_seed: Which images.
+        max_test: At most so many test images per task.
+    """
+
+    source: Source
+    sizes: Sizes
+    stream_seed: int
+    data_seed: int
+    max_test: int | None = None
+
+    def task(self, position: int, *, classes: Sequence[int], domain: str | None) -> Chosen:
+        """Rows of a task by split, each (n,), int64, in random order.
+
+        A class has the same rows in every task that it appears in, so none is for training here and for test there.
+
+        Args:
+            position: Of the task among the base tasks.
+            classes: Its classes, the source's ids.
+            domain: Its domain, if domains play a part.
+
+        Raises:
+            DataError: A class has too few images.
+        """
+        pools = [self.pools(label, domain) for label in classes]
+        chosen = {split: [pool[split] for pool in pools] for split in SPLITS}
+        for split, number in zip(("train", "valid"), self.sizes.each_task or (), strict=False):
+            chosen[split] = [
+                numpy_generator(self.data_seed, "task", split, position, label).permutation(rows)[:number]
+                for label, rows in zip(classes, chosen[split], strict=True)
+            ]
+        tested = evened([len(rows) for rows in chosen["test"]], self.max_test)
+        chosen["test"] = [rows[:number] for rows, number in zip(chosen["test"], tested, strict=True)]
+        return {
+            split: numpy_generator(self.data_seed, "arrange", split, position).permutation(np.concatenate(rows))
+            for split, rows in chosen.items()
+        }
+
+    def pools(self, label: int, domain: str | None) -> Chosen:
+        """Disjoint training, validation and test rows of a class, each in random order.
+
+        Raises:
+            DataError: The class has too few images.
+        """
+        sizes, main = self.sizes, self._shuffled(self.sizes.train_split, label, domain)
+        train = rounded(sizes.train, len(main))
+        valid = 0 if sizes.valid_split else rounded(sizes.valid, len(main))
+        rest = len(main) - train - valid
+        test = 0 if sizes.test_split else max(1, rest) if sizes.test is None else rounded(sizes.test, len(main))
+        need = train + valid + test
+        start = self.data_seed * need if sizes.disjoint else 0
+        if len(main) < start + need:
+            raise self._too_few(label, domain, split=sizes.train_split, have=len(main), need=start + need)
+        trained, validated, tested = np.split(main[start : start + need], [train, train + valid])
+        if sizes.valid_split:
+            validated = self._outside(sizes.valid_split, sizes.valid, label=label, domain=domain)
+        if sizes.test_split:
+            tested = self._outside(sizes.test_split, sizes.test, label=label, domain=domain)
+        return {"train": trained, "valid": validated, "test": tested}
+
+    def _outside(self, split: str, amount: Amount | None, *, label: int, domain: str | None) -> np.ndarray:
+        """Rows of a class from a split of its own."""
+        rows = self._shuffled(split, label, domain)
+        need = max(1, len(rows)) if amount is None else rounded(amount, len(rows))
+        if len(rows) < need:
+            raise self._too_few(label, domain, split=split, have=len(rows), need=need)
+        return rows[:need]
+
+    def _shuffled(self, split: str, label: int, domain: str | None) -> np.ndarray:
+        seed = self.stream_seed if self.sizes.disjoint else self.data_seed
+        rows = self.source.split(split).where(label, domain)
+        return numpy_generator(seed, "images", split, domain or "", label).permutation(rows)
+
+    def _too_few(self, label: int, domain: str | None, *, split: str, have: int, need: int) -> DataError:
+        where = f"split '{split}'" + (f", domain '{domain}'" if domain else "") + f" of {self.source.name}"
+        after = f", {self.data_seed} disjoint draws before this one included" if self.sizes.disjoint else ""
+        return DataError(
+            f"too few images: class '{self.source.class_names[label]}' needs {need} in {where}{after} - got {have}"
+            " - add images, or ask for fewer per class"
+        )

@@ -1,0 +1,69 @@
+"""TaskPlan: a base task before its images are drawn."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lasem.benchmarks._source import Source
+from lasem.benchmarks._transforms import UNCHANGED, Transform
+from lasem.errors import SpecError
+from lasem.seeds import numpy_generator
+
+MAX_DRAWS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPlan:
+    """What a base task is about.
+
+    Attributes:
+        classes: The source's class ids; a task's label is the position here.
+        domain: Domain that its images come from, if domains play a part.
+        transform: What is done to its images.
+        name: What a reader should see; the class names where it is None.
+    """
+
+    classes: tuple[int, ...]
+    domain: str | None = None
+    transform: Transform = UNCHANGED
+    name: str | None = None
+
+    def title(self, source: Source) -> str:
+        """Name of the task: its domain and classes unless one was given."""
+        classes = " / ".join(source.class_names[label] for label in self.classes)
+        return self.name or (f"{self.domain}: {classes}" if self.domain else classes)
+
+
+def distinct_plans(
+    num_tasks: int, *, draw: Callable[[int, np.random.Generator], TaskPlan], stream_seed: int
+) -> list[TaskPlan]:
+    """Draw base tasks of which any two differ in a class, the domain or the transform.
+
+    Args:
+        num_tasks: How many.
+        draw: Draws the plan of a task, given its position.
+        stream_seed: Seed of the draws.
+
+    Raises:
+        SpecError: There seem to be too few different tasks.
+    """
+    plans: list[TaskPlan] = []
+    seen: set[object] = set()
+    for task in range(num_tasks):
+        generator = numpy_generator(stream_seed, "task", task)
+        drawn = (draw(task, generator) for _ in range(MAX_DRAWS))
+        plan = next((plan for plan in drawn if (plan.classes, plan.domain, plan.transform) not in seen), None)
+        if plan is None:
+            raise SpecError(
+                f"any two tasks of a stream differ - got {num_tasks} tasks, where {MAX_DRAWS} draws found no"
+                f" {task + 1}th - ask for fewer tasks, or for more classes or transforms to draw from"
+            )
+        plans.append(plan)
+        seen.add((plan.classes, plan.domain, plan.transform))
+    return plans
+
+
+def domain_plans(domains: Sequence[str], groups: Sequence[tuple[int, ...]]) -> list[TaskPlan]:
+    """Plan a task for every group of classes of every domain, domain by domain."""
+    return [TaskPlan(classes=classes, domain=domain) for domain in domains for classes in groups]

@@ -1,0 +1,146 @@
+"""From a spec to objects: the benchmark, the learner. Here alone are the registries' names known."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from lasem.benchmarks import BENCHMARKS, AbstractBenchmark, Outline
+from lasem.configurations import Partition
+from lasem.errors import LasemError, SpecError, nearest
+from lasem.learners import OPTIMIZERS, AbstractLearner, SelectiveTransfer, SingleNetwork, Training
+from lasem.nn import MECHANISMS, NETWORKS
+from lasem.search import EM, AbstractStrategy, Fixed
+from lasem.specs import SearchSpec, Spec
+
+Built = TypeVar("Built")
+
+
+def check(spec: Spec) -> AbstractBenchmark:
+    """Check all that can be checked without data, and make the benchmark.
+
+    Raises:
+        SpecError: Names, options or their combination are wrong; all faults together.
+    """
+    faults = [
+        f"{place}: unknown name {name!r} - {nearest(name, known)}"
+        for place, name, known in _names(spec)
+        if name not in known
+    ]
+    benchmark = None
+    if spec.benchmark.kind in BENCHMARKS:
+        benchmark = _attempt(faults, lambda: build_benchmark(spec))
+    if spec.network.name in NETWORKS:
+        layers = len(NETWORKS[spec.network.name].layers)
+        _attempt(faults, lambda: build_strategy(spec, layers).space(layers))
+    if faults or benchmark is None:
+        raise SpecError(f"{spec.name}: " + "\n  ".join(faults))
+    return benchmark
+
+
+def build_benchmark(spec: Spec) -> AbstractBenchmark:
+    """The benchmark with its options, checked by the types of its fields.
+
+    Raises:
+        SpecError: An option is unknown, or has the wrong type or an impossible value.
+    """
+    kind = BENCHMARKS[spec.benchmark.kind]
+    options = spec.benchmark.options
+    known = [item.name for item in dataclasses.fields(kind)]
+    faults = [
+        f"benchmark: unknown option {name!r} of {spec.benchmark.kind!r} - {nearest(name, known)}"
+        for name in options
+        if name not in known
+    ]
+    if not faults:
+        try:
+            return TypeAdapter(kind).validate_python(options)
+        except ValidationError as error:
+            faults = [_option_fault(item) for item in error.errors()]
+    raise SpecError("\n  ".join(faults))
+
+
+def _option_fault(item: Mapping[str, Any]) -> str:
+    """A fault in an option: pydantic's words, or the benchmark's own error where that is the cause."""
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, LasemError):
+        return f"benchmark: {cause}"
+    return f"benchmark.{'.'.join(map(str, item['loc']))}: {item['msg']} - got {item['input']!r}"
+
+
+def build_strategy(spec: Spec, layers: int) -> AbstractStrategy:
+    """The strategy of a selective learner.
+
+    Raises:
+        SpecError: The partition or the candidates do not fit the network.
+    """
+    if spec.learner.strategy == "fixed" or spec.learner.kind != "selective":
+        return Fixed(spec.learner.configuration if spec.learner.kind == "selective" else "none")
+    search = spec.search
+    partition = _partition(search, layers)
+    candidates = tuple(tuple(map(int, bits)) for bits in search.candidates or ())
+    return EM(
+        partition=partition,
+        candidates=candidates or None,
+        evidence=search.evidence,
+        prior=search.prior,
+        restart=search.restart,
+        m_steps=search.m_steps,
+        ties=search.ties,
+    )
+
+
+def build_learner(spec: Spec, outline: Outline, *, device: torch.device) -> AbstractLearner:
+    """A new learner for streams of this outline."""
+    mechanism = MECHANISMS[spec.learner.mechanism]()
+    backbone = NETWORKS[spec.network.name].build(outline.shape, mechanism=mechanism, seed=spec.seeds.training)
+    backbone.to(device)
+    training = Training(
+        batch_size=spec.training.batch_size,
+        learning_rate=spec.training.learning_rate,
+        decay=spec.training.decay,
+        optimizer=spec.training.optimizer,
+        keep=spec.training.keep,
+    )
+    if spec.learner.kind == "snn":
+        return SingleNetwork(backbone, classes=max(outline.classes), training=training, seed=spec.seeds.training)
+    return SelectiveTransfer(
+        backbone,
+        build_strategy(spec, len(backbone.stages)),
+        training=training,
+        seed=spec.seeds.training,
+        redraw_unchosen=spec.learner.redraw_unchosen,
+    )
+
+
+def _names(spec: Spec) -> list[tuple[str, str, Iterable[str]]]:
+    """Where a spec names an entry of a registry: (place, name, known names)."""
+    return [
+        ("benchmark.kind", spec.benchmark.kind, BENCHMARKS),
+        ("network.name", spec.network.name, NETWORKS),
+        ("learner.mechanism", spec.learner.mechanism, MECHANISMS),
+        ("training.optimizer", spec.training.optimizer, OPTIMIZERS),
+    ]
+
+
+def _partition(search: SearchSpec, layers: int) -> Partition:
+    if search.partition is None:
+        return Partition.single(layers)
+    partition = Partition.parse(search.partition)
+    if partition.num_layers != layers:
+        raise SpecError(
+            f"search.partition: a partition covers all {layers} layers of the network"
+            f" - got {partition}, of {partition.num_layers} - name every layer from 1 to {layers} once"
+        )
+    return partition
+
+
+def _attempt(faults: list[str], build: Callable[[], Built]) -> Built | None:
+    """Build something; note why it cannot be built."""
+    try:
+        return build()
+    except LasemError as error:
+        faults.append(str(error))
+        return None

@@ -1,0 +1,73 @@
+"""What a run would take: parameters, steps, time and memory, from a few measured steps on random images."""
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from lasem.benchmarks import Outline, Split, Task
+from lasem.experiments._build import build_learner
+from lasem.learners import ParameterCounts, SelectiveTransfer
+from lasem.specs import Spec
+
+MEASURED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take.
+
+    Attributes:
+        candidates: Configurations to choose from.
+        parameters: While the first task is learned.
+        steps_per_task: Optimizer steps.
+        seconds: Training alone, on this machine.
+        activation_bytes: Values that one step keeps for its backward pass.
+        model_bytes: Parameters with gradients, optimizer state and the roll-back copy.
+    """
+
+    candidates: int
+    parameters: ParameterCounts
+    steps_per_task: int
+    seconds: float
+    activation_bytes: int
+    model_bytes: int
+
+
+def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
+    """Train a few steps on random images of the stream's shape, and extrapolate."""
+    learner = build_learner(spec, outline, device=device)
+    batch = spec.training.batch_size
+    classes = max(outline.classes)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch, *outline.shape, generator=generator).to(device)
+    labels = torch.randint(classes, (batch,), generator=generator).to(device)
+    split = Split(images=images, labels=labels)
+    learner.begin_task(Task(name="random images", classes=classes, train=split, valid=split, test=split))
+    saved: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        learner.train_epoch()
+    times: list[float] = []
+    for _ in range(MEASURED_STEPS):
+        start = time.perf_counter()
+        learner.train_epoch()
+        times.append(time.perf_counter() - start)
+    counts = learner.parameter_counts()
+    steps = outline.images["train"] // batch * spec.training.epochs
+    m_steps = spec.search.m_steps if spec.learner.strategy == "em" else 1
+    return Estimate(
+        candidates=len(learner.space) if isinstance(learner, SelectiveTransfer) else 1,
+        parameters=counts,
+        steps_per_task=steps * m_steps,
+        seconds=median(times) * steps * outline.num_tasks,
+        activation_bytes=sum(saved.values()),
+        model_bytes=4 * (3 * counts.search + counts.rollback),
+    )

@@ -1,0 +1,137 @@
+"""A run on disk: its folder, and the writing of files so that none is ever half there."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from lasem import records
+from lasem.errors import RunError
+from lasem.records import Event, Result
+from lasem.specs import Spec, read_spec, read_toml
+
+
+class RunFolder:
+    """Files of one run.
+
+    Args:
+        path: The folder, which may not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.spec_path = path / "spec.toml"
+        self.environment_path = path / "environment.json"
+        self.stream_path = path / "stream.json"
+        self.records_path = path / "records.jsonl"
+        self.result_path = path / "result.json"
+        self.checkpoint_path = path / "checkpoint" / "state.safetensors"
+
+    @staticmethod
+    def of(spec: Spec, out: Path) -> "RunFolder":
+        """The folder of a spec below a folder of runs.
+
+        Raises:
+            RunError: `out` is itself a run or no folder, or the run's folder holds another spec.
+        """
+        if (out / "spec.toml").exists():
+            raise RunError(
+                f"--out names a folder that holds runs - {out} is itself a run, of"
+                f" '{read_toml(out / 'spec.toml').get('name', '?')}' - name its parent, {out.parent}, or another folder"
+            )
+        if out.exists() and not out.is_dir():
+            raise RunError(f"--out names a folder - {out} is a file - name another place")
+        folder = RunFolder(out / spec.folder)
+        if folder.spec_path.exists() and folder.read_spec() != spec:
+            raise RunError(
+                f"a run folder belongs to one spec - {folder.path} holds a spec.toml that differs from this one"
+                " - restore that file, or move the folder away"
+            )
+        return folder
+
+    @staticmethod
+    def existing(path: Path) -> "RunFolder":
+        """A folder that must be a run.
+
+        Raises:
+            RunError: It is not.
+        """
+        folder = RunFolder(path)
+        if not folder.spec_path.exists():
+            raise RunError(f"a run folder holds a spec.toml - {path} does not - name the folder of a run")
+        return folder
+
+    def create(self, spec: Spec) -> None:
+        """Make the folder with its spec.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        try:
+            self.checkpoint_path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.spec_path.exists():
+                write_atomically(self.spec_path, spec.toml().encode())
+        except OSError as error:
+            raise RunError(f"a run writes its folder - {self.path}: {error.strerror} - choose another --out") from None
+
+    def read_spec(self) -> Spec:
+        """The spec of this run."""
+        return read_spec(read_toml(self.spec_path), place=str(self.spec_path))
+
+    def read_json(self, path: Path) -> dict[str, object]:
+        """One of its JSON files; empty where there is none.
+
+        Raises:
+            RunError: It is not JSON.
+        """
+        try:
+            return json.loads(path.read_bytes()) if path.exists() else {}
+        except ValueError as error:
+            raise RunError(f"{path} must be JSON - {error} - delete it, or move the run folder away") from None
+
+    def write_json(self, path: Path, values: Mapping[str, object]) -> None:
+        """Write one of its JSON files."""
+        write_atomically(path, json.dumps(values, indent=1).encode())
+
+    def result(self) -> Result | None:
+        """The result of a finished run."""
+        return records.read_result(self.result_path)
+
+    def append(self, event: Event) -> None:
+        """Add an event to the records."""
+        with self.records_path.open("a", encoding="utf-8") as file:
+            file.write(records.line(event))
+
+    def truncate(self, size: int) -> list[Event]:
+        """Cut the records to a size in bytes, and read what stays.
+
+        Raises:
+            RunError: They are shorter than that, or hold a line that is no record.
+        """
+        held = self.records_path.stat().st_size if self.records_path.exists() else 0
+        if held < size:
+            raise RunError(
+                f"a checkpoint continues the records - {self.records_path} has {held} bytes, the checkpoint {size}"
+                " - restore that file, or move the run folder away to start anew"
+            )
+        if self.records_path.exists():
+            os.truncate(self.records_path, size)
+        events, warnings = records.read(self.records_path)
+        if warnings:
+            raise RunError(f"a run continues from whole records - {warnings[0]} - restore or move the run folder")
+        return events
+
+    @property
+    def records_size(self) -> int:
+        """Bytes of records written."""
+        return self.records_path.stat().st_size if self.records_path.exists() else 0
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file beside its place, then rename it: readers see the old or the new one."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

@@ -1,0 +1,196 @@
+"""One run: a spec and a folder, from the first epoch or from the last checkpoint to the result."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from lasem.benchmarks import TaskStream
+from lasem.errors import RunError
+from lasem.experiments._build import build_learner, check
+from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
+from lasem.experiments._environment import choose_device, describe
+from lasem.experiments._folder import RunFolder
+from lasem.experiments._learn import Evaluation, Loop, measure, parameters
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, Result, Seconds, TaskRecord
+from lasem.specs import Spec
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how to run, which does not change the result.
+
+    Attributes:
+        out: Folder that holds runs.
+        data: Folder that holds one folder per data set; None loads from the hub.
+        device: "cpu", "cuda", "cuda:N" or "auto".
+        checkpoint_every: Epochs between checkpoints; 0 = as often as costs under 3% of the time.
+    """
+
+    out: Path = Path("runs")
+    data: Path | None = None
+    device: str = "auto"
+    checkpoint_every: int = 0
+
+
+@dataclass(frozen=True)
+class Started:
+    """What is known when a run begins, for whoever watches.
+
+    Attributes:
+        folder: Of the run.
+        spec: Of the run.
+        num_tasks: In the stream.
+        resumed: Epoch of the stream from which it goes on; 0 from the start.
+        done: There is a result already; nothing will be run.
+    """
+
+    folder: Path
+    spec: Spec
+    num_tasks: int
+    resumed: int
+    done: bool
+
+
+def prepare_stream(spec: Spec, place: Place, *, device: torch.device) -> TaskStream:
+    """Check the spec, then read the data and draw the stream.
+
+    Raises:
+        SpecError: The spec is wrong.
+        DataError: The data is missing or not what the benchmark needs.
+    """
+    benchmark = check(spec)
+    return benchmark.stream(stream_seed=spec.seeds.stream, data_seed=spec.seeds.data, data=place.data, device=device)
+
+
+def run(
+    spec: Spec,
+    place: Place | None = None,
+    *,
+    started: Callable[[Started], None] | None = None,
+    watch: Callable[[Event], None] | None = None,
+) -> Result:
+    """Run a spec to its end; go on where an earlier attempt stopped, or return its result.
+
+    Args:
+        spec: One experiment with one seed.
+        place: Where and how.
+        started: Called once, before the first epoch.
+        watch: Called with every event as it happens.
+
+    Raises:
+        SpecError: The spec is wrong.
+        DataError: The data is missing or not what the benchmark needs.
+        RunError: The folder cannot be used, or a number is not finite.
+    """
+    place = place or Place()
+    check(spec)
+    device = choose_device(place.device)
+    folder = RunFolder.of(spec, place.out)
+    finished = folder.result()
+    if finished is not None:
+        if started is not None:
+            started(_start(spec, folder, len(finished.tasks)))
+        return finished
+    stream = prepare_stream(spec, place, device=device)
+    learner = build_learner(spec, stream.outline, device=device)
+    folder.create(spec)
+    _keep_stream(folder, stream, device=device, data=place.data)
+    loop = Loop(learner, stream, epochs=spec.training.epochs, evaluation=_evaluation(spec))
+    _resume(loop, folder)
+    if started is not None:
+        started(_start(spec, folder, len(stream), events=loop.events))
+    _follow(loop, folder, Checkpoints(folder, every=place.checkpoint_every), watch)
+    result = _result(spec, loop, device=device)
+    folder.write_json(folder.result_path, result.model_dump())
+    return result
+
+
+def _follow(loop: Loop, folder: RunFolder, checkpoints: Checkpoints, watch: Callable[[Event], None] | None) -> None:
+    """Write every event, and a checkpoint where one is due."""
+    for event in loop.run():
+        folder.append(event)
+        if isinstance(event, EvaluationRecord) or (isinstance(event, EpochRecord) and checkpoints.due()):
+            checkpoints.write(loop.learner.state())
+        if watch is not None:
+            watch(event)
+
+
+def _resume(loop: Loop, folder: RunFolder) -> None:
+    """Put the learner and the events back to the last checkpoint; without one, to the start."""
+    checkpoint = read_checkpoint(folder)
+    if checkpoint is None:
+        folder.truncate(0)
+        return
+    state, size = checkpoint
+    loop.events = folder.truncate(size)
+    loop.learner.restore(state, task=loop.open_task())
+
+
+def _keep_stream(folder: RunFolder, stream: TaskStream, *, device: torch.device, data: Path | None) -> None:
+    """Write what the stream is made of; on resuming, check that it is still the same.
+
+    Raises:
+        RunError: The data has changed since the run began.
+    """
+    known = folder.read_json(folder.stream_path)
+    if known and known["fingerprint"] != stream.fingerprint:
+        raise RunError(
+            f"a run goes on with the data it began with - {folder.path} began with data of fingerprint"
+            f" {str(known['fingerprint'])[:12]}, this is {stream.fingerprint[:12]}"
+            " - restore the data, or choose another --out"
+        )
+    if not known:
+        outline = asdict(stream.outline)
+        values = {"fingerprint": stream.fingerprint, "outline": outline, "choices": list(stream.choices)}
+        folder.write_json(folder.stream_path, values | {"planted": [list(bits) for bits in stream.planted]})
+        facts = {"fingerprint": stream.fingerprint, "data": None if data is None else str(data.resolve())}
+        folder.write_json(folder.environment_path, describe(device) | facts)
+
+
+def _evaluation(spec: Spec) -> Evaluation:
+    options = spec.evaluation
+    return Evaluation(every=options.every, earlier_tasks=options.earlier_tasks, batch_size=options.batch_size)
+
+
+def _start(spec: Spec, folder: RunFolder, num_tasks: int, *, events: list[Event] | None = None) -> Started:
+    """What is known at the start; a run without events to go on from is done."""
+    epochs = [event.epoch for event in events or [] if isinstance(event, EpochRecord)]
+    return Started(
+        folder=folder.path, spec=spec, num_tasks=num_tasks, resumed=max(epochs, default=0), done=events is None
+    )
+
+
+def _result(spec: Spec, loop: Loop, *, device: torch.device) -> Result:
+    """Everything that tables are made of."""
+    identities = loop.stream.outline.identities
+    found = measure(loop.events, identities=identities, reference=spec.evaluation.reference)
+    decisions = [event.configuration for event in loop.events if isinstance(event, DecisionRecord)]
+    known = [bits for bits in decisions if bits is not None]
+    return Result.model_validate(
+        {
+            **asdict(found),
+            "name": spec.name,
+            "learner": spec.learner.name,
+            "benchmark": spec.benchmark.name,
+            "network": spec.network.name,
+            "profile": spec.profile,
+            "seed": spec.seeds.training,
+            "device": str(device),
+            "complete": True,
+            "tasks": [event.name for event in loop.events if isinstance(event, TaskRecord)],
+            "configurations": known if len(known) == len(decisions) else None,
+            "parameters": parameters(loop.learner),
+            "seconds": _seconds(loop.events),
+        }
+    )
+
+
+def _seconds(events: list[Event]) -> Seconds:
+    epochs = [event for event in events if isinstance(event, EpochRecord)]
+    evaluations = [event.seconds for event in events if isinstance(event, EvaluationRecord)]
+    return Seconds(
+        training=sum(event.training_seconds for event in epochs),
+        evaluation=sum(event.evaluation_seconds for event in epochs) + sum(evaluations),
+    )

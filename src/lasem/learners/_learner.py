@@ -1,0 +1,148 @@
+"""What every learner does: four verbs, and what a runner may ask in between."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lasem.benchmarks import Task
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a task is trained.
+
+    Attributes:
+        batch_size: Images per minibatch; an incomplete last batch is left out.
+        learning_rate: At the first epoch of the stream.
+        decay: lr_e = learning_rate / (1 + e decay), e = epochs trained so far over the whole stream.
+        optimizer: Key of `OPTIMIZERS`; its state is new for every task.
+        keep: Probability by which dropout keeps a feature, before the head.
+    """
+
+    batch_size: int = 10
+    learning_rate: float = 1e-4
+    decay: float = 0.0
+    optimizer: str = "rmsprop-tf"
+    keep: float = 0.5
+
+
+@dataclass(frozen=True)
+class SearchStatus:
+    """Where the search of the open task stands.
+
+    Attributes:
+        names: (K,) candidates as strings of bits, one per group.
+        prior: (K,) probabilities.
+        marginals: (G,) per group, the probability that it is shared.
+    """
+
+    names: list[str]
+    prior: NDArray[np.float64]
+    marginals: NDArray[np.float64]
+
+    @property
+    def entropy(self) -> float:
+        """Of the prior, in nats."""
+        positive = self.prior[self.prior > 0]
+        return float(-(positive * np.log(positive)).sum())
+
+    @property
+    def margin(self) -> float:
+        """Largest probability less the runner-up's; 1 where there is no other candidate."""
+        ordered = np.sort(self.prior)
+        return float(ordered[-1] - ordered[-2]) if len(ordered) > 1 else 1.0
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Numbers of parameters held.
+
+    Attributes:
+        shared: Knowledge that tasks read.
+        per_task: By position in the stream: own branches, mappings and head, as committed.
+        search: Most parameters trained at once for one task.
+        rollback: Most values kept aside while a task was learned, to put back what it does not share.
+    """
+
+    shared: int
+    per_task: list[int]
+    search: int
+    rollback: int
+
+
+@dataclass
+class LearnerState:
+    """All that a learner needs to go on: tensors by name, and JSON values."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
+
+
+class AbstractLearner(ABC):
+    """Learns tasks in order and keeps answering for the earlier ones.
+
+    The unit of work is an epoch. Tasks are named by their identity: the number that all visits of a task share.
+    """
+
+    @abstractmethod
+    def begin_task(self, task: Task) -> None:
+        """Open a task; its training split is the only data read until it ends."""
+
+    @abstractmethod
+    def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
+        """Start the shared knowledge from given values, by parameter name; ignored by learners without knowledge."""
+
+    @abstractmethod
+    def train_epoch(self) -> float:
+        """Train the open task for one epoch; the mean loss of its minibatches.
+
+        Raises:
+            RunError: The loss is not finite.
+        """
+
+    @abstractmethod
+    def end_task(self) -> None:
+        """Close the open task, and keep what it decided."""
+
+    @abstractmethod
+    def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
+        """Answer for a task: (B, C, H, W) -> (B, classes).
+
+        Args:
+            images: A batch.
+            task: Identity of a task, the open one included.
+            trial: Answer for an earlier task with the knowledge that the open task works on, before its commit.
+        """
+
+    @abstractmethod
+    def configuration(self, task: int) -> tuple[int, ...] | None:
+        """One bit per stage, 1 = shared: committed, or leading for the open task; None for learners without."""
+
+    @abstractmethod
+    def status(self) -> SearchStatus | None:
+        """Where the search of the open task stands; None where nothing is searched."""
+
+    @abstractmethod
+    def network(self, task: int) -> nn.Module:
+        """The committed network of a task as a plain module: (B, C, H, W) -> (B, classes)."""
+
+    @abstractmethod
+    def parameter_counts(self) -> ParameterCounts:
+        """What is held now."""
+
+    @abstractmethod
+    def state(self) -> LearnerState:
+        """All that is needed to go on, between two epochs."""
+
+    @abstractmethod
+    def restore(self, state: LearnerState, *, task: Task | None) -> None:
+        """Go on from a state.
+
+        Args:
+            state: Of an equal learner.
+            task: The task that was open then; None where none was.
+        """

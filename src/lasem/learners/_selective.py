@@ -1,0 +1,267 @@
+"""Selective layer transfer: any search strategy over any mechanism."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lasem.benchmarks import Task
+from lasem.configurations import ConfigurationSpace
+from lasem.errors import DataError, LasemError, RunError
+from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
+from lasem.learners._optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
+from lasem.nn import Backbone
+from lasem.search import AbstractSearch, AbstractStrategy, Fixed, OpenTask
+from lasem.seeds import derive_seed
+
+
+@dataclass
+class Active:
+    """What exists only while a task is learned.
+
+    Attributes:
+        epoch: Epochs trained on this visit.
+    """
+
+    task: Task
+    identity: int
+    search: AbstractSearch
+    optimizer: Optimizer
+    epoch: int = 0
+
+
+class SelectiveTransfer(AbstractLearner):
+    """Shares some layers of a backbone with every task, chosen by a search strategy.
+
+    With `Fixed` strategies it is STL ("none") or a mechanism with a static configuration; with `EM` it is LASEM.
+
+    Args:
+        backbone: Stages and heads; new.
+        strategy: Chooses each task's configuration.
+        training: How a task is trained.
+        seed: Seed of batches and dropout.
+        redraw_unchosen: Draw shared knowledge anew, at every task, that no task has chosen yet.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        strategy: AbstractStrategy,
+        *,
+        training: Training | None = None,
+        seed: int = 0,
+        redraw_unchosen: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.strategy = strategy
+        self.training = training or Training()
+        self.seed = seed
+        self.redraw_unchosen = redraw_unchosen
+        self.space = strategy.space(len(backbone.stages))
+        self.active: Active | None = None
+        self.epochs_trained = 0
+        self._visits: list[int] = []
+        self._classes: dict[int, int] = {}
+        self._most = {"search": 0, "rollback": 0}
+
+    def begin_task(self, task: Task) -> None:
+        """Open a task: fresh branches, a trial copy of the shared knowledge, a new optimizer and a new search.
+
+        A task that comes back goes on training its committed configuration, without a search.
+
+        Raises:
+            DataError: The training split holds less than one batch.
+            LasemError: Another task is open.
+        """
+        if len(task.train) < self.training.batch_size:
+            raise DataError(
+                f"training needs at least one batch, {self.training.batch_size} images"
+                f" - got {len(task.train)} in 'train' of task '{task.name}' - lower batch_size or give more images"
+            )
+        identity = len(self._visits) if task.identity is None else task.identity
+        committed = self.backbone.configurations.get(identity)
+        space = self.space if committed is None else ConfigurationSpace.only(committed)
+        strategy = self.strategy if committed is None else Fixed()
+        self.backbone.begin_task(identity, classes=task.classes, uses=space.uses, redraw_unchosen=self.redraw_unchosen)
+        parameters = self.backbone.task_parameters(identity)
+        optimizer = OPTIMIZERS[self.training.optimizer](parameters, self.training.learning_rate)
+        search = strategy.search(space, device=parameters[0].device)
+        self.active = Active(task=task, identity=identity, search=search, optimizer=optimizer)
+        self._visits.append(identity)
+        self._classes[identity] = task.classes
+        trial = sum(p.numel() for stage in self.backbone.iter_stages() if stage.trial for p in stage.trial.parameters())
+        for name, count in (("search", sum(p.numel() for p in parameters)), ("rollback", trial)):
+            self._most[name] = max(self._most[name], count)
+
+    def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
+        """Put values into the backbone, by its parameters' names.
+
+        Raises:
+            LasemError: A name or a shape does not fit.
+        """
+        self.backbone.load_values(values)
+
+    def train_epoch(self) -> float:
+        """Shuffle, then learn from every complete batch."""
+        active = self._open()
+        split = active.task.train
+        place = (len(self._visits) - 1, active.epoch)
+        order = torch.randperm(len(split), generator=_generator(self.seed, "shuffle", *place)).to(split.labels.device)
+        masks = torch.Generator(split.labels.device).manual_seed(derive_seed(self.seed, "dropout", *place))
+        batches = order[: len(split) - len(split) % self.training.batch_size].split(self.training.batch_size)
+        active.search.start_epoch()
+        losses = torch.stack([self.train_step(split.images[rows], split.labels[rows], masks=masks) for rows in batches])
+        if not bool(losses.isfinite().all()):
+            batch = int((~losses.isfinite()).nonzero()[0])
+            raise RunError(
+                f"the loss must be finite - got {float(losses[batch])} - task {len(self._visits) - 1}"
+                f" ('{active.task.name}'), epoch {active.epoch + 1} of the task, batch {batch + 1}"
+                " - lower training.learning_rate or check the images' scale"
+            )
+        active.epoch += 1
+        self.epochs_trained += 1
+        return float(losses.mean())
+
+    def train_step(self, images: Tensor, labels: Tensor, *, masks: torch.Generator | None = None) -> Tensor:
+        """Learn from one given minibatch.
+
+        Args:
+            images: (B, C, H, W).
+            labels: (B,).
+            masks: Source of dropout masks; the first epoch's by default.
+
+        Returns:
+            The loss, a detached scalar.
+        """
+        active = self._open()
+        source = masks or torch.Generator(images.device).manual_seed(derive_seed(self.seed, "dropout", 0, 0))
+        network = OpenTask(
+            backbone=self.backbone, task=active.identity, keep=self.training.keep, masks=source, update=self._update
+        )
+        return active.search.step(network, images, labels)
+
+    def _update(self, loss: Tensor) -> None:
+        optimizer = self._open().optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = self.training.learning_rate / (1 + self.epochs_trained * self.training.decay)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    def end_task(self) -> None:
+        """Commit the leading configuration; restore the knowledge that it does not share."""
+        active = self._open()
+        self.backbone.commit(active.search.space.layer_bits[active.search.leader()])
+        for parameter in self.backbone.parameters():
+            parameter.grad = None
+        self.active = None
+
+    @torch.no_grad()
+    def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
+        """Answer along the task's configuration, without dropout."""
+        on_trial = True if trial else None
+        return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=on_trial)
+
+    def configuration(self, task: int) -> tuple[int, ...]:
+        """Committed, or leading for the open task."""
+        if self.active is not None and self.active.identity == task:
+            return self.active.search.space.layer_bits[self.active.search.leader()]
+        if task not in self.backbone.configurations:
+            raise LasemError(
+                f"a learner answers for tasks that it has met - got task {task}"
+                f" - tasks met: {sorted(self.backbone.configurations) or 'none'}"
+            )
+        return self.backbone.configurations[task]
+
+    def status(self) -> SearchStatus | None:
+        """The prior over the space, read from the device."""
+        search = self._open().search
+        log_prior = search.log_prior()
+        if log_prior is None:
+            return None
+        prior = np.exp(log_prior.cpu().numpy())
+        marginals = prior @ np.array(search.space.candidates, dtype=np.float64)
+        return SearchStatus(names=search.space.names(), prior=prior, marginals=marginals)
+
+    def network(self, task: int) -> nn.Module:
+        """Plain modules with their own copies of the committed values."""
+        return self.backbone.network(task)
+
+    def parameter_counts(self) -> ParameterCounts:
+        """Shared knowledge counts where a candidate of the space can use it."""
+        shared = sum(
+            p.numel()
+            for stage, (_, usable) in zip(self.backbone.iter_stages(), self.space.uses, strict=True)
+            if usable
+            for p in stage.shared.parameters()
+        )
+        first_visits = [identity not in self._visits[:i] for i, identity in enumerate(self._visits)]
+        per_task = [
+            sum(p.numel() for name, p in self.backbone.named_parameters() if _belongs(name, identity)) if first else 0
+            for identity, first in zip(self._visits, first_visits, strict=True)
+        ]
+        return ParameterCounts(
+            shared=shared, per_task=per_task, search=self._most["search"], rollback=self._most["rollback"]
+        )
+
+    def state(self) -> LearnerState:
+        """Parameters, and for an open task its optimizer and search."""
+        tensors = {f"backbone.{name}": value.detach() for name, value in self.backbone.state_dict().items()}
+        values: dict[str, object] = {
+            "visits": self._visits,
+            "classes": {str(identity): classes for identity, classes in self._classes.items()},
+            "configurations": {str(task): list(bits) for task, bits in self.backbone.configurations.items()},
+            "epochs_trained": self.epochs_trained,
+            "most": self._most,
+            "epoch": None,
+        }
+        if self.active is not None:
+            values["epoch"] = self.active.epoch
+            tensors |= {f"search.{name}": value for name, value in self.active.search.state().items()}
+            tensors |= optimizer_tensors(self.active.optimizer)
+        return LearnerState(tensors=tensors, values=values)
+
+    def restore(self, state: LearnerState, *, task: Task | None) -> None:
+        """Repeat the growth (each task opened and committed), then load the tensors."""
+        values = state.values
+        classes = {int(key): size for key, size in cast(dict[str, int], values["classes"]).items()}
+        for key, bits in cast(dict[str, list[int]], values["configurations"]).items():
+            uses = ConfigurationSpace.only(bits).uses
+            self.backbone.begin_task(int(key), classes=classes[int(key)], uses=uses)
+            self.backbone.commit(bits)
+        visits = cast(list[int], values["visits"])
+        self._visits = visits[:-1] if task is not None else visits
+        if task is not None:
+            self.begin_task(task)
+        self._classes = classes
+        self._most = cast(dict[str, int], values["most"])
+        self.epochs_trained = cast(int, values["epochs_trained"])
+        self.backbone.load_state_dict(_part(state.tensors, "backbone."))
+        if self.active is not None:
+            self.active.epoch = cast(int, values["epoch"])
+            for name, value in self.active.search.state().items():
+                value.copy_(state.tensors[f"search.{name}"])
+            restore_optimizer(self.active.optimizer, state.tensors)
+
+    def _open(self) -> Active:
+        if self.active is None:
+            raise LasemError("this needs an open task - there is none - call begin_task first")
+        return self.active
+
+
+def _generator(seed: int, *place: str | int) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(seed, *place))
+
+
+def _belongs(parameter: str, task: int) -> bool:
+    """Whether a parameter of a backbone, by name, is one task's own."""
+    parts = parameter.split(".")
+    return parts[:2] == ["heads", str(task)] or parts[2:4] in (["own", str(task)], ["mapping", str(task)])
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

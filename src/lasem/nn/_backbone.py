@@ -1,0 +1,191 @@
+"""A backbone: stages in sequence, a head per task, and the transaction by which a task changes them."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
+from typing import TypeVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lasem.errors import LasemError, nearest
+from lasem.nn._initializers import generator
+from lasem.nn._stage import Fork, Stage
+from lasem.nn._transferable import AbstractTransferable
+from lasem.seeds import derive_seed
+
+Module = TypeVar("Module", bound=nn.Module)
+
+MakeHead = Callable[[int, int, Generator], nn.Module]
+"""Builds a head from (features, classes, generator); it maps (..., features) to (..., classes)."""
+
+
+class Backbone(nn.Module):
+    """Stages and heads, with the parameters of every task learned so far.
+
+    Parameters are named ``stages.{l}.shared.*`` (knowledge), ``stages.{l}.trial.*`` (its copy while a task is learned),
+    ``stages.{l}.own.{task}.*``, ``stages.{l}.mapping.{task}.*`` and ``heads.{task}.*``, with l from 0.
+
+    Args:
+        layers: One transferable layer per stage, from input to output.
+        shape: (C, H, W) of an image.
+        head: Builds a task's output layers.
+        seed: Seed of all initial values.
+        memory_format: Layout of images and kernels.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[AbstractTransferable],
+        *,
+        shape: tuple[int, int, int],
+        head: MakeHead,
+        seed: int = 0,
+        memory_format: torch.memory_format = torch.channels_last,
+    ) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(Stage(layer, index=i, seed=seed) for i, layer in enumerate(layers))
+        self.heads = nn.ModuleDict()
+        self.configurations: dict[int, tuple[int, ...]] = {}
+        self.shape = shape
+        self.make_head = head
+        self.seed = seed
+        self.memory_format = memory_format
+        self.learning: int | None = None
+        features: tuple[int, ...] = shape
+        for layer in layers:
+            features = layer.output_shape(features)
+        self.num_features = prod(features)
+        self._place(self)
+
+    def iter_stages(self) -> Iterator[Stage]:
+        """The stages, typed."""
+        return (stage for stage in self.stages if isinstance(stage, Stage))
+
+    def begin_task(
+        self, task: int, *, classes: int, uses: Sequence[tuple[bool, bool]], redraw_unchosen: bool = False
+    ) -> None:
+        """Open a task: a trial copy of the shared knowledge, fresh branches and a fresh head.
+
+        A task that comes back keeps its parameters; only the trial copy is made.
+
+        Args:
+            task: Identity of the task.
+            classes: Number of its classes.
+            uses: Per stage, whether the task may take (its own branch, the shared branch).
+            redraw_unchosen: Draw shared knowledge anew that no task has chosen yet.
+
+        Raises:
+            LasemError: Another task is still being learned.
+        """
+        if self.learning is not None:
+            raise LasemError(
+                f"one task is learned at a time - task {task} came while task {self.learning} is open"
+                " - commit that first"
+            )
+        chosen = [any(bits) for bits in zip(*self.configurations.values(), strict=True)]
+        for stage, (own, shared) in zip(self.iter_stages(), uses, strict=True):
+            if redraw_unchosen and not (chosen and chosen[stage.index]):
+                stage.shared = self._place(stage.redraw_shared(task))
+            if task not in self.configurations:
+                if own:
+                    stage.own[str(task)] = self._place(stage.new_own(task))
+                if shared:
+                    stage.mapping[str(task)] = self._place(stage.new_mapping(task))
+            if shared:
+                stage.open_trial()
+        if str(task) not in self.heads:
+            source = generator(derive_seed(self.seed, "head", task))
+            self.heads[str(task)] = self._place(self.make_head(self.num_features, classes, source))
+        self.learning = task
+
+    def commit(self, bits: Sequence[int]) -> None:
+        """End the open task with this configuration, one bit per stage: keep one branch of each, free the other.
+
+        Where it shares, the trial copy becomes the shared knowledge; elsewhere the knowledge stays as it was.
+        """
+        if self.learning is None:
+            raise LasemError("a commit ends a task - no task is open - call begin_task first")
+        for stage, bit in zip(self.iter_stages(), bits, strict=True):
+            stage.commit(self.learning, share=bool(bit))
+        self.configurations[self.learning] = tuple(bits)
+        self.learning = None
+
+    def forks(self, task: int, *, trial: bool | None = None) -> list[Fork]:
+        """Read every stage's branches for a task.
+
+        Args:
+            task: Identity of the task.
+            trial: Read the trial copy of shared knowledge; by default for the task that is being learned.
+        """
+        on_trial = task == self.learning if trial is None else trial
+        return [stage.fork(task, trial=on_trial) for stage in self.iter_stages()]
+
+    def path_logits(
+        self, images: Tensor, task: int, *, bits: Sequence[int] | None = None, trial: bool | None = None
+    ) -> Tensor:
+        """Logits along one configuration, without dropout: (B, C, H, W) -> (B, classes).
+
+        Args:
+            images: A batch.
+            task: Identity of the task.
+            bits: One bit per stage; the committed configuration by default.
+            trial: See `forks`.
+        """
+        hidden = self.enter(images)
+        for fork, bit in zip(self.forks(task, trial=trial), bits or self.configurations[task], strict=True):
+            hidden = fork.branch(bit)(hidden)
+        return self.heads[str(task)](hidden.flatten(2)).squeeze(0)
+
+    def enter(self, images: Tensor) -> Tensor:
+        """A batch as the tree's root: (B, C, H, W) -> (1, B, C, H, W), in the layout of the kernels."""
+        return images.contiguous(memory_format=self.memory_format).unsqueeze(0)
+
+    def penalties(self, task: int) -> list[tuple[int, Tensor]]:
+        """Regularizers of a task's mappings, as (stage, scalar), for the stages that have one."""
+        terms = (
+            (stage.index, stage.layer.penalty(stage.mapping[str(task)]))
+            for stage in self.iter_stages()
+            if str(task) in stage.mapping
+        )
+        return [(index, term) for index, term in terms if term is not None]
+
+    def task_parameters(self, task: int) -> list[nn.Parameter]:
+        """What a task trains while it is open: trial copies, its branches, its head."""
+        parts: list[nn.Module] = [self.heads[str(task)]]
+        for stage in self.iter_stages():
+            parts += [group[str(task)] for group in (stage.own, stage.mapping) if str(task) in group]
+            parts += [stage.trial] if stage.trial is not None else []
+        return [parameter for part in parts for parameter in part.parameters()]
+
+    def network(self, task: int) -> nn.Sequential:
+        """The committed network of a task as plain modules with their own copies: (B, C, H, W) -> (B, classes)."""
+        bits = self.configurations[task]
+        modules = [fork.branch(bit).module() for fork, bit in zip(self.forks(task), bits, strict=True)]
+        return nn.Sequential(*modules, nn.Flatten(), copy.deepcopy(self.heads[str(task)])).eval()
+
+    def load_values(self, values: Mapping[str, Tensor]) -> None:
+        """Put given values into parameters, by name (see the class).
+
+        Raises:
+            LasemError: A name or a shape does not fit; nothing is changed then.
+        """
+        parameters = dict(self.named_parameters())
+        for key, value in values.items():
+            if key not in parameters:
+                raise LasemError(f"values are loaded by parameter name - got {key!r} - {nearest(key, parameters)}")
+            if parameters[key].shape != value.shape:
+                raise LasemError(
+                    f"a loaded value has its parameter's shape {tuple(parameters[key].shape)}"
+                    f" - got {tuple(value.shape)} for {key!r} - reshape or transpose it"
+                )
+        with torch.no_grad():
+            for key, value in values.items():
+                parameters[key].copy_(value)
+
+    def _place(self, module: Module) -> Module:
+        """Move new parameters to where the backbone is, in its layout."""
+        like = next(self.stages.parameters(), None)
+        if like is not None:
+            module.to(device=like.device, dtype=like.dtype)
+        return module.to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]

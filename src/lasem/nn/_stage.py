@@ -1,0 +1,92 @@
+"""A stage: the smallest unit that decides between a task's own branch and the shared one."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lasem.nn._initializers import generator
+from lasem.nn._transferable import AbstractBranch, AbstractTransferable
+from lasem.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Both branches of a stage, ready for use; None where a task does not have it."""
+
+    own: AbstractBranch | None
+    shared: AbstractBranch | None
+
+    def branch(self, bit: int) -> AbstractBranch:
+        """The shared branch for 1, the own for 0."""
+        branch = self.shared if bit else self.own
+        if branch is None:
+            raise LookupError(f"this task has no {'shared' if bit else 'own'} branch at this stage")
+        return branch
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply both branches: (N, B, ...) -> (2 N, B, ...), all results of the own branch first."""
+        return torch.cat([self.branch(0)(x), self.branch(1)(x)])
+
+
+class Stage(nn.Module):
+    """Parameters of one layer: shared knowledge, and each task's own version or mapping.
+
+    While a task is learned, `trial` is its copy of the shared knowledge; `commit` keeps or drops it. Entries of `own`
+    and `mapping` are named after the task.
+
+    Args:
+        layer: How versions are made and read.
+        index: Position of the stage, from 0.
+        seed: Seed of all initial values.
+    """
+
+    def __init__(self, layer: AbstractTransferable, *, index: int, seed: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.index = index
+        self.seed = seed
+        self.shared = layer.new_shared(generator(derive_seed(seed, "shared", index)))
+        self.trial: nn.Module | None = None
+        self.own = nn.ModuleDict()
+        self.mapping = nn.ModuleDict()
+
+    def redraw_shared(self, task: int) -> nn.Module:
+        """Shared knowledge drawn anew, as if nothing had been learned."""
+        return self.layer.new_shared(generator(derive_seed(self.seed, "shared", self.index, task)))
+
+    def new_own(self, task: int) -> nn.Module:
+        """A fresh own version for a task."""
+        return self.layer.new_own(generator(derive_seed(self.seed, "own", self.index, task)))
+
+    def new_mapping(self, task: int) -> nn.Module:
+        """A fresh mapping for a task."""
+        return self.layer.new_mapping(generator(derive_seed(self.seed, "mapping", self.index, task)))
+
+    def open_trial(self) -> None:
+        """Copy the shared knowledge for the task that is about to be learned."""
+        self.trial = copy.deepcopy(self.shared)
+
+    def commit(self, task: int, *, share: bool) -> None:
+        """End a task: keep its shared branch with what it learned, or its own and the knowledge from before."""
+        dropped = self.own if share else self.mapping
+        if str(task) in dropped:
+            del dropped[str(task)]
+        if share and self.trial is not None:
+            self.shared = self.trial
+        self.trial = None
+
+    def fork(self, task: int, *, trial: bool) -> Fork:
+        """Read the branches that a task has, once for as many uses as follow.
+
+        Args:
+            task: Identity of the task.
+            trial: Read the trial copy of the shared knowledge, where there is one.
+        """
+        key = str(task)
+        knowledge = self.trial if trial and self.trial is not None else self.shared
+        return Fork(
+            own=self.layer.own_branch(self.own[key]) if key in self.own else None,
+            shared=self.layer.shared_branch(knowledge, self.mapping[key]) if key in self.mapping else None,
+        )

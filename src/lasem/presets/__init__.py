@@ -1,0 +1,1 @@
+"""Benchmark files and learner entries that compose into experiments."""

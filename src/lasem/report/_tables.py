@@ -1,0 +1,193 @@
+"""The data of the tables: what a row says, and how a number is written. Drawing them is for others."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lasem.metrics import Measures, Spread, spread
+from lasem.records import Result
+from lasem.report._collect import Run, same_spec
+from lasem.report._history import committed, history, measured
+
+UNKNOWN = "-"
+"""Written where a measure is undefined or not known yet."""
+
+
+class Facts(NamedTuple):
+    """What the columns of the comparison read of one run."""
+
+    measures: Result | Measures
+    seconds: float | None
+    """Training time, without evaluation."""
+    parameters: int | None
+    """Held at the end, shared and of all tasks."""
+
+
+class Column(NamedTuple):
+    """A measure in the comparison: from a run to a number, and from the runs' spread to text."""
+
+    title: str
+    meaning: str
+    value: Callable[[Facts], float | None]
+    text: Callable[[Spread], str]
+
+
+class ComparisonRow(NamedTuple):
+    """Runs of one spec over seeds, with one spread per column of `COLUMNS`."""
+
+    runs: tuple[Run, ...]
+    learner: str
+    benchmark: str
+    finished: bool
+    tasks: str
+    """Number of tasks learned, or the range of it, such as "2 to 3 of 10"."""
+    spreads: tuple[Spread, ...]
+
+
+class TaskRow(NamedTuple):
+    """One task of one run; None where undefined or not known yet."""
+
+    position: int
+    name: str
+    configuration: str | None
+    """One bit per layer, 1 = shared, the layer nearest the input first."""
+    peak_validation: float | None
+    peak_test: float | None
+    end: float | None
+    """At the end of its own training; None while it is learned."""
+    now: float | None
+    """After the latest task."""
+    forgetting_ratio: float | None
+    epochs_to_98_percent: int | None
+
+
+def with_interval(values: Spread, *, scale: float = 1.0, digits: int = 1, sign: str = "") -> str:
+    """Mean +- half width of the interval; the mean alone where there is no interval.
+
+    >>> with_interval(Spread(3, 0.5, 0.01, 0.0248), scale=100)
+    '50.0 ± 2.5'
+    """
+    if values.runs == 0:
+        return UNKNOWN
+    mean = f"{values.mean * scale:{sign}z.{digits}f}"
+    return mean if np.isnan(values.half_width) else f"{mean} ± {values.half_width * scale:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """An accuracy as text: 0.5 -> "50.0"."""
+    return UNKNOWN if value is None else f"{100 * value:.1f}"
+
+
+def _percents(values: Spread) -> str:
+    return with_interval(values, scale=100)
+
+
+def _points(values: Spread) -> str:
+    return with_interval(values, scale=100, sign="+")
+
+
+def _ratio(values: Spread) -> str:
+    return with_interval(values, digits=3)
+
+
+def duration(values: Spread) -> str:
+    """Seconds in the unit that suits their mean: "75.2 s", "12.5 ± 0.3 min", "3.1 h"."""
+    unit, scale = next((unit for unit in (("h", 3600), ("min", 60)) if values.mean >= 2 * unit[1]), ("s", 1))
+    return f"{with_interval(values, scale=1 / scale)} {unit}" if values.runs else UNKNOWN
+
+
+def _count(values: Spread) -> str:
+    return f"{values.mean:,.0f}" if values.runs else UNKNOWN
+
+
+COLUMNS: dict[str, Column] = {
+    "peak": Column(
+        "peak accuracy, %",
+        "best test accuracy inside a task's own training, the epoch selected by validation; mean over tasks",
+        lambda run: run.measures.peak_accuracy.validation.mean,
+        _percents,
+    ),
+    "peak-test": Column(
+        "peak (test), %",
+        "the same, the epoch selected by test accuracy: optimistic, for comparison with the literature",
+        lambda run: run.measures.peak_accuracy.test.mean,
+        _percents,
+    ),
+    "final": Column(
+        "final accuracy, %",
+        "test accuracy of all tasks once the stream has ended; mean over tasks",
+        lambda run: run.measures.final_accuracy,
+        _percents,
+    ),
+    "forgetting-ratio": Column(
+        "forgetting ratio",
+        "final accuracy over the accuracy at the end of (or peak in) a task's own training; below 1 = forgetting",
+        lambda run: run.measures.forgetting_ratio.mean,
+        _ratio,
+    ),
+    "backward-transfer": Column(
+        "backward transfer, points",
+        "final accuracy less the accuracy at the end of a task's own training; mean over earlier tasks",
+        lambda run: run.measures.backward_transfer,
+        _points,
+    ),
+    "seconds": Column("training time", "wall clock, without evaluation", lambda run: run.seconds, duration),
+    "parameters": Column("parameters", "held at the end: shared, and of all tasks", lambda run: run.parameters, _count),
+}
+
+
+def comparison_rows(runs: Sequence[Run]) -> list[ComparisonRow]:
+    """One row per spec, over its seeds; unfinished runs have rows of their own."""
+    return [_comparison_row(group) for group in same_spec(runs)]
+
+
+def _comparison_row(group: tuple[Run, ...]) -> ComparisonRow:
+    facts = [_facts(run) for run in group]
+    learned = [num_learned(fact.measures) for fact in facts]
+    planned = {run.num_tasks for run in group} - {None, *learned}
+    return ComparisonRow(
+        runs=group,
+        learner=group[0].part("learner"),
+        benchmark=group[0].part("benchmark"),
+        finished=group[0].finished,
+        tasks=" to ".join(map(str, sorted({min(learned), max(learned)}))) + "".join(f" of {n}" for n in planned),
+        spreads=tuple(spread([column.value(fact) for fact in facts]) for column in COLUMNS.values()),
+    )
+
+
+def _facts(run: Run) -> Facts:
+    tasks = history(run)
+    found = measured(run, tasks)
+    if isinstance(found, Result):
+        return Facts(found, found.seconds.training, found.parameters.shared + sum(found.parameters.per_task))
+    seconds = [record.training_seconds for task in tasks for record in task.epochs]
+    return Facts(found, sum(seconds) if seconds else None, None)
+
+
+def num_learned(measures: Result | Measures) -> int:
+    """Number of tasks whose training has ended."""
+    return sum(row[i] is not None for i, row in enumerate(measures.accuracy))
+
+
+def task_rows(run: Run) -> list[TaskRow]:
+    """One row per task that a run has begun."""
+    tasks = history(run)
+    found = measured(run, tasks)
+    names = found.tasks if isinstance(found, Result) else [task.name for task in tasks]
+    ends = [row[i] for i, row in enumerate(found.accuracy)]
+    last = max((t for t, end in enumerate(ends) if end is not None), default=0)
+    return [
+        TaskRow(
+            position=t,
+            name=name,
+            configuration=bits,
+            peak_validation=found.peak_accuracy.validation.per_task[t],
+            peak_test=found.peak_accuracy.test.per_task[t],
+            end=ends[t],
+            now=found.accuracy[last][t],
+            forgetting_ratio=found.forgetting_ratio.per_task[t],
+            epochs_to_98_percent=found.epochs_to_98_percent[t],
+        )
+        for t, (name, bits) in enumerate(zip(names, committed(run, tasks), strict=True))
+    ]

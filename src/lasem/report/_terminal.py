@@ -1,0 +1,89 @@
+"""Tables and the state of a run, for the terminal."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from lasem.metrics import spread
+from lasem.records import EpochRecord
+from lasem.report._collect import Run
+from lasem.report._history import TaskHistory, history
+from lasem.report._tables import COLUMNS, UNKNOWN, comparison_rows, duration, percent, task_rows
+
+LEADING = 5
+"""Candidates shown of a search that goes on."""
+
+
+def comparison(runs: Sequence[Run]) -> Table:
+    """One row per spec: mean and 95% interval over its seeds; unfinished runs in rows of their own."""
+    table = Table(box=box.SIMPLE_HEAD, caption="mean ± 95% interval over seeds (Student t)", caption_justify="left")
+    for title in ("learner", "benchmark"):
+        table.add_column(title, overflow="fold")
+    for title in ("seeds", "tasks", *(column.title for column in COLUMNS.values())):
+        table.add_column(title, justify="right")
+    for row in comparison_rows(runs):
+        cells = [column.text(values) for column, values in zip(COLUMNS.values(), row.spreads, strict=True)]
+        tasks = row.tasks if row.finished else f"{row.tasks}, unfinished"
+        table.add_row(escape(row.learner), escape(row.benchmark), str(len(row.runs)), tasks, *cells)
+    return table
+
+
+def run_table(run: Run) -> Table:
+    """One row per task of a run; accuracies in percent."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("task", justify="right")
+    table.add_column("name", overflow="fold")
+    for title in ("shared layers", "peak, %", "own end, %", "now, %", "forgetting ratio", "epochs to 98%"):
+        table.add_column(title, justify="right")
+    for row in task_rows(run):
+        table.add_row(
+            str(row.position),
+            escape(row.name),
+            row.configuration or UNKNOWN,
+            percent(row.peak_validation),
+            "learning" if row.end is None else percent(row.end),
+            percent(row.now),
+            UNKNOWN if row.forgetting_ratio is None else f"{row.forgetting_ratio:.3f}",
+            str(row.epochs_to_98_percent or UNKNOWN),
+        )
+    return table
+
+
+def show(run: Run) -> RenderableType:
+    """What a run is, how far it is, its table, and what to know about it."""
+    parts = [f"{what} {run.part(what)}" for what in ("learner", "benchmark", "network", "profile")]
+    title = Text(run.name, style="bold")
+    title.append("" if run.seed is None else f"  seed {run.seed}", style="not bold")
+    lines: list[RenderableType] = [title, Text(" · ".join(parts)), Text(str(run.path), style="dim")]
+    tasks = history(run)
+    if not run.finished:
+        lines.extend(_progress(tasks))
+    lines.append(run_table(run))
+    if run.finished:
+        lines.append(comparison([run]))
+    lines.extend(Text(f"warning: {warning}", style="yellow") for warning in run.warnings)
+    return Group(*lines)
+
+
+def _progress(tasks: Sequence[TaskHistory]) -> list[RenderableType]:
+    """Where an unfinished run stands: its latest epoch and what the search leans to."""
+    epochs = [record for task in tasks for record in task.epochs]
+    if not epochs:
+        return [Text("no epoch yet")]
+    now, latest = tasks[-1], epochs[-1]
+    seconds = spread([sum(record.training_seconds for record in epochs)])
+    test = "" if latest.test_accuracy is None else f", test {percent(latest.test_accuracy)} %"
+    lines: list[RenderableType] = [
+        Text(f"task {now.position} ({now.name}), epoch {latest.task_epoch} of the task, {latest.epoch} of the stream"),
+        Text(f"loss {latest.loss:.4g}, valid {percent(latest.valid_accuracy)} %{test}, trained {duration(seconds)}"),
+    ]
+    return lines + ([Text(_leading(now, latest))] if latest.prior else [])
+
+
+def _leading(task: TaskHistory, record: EpochRecord) -> str:
+    ranked = sorted(record.prior or [], key=lambda item: -item[1])[:LEADING]
+    return "leading: " + ", ".join(f"{task.candidate(index)} {probability:.3f}" for index, probability in ranked)

@@ -1,0 +1,43 @@
+"""Evidence of a batch under every candidate, and the posterior; all in log space.
+
+Source: LASEM (Lee, Behpour & Eaton, ICML 2021), equations 1 and 2; the mean over instances is from its appendix D.
+"""
+
+from collections.abc import Callable, Mapping
+from math import log
+from types import MappingProxyType
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def log_likelihoods(logits: Tensor, labels: Tensor) -> Tensor:
+    """Log-probability of every label: (K, B, classes), (B,) -> (K, B), double precision."""
+    log_probabilities = logits.double().log_softmax(-1)
+    return log_probabilities.gather(-1, labels.expand(len(logits), -1).unsqueeze(-1)).squeeze(-1)
+
+
+def log_product(log_likelihood: Tensor) -> Tensor:
+    """Joint likelihood of the batch (equation 2): (K, B) -> (K,)."""
+    return log_likelihood.sum(1)
+
+
+def log_mean(log_likelihood: Tensor) -> Tensor:
+    """Mean likelihood over the instances of the batch: (K, B) -> (K,)."""
+    return log_likelihood.logsumexp(1) - log(log_likelihood.shape[1])
+
+
+EVIDENCE: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({"product": log_product, "mean": log_mean})
+"""Evidence by name."""
+
+
+def log_posterior(log_prior: Tensor, log_evidence: Tensor) -> Tensor:
+    """Log of q(c), proportional to prior(c) times evidence(c): (K,), (K,) -> (K,)."""
+    return (log_prior + log_evidence).log_softmax(0)
+
+
+def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of the batch under every candidate: (K, B, classes), (B,) -> (K,)."""
+    candidates, batch = logits.shape[:2]
+    targets = labels.expand(candidates, batch).flatten()
+    return F.cross_entropy(logits.flatten(0, 1), targets, reduction="none").unflatten(0, (candidates, batch)).mean(1)

@@ -1,0 +1,151 @@
+"""Search strategies: how the configuration of a task is found while it trains."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lasem.configurations import ConfigurationSpace, named
+from lasem.nn import Backbone
+from lasem.search._evidence import cross_entropies
+from lasem.search._tree import in_space_order, leaf_features, plan
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """The network of the task that is being learned, as a search sees it.
+
+    Attributes:
+        backbone: Holds both branches of every stage, with the task open.
+        task: Its identity.
+        keep: Probability by which dropout keeps a feature.
+        masks: Source of the dropout masks.
+        update: Takes a scalar loss and makes one optimizer step.
+    """
+
+    backbone: Backbone
+    task: int
+    keep: float
+    masks: Generator
+    update: Callable[[Tensor], None]
+
+    @property
+    def head(self) -> nn.Module:
+        """The task's output layers: (..., F) -> (..., classes)."""
+        return self.backbone.heads[str(self.task)]
+
+    def dropout(self, features: Tensor) -> Tensor:
+        """Drop features, each candidate with its own mask: (K, B, F) -> (K, B, F)."""
+        if self.keep == 1:
+            return features
+        mask = torch.empty_like(features).bernoulli_(self.keep, generator=self.masks)
+        return features * mask.div_(self.keep)
+
+
+class AbstractSearch(ABC):
+    """The search of one task, from its first batch to its decision."""
+
+    space: ConfigurationSpace
+
+    @abstractmethod
+    def step(self, network: OpenTask, images: Tensor, labels: Tensor) -> Tensor:
+        """Learn from one minibatch, (B, C, H, W) and (B,); the loss, a detached scalar."""
+
+    @abstractmethod
+    def start_epoch(self) -> None:
+        """An epoch begins."""
+
+    @abstractmethod
+    def leader(self) -> int:
+        """Index of the candidate that would be committed now."""
+
+    @abstractmethod
+    def log_prior(self) -> Tensor | None:
+        """Log-probability of every candidate, (K,); None where nothing is searched."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that a search remembers, live: copying values into it restores the search."""
+
+
+class AbstractStrategy(ABC):
+    """A way of choosing; it holds options only, and opens a search per task."""
+
+    @abstractmethod
+    def space(self, layers: int) -> ConfigurationSpace:
+        """The candidates for a network of so many stages."""
+
+    @abstractmethod
+    def search(self, space: ConfigurationSpace, *, device: torch.device) -> AbstractSearch:
+        """Begin to search the configuration of one task."""
+
+
+class FixedSearch(AbstractSearch):
+    """No search: one candidate, trained as a plain network."""
+
+    def __init__(self, space: ConfigurationSpace) -> None:
+        self.space = space
+
+    def step(self, network: OpenTask, images: Tensor, labels: Tensor) -> Tensor:
+        """One optimizer step on the cross-entropy, with dropout, plus the penalties."""
+        logits = candidate_logits(network, images, self.space)
+        loss = cross_entropies(logits, labels)[0] + sum(term for _, term in network.backbone.penalties(network.task))
+        network.update(loss)
+        return loss.detach()
+
+    def start_epoch(self) -> None:
+        """Nothing."""
+
+    def leader(self) -> int:
+        """The only candidate."""
+        return 0
+
+    def log_prior(self) -> None:
+        """None."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Fixed(AbstractStrategy):
+    """The same static configuration for every task.
+
+    Attributes:
+        configuration: "all", "none", "top-2", "bottom-1", "alternating" or bits, first layer first.
+    """
+
+    configuration: str = "all"
+
+    def space(self, layers: int) -> ConfigurationSpace:
+        """One candidate."""
+        return ConfigurationSpace.only(named(self.configuration, layers))
+
+    def search(self, space: ConfigurationSpace, *, device: torch.device) -> AbstractSearch:
+        """Nothing to search."""
+        del device
+        return FixedSearch(space)
+
+
+def candidate_logits(network: OpenTask, images: Tensor, space: ConfigurationSpace) -> Tensor:
+    """Logits of every candidate with dropout: (B, C, H, W) -> (K, B, classes)."""
+    layout = plan(space)
+    features = leaf_features(network.backbone.forks(network.task), network.backbone.enter(images), layout)
+    return in_space_order(network.head(network.dropout(features)), layout)
+
+
+def configuration_logits(backbone: Backbone, images: Tensor, task: int, *, space: ConfigurationSpace) -> Tensor:
+    """Evaluate every candidate in one pass, without dropout: (B, C, H, W) -> (K, B, classes).
+
+    Args:
+        backbone: With the task open, or committed (then only its own configuration can be evaluated).
+        images: A batch.
+        task: Identity of the task.
+        space: The candidates.
+    """
+    layout = plan(space)
+    features = leaf_features(backbone.forks(task), backbone.enter(images), layout)
+    return in_space_order(backbone.heads[str(task)](features), layout)

@@ -1,0 +1,93 @@
+"""All candidates in one pass: the configurations of a space as the leaves of a tree over the stages.
+
+Networks that decide alike on the first l layers compute the same there, so a prefix of decisions is computed once.
+The tree lives in an axis: `hidden` is (N, B, C, H, W), one node per distinct prefix, each on the same batch. A stage
+applies its own branch to the nodes that continue with 0, its shared branch to those that continue with 1, and
+concatenates. In the full space of d layers, layer l has 2^(l-1) inputs instead of 2^d. Layers of one group need no
+special case: a prefix that shared the group's first layer has no continuation that does otherwise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from lasem.configurations import ConfigurationSpace
+from lasem.nn import Fork
+
+Rows = slice | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one stage does to the nodes before it.
+
+    Attributes:
+        own: Nodes that its own branch takes.
+        shared: Nodes that its shared branch takes; their results follow those of the own branch.
+        nodes: Number of nodes after it.
+    """
+
+    own: Rows
+    shared: Rows
+    nodes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a space is evaluated.
+
+    Attributes:
+        steps: One per stage.
+        leaves: (K,) the leaf that holds each candidate.
+    """
+
+    steps: tuple[Step, ...]
+    leaves: tuple[int, ...]
+
+
+@lru_cache(maxsize=64)
+def plan(space: ConfigurationSpace) -> Plan:
+    """Lay out the tree of a space's prefixes."""
+    prefixes: dict[tuple[int, ...], int] = {(): 0}
+    steps: list[Step] = []
+    for depth in range(1, space.partition.num_layers + 1):
+        wanted = {bits[:depth] for bits in space.layer_bits}
+        rows = [[row for prefix, row in prefixes.items() if (*prefix, bit) in wanted] for bit in (0, 1)]
+        before = list(prefixes)
+        children = [(*before[row], bit) for bit in (0, 1) for row in rows[bit]]
+        steps.append(Step(own=_rows(rows[0]), shared=_rows(rows[1]), nodes=len(children)))
+        prefixes = {prefix: row for row, prefix in enumerate(children)}
+    return Plan(steps=tuple(steps), leaves=tuple(prefixes[bits] for bits in space.layer_bits))
+
+
+def _rows(rows: list[int]) -> Rows:
+    """Adjacent rows as a slice, which takes a view; others as they are."""
+    if not rows:
+        return slice(0, 0)
+    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else tuple(rows)
+
+
+def leaf_features(forks: Sequence[Fork], hidden: Tensor, layout: Plan) -> Tensor:
+    """Run a batch through every path: (1, B, C, H, W) -> (K, B, F), in the order of the leaves."""
+    for fork, step in zip(forks, layout.steps, strict=True):
+        results = [
+            fork.branch(bit)(_take(hidden, rows))
+            for bit, rows in enumerate((step.own, step.shared))
+            if rows != slice(0, 0)
+        ]
+        hidden = torch.cat(results) if len(results) > 1 else results[0]
+    return hidden.flatten(2)
+
+
+def in_space_order(leaves: Tensor, layout: Plan) -> Tensor:
+    """Put what was computed per leaf into the order of the candidates: (K, ...) -> (K, ...)."""
+    if layout.leaves == tuple(range(len(layout.leaves))):
+        return leaves
+    return leaves[torch.tensor(layout.leaves, device=leaves.device)]
+
+
+def _take(hidden: Tensor, rows: Rows) -> Tensor:
+    return hidden[rows] if isinstance(rows, slice) else hidden[list(rows)]

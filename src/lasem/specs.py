@@ -1,0 +1,232 @@
+"""The experiment as typed, frozen data; TOML in and out.
+
+A spec says everything that determines a run's result. What does not (where to write, where data lies, the device, how
+often to checkpoint) is no part of it, so the hash of a spec names its result.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lasem.errors import SpecError, nearest
+
+Table = dict[str, Any]
+"""A TOML table."""
+
+Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BenchmarkSpec(BaseModel):
+    """Which stream: its kind, and that kind's own options beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    name: str
+    """What results are called after."""
+    kind: str
+    """Key of the constructors of streams."""
+
+    @property
+    def options(self) -> Table:
+        """The kind's own options."""
+        return dict(self.model_extra or {})
+
+
+class NetworkSpec(_Section):
+    """Which network."""
+
+    name: str
+
+
+class LearnerSpec(_Section):
+    """Which learner: for selective transfer, a mechanism and a strategy."""
+
+    name: str
+    """What results are called after."""
+    kind: Literal["selective", "snn"] = "selective"
+    mechanism: str = "hps"
+    strategy: Literal["fixed", "em"] = "fixed"
+    configuration: str = "all"
+    """Of the fixed strategy."""
+    redraw_unchosen: bool = False
+    """Draw shared knowledge anew at every task that no task has chosen yet."""
+
+
+class SearchSpec(_Section):
+    """How configurations are searched."""
+
+    partition: str | None = None
+    """Groups of layers that decide together, such as "{1,2},{3}"; every layer for itself by default."""
+    candidates: list[Annotated[str, Field(pattern="^[01]+$")]] | None = None
+    """Configurations to choose from, one character per group; all by default."""
+    evidence: Literal["product", "mean"] = "product"
+    prior: Literal["running-mean", "counts"] = "running-mean"
+    restart: Literal["task", "epoch"] = "task"
+    m_steps: Positive = 1
+    ties: Literal["most-shared", "enumeration"] = "most-shared"
+
+
+class TrainingSpec(_Section):
+    """How a task is trained."""
+
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    decay: Annotated[float, Field(ge=0)] = 0.0
+    optimizer: str = "rmsprop-tf"
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Probability by which dropout keeps a feature."""
+
+
+class EvaluationSpec(_Section):
+    """What is measured, and when."""
+
+    every: Annotated[int, Field(ge=0)] = 0
+    """Evaluate the current task's test set every so many epochs; 0 = a twentieth of the epochs."""
+    earlier_tasks: Literal["after-commit", "before-commit"] = "after-commit"
+    """Whether earlier tasks are measured with the committed knowledge, or with all that the last task changed."""
+    reference: Literal["end", "peak"] = "end"
+    """Reference of the forgetting ratio: the accuracy at the end of a task's own training, or its peak there."""
+    batch_size: Positive = 500
+
+
+class SeedsSpec(_Section):
+    """Every source of randomness."""
+
+    stream: Seed = 0
+    """Classes, noise, channel orders: the same in all trials."""
+    data: Seed = 0
+    """Which images."""
+    training: Seed = 0
+    """Initial values, batches, dropout."""
+
+
+class Spec(_Section):
+    """One experiment with one seed."""
+
+    name: str
+    profile: Literal["paper", "release"] = "paper"
+    benchmark: BenchmarkSpec
+    network: NetworkSpec
+    learner: LearnerSpec
+    search: SearchSpec = SearchSpec()
+    training: TrainingSpec
+    evaluation: EvaluationSpec = EvaluationSpec()
+    seeds: SeedsSpec = SeedsSpec()
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that name the result."""
+        text = json.dumps(self.table(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    @property
+    def folder(self) -> str:
+        """Name of the run folder."""
+        return f"{self.name.replace('/', '-')}-s{self.seeds.training}-{self.digest}"
+
+    def table(self) -> Table:
+        """As plain data, without keys that are None."""
+        return self.model_dump(exclude_none=True)
+
+    def toml(self) -> str:
+        """As TOML."""
+        return tomli_w.dumps(self.table())
+
+    def with_seed(self, seed: int) -> "Spec":
+        """The same experiment as another trial: other images and other initial values."""
+        return self.model_copy(update={"seeds": self.seeds.model_copy(update={"data": seed, "training": seed})})
+
+
+def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
+    """Validate a whole spec, reporting all its faults together.
+
+    Raises:
+        SpecError: Keys are unknown or missing, or values break a rule.
+    """
+    try:
+        return Spec.model_validate(_numbers(table))
+    except ValidationError as error:
+        faults = [_fault(dict(item), table) for item in error.errors()]
+        raise SpecError(f"{place}: " + "\n  ".join(faults)) from None
+
+
+def read_toml(path: Path) -> Table:
+    """Read a TOML file.
+
+    Raises:
+        SpecError: There is no such file, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"a spec is a TOML file - there is none at {path} - check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise SpecError(f"a spec is a TOML file - {path} is not: {error} - correct it there") from None
+
+
+def parse_assignment(text: str) -> Table:
+    """Read ``section.key=value`` into nested tables; the value in TOML, or else as plain text.
+
+    >>> parse_assignment("training.epochs=20")
+    {'training': {'epochs': 20}}
+
+    Raises:
+        SpecError: There is no ``=``, or a part of the key is empty.
+    """
+    key, equals, value = text.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
+        raise SpecError(f"a setting is written section.key=value - got {text!r} - for example training.epochs=20")
+    try:
+        table: Table = {"value": tomllib.loads(f"value = {value}")["value"]}
+    except (tomllib.TOMLDecodeError, KeyError):
+        table = {"value": value.strip()}
+    result: Any = table["value"]
+    for part in reversed(parts):
+        result = {part: result}
+    return result
+
+
+def merge(*tables: Mapping[str, Any]) -> Table:
+    """Lay tables over each other, later ones on top, section by section."""
+    merged: Table = {}
+    for table in tables:
+        for key, value in table.items():
+            below = merged.get(key)
+            merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _numbers(table: Mapping[str, Any]) -> Table:
+    """TOML writes 1 where a float may be meant; take it as one in the fields that are floats."""
+    training = table.get("training")
+    if not isinstance(training, Mapping):
+        return dict(table)
+    floats = ("learning_rate", "decay", "keep")
+    known = {k: float(v) if k in floats and type(v) is int else v for k, v in training.items()}
+    return {**table, "training": known}
+
+
+def _fault(item: Table, table: Mapping[str, Any]) -> str:
+    """One fault in words: rule - what came - where - what to do."""
+    place: Sequence[Any] = item["loc"]
+    where = ".".join(map(str, place))
+    if item["type"] == "extra_forbidden":
+        model: Any = Spec
+        for part in place[:-1]:
+            model = model.model_fields[part].annotation
+        return f"unknown key {where!r} - {nearest(str(place[-1]), model.model_fields)}"
+    if item["type"] == "missing":
+        return f"missing key {where!r} - add it"
+    return f"{where}: {item['msg']} - got {item['input']!r}"

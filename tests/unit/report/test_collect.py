@@ -1,0 +1,120 @@
+import subprocess
+import sys
+
+import pytest
+from run_folders import task_events, write_run
+
+from lasem.errors import RunError
+from lasem.report import collect
+from lasem.report._collect import same_spec
+from lasem.report._history import history, measured
+
+
+def test_a_finished_run_is_read_whole(finished):
+    (run,) = collect([finished])
+    assert (run.name, run.seed, run.finished, run.warnings) == ("small", 0, True, ())
+    assert [run.part(what) for what in ("learner", "benchmark")] == ["lasem-hps", "digits"]
+    assert len(run.events) == 3 * 5
+
+
+def test_a_parent_folder_gives_every_run_below_it_once(finished, unfinished):
+    runs = collect([finished.parent, finished])
+    assert [run.path for run in runs] == [finished, unfinished]
+
+
+@pytest.mark.parametrize("make", [lambda path: path, lambda path: path.mkdir() or path])
+def test_a_folder_without_a_run_is_refused_with_a_remedy(tmp_path, make):
+    with pytest.raises(RunError, match="lasem run"):
+        collect([make(tmp_path / "nothing")])
+
+
+def test_an_unfinished_run_is_read_and_its_bad_lines_are_named(unfinished):
+    (run,) = collect([unfinished])
+    assert (run.seed, run.finished, run.part("learner")) == (1, False, "lasem-hps")
+    warnings = " | ".join(run.warnings)
+    for words in ("line 10: not a record", "line 11: not a record", "not finished", "the data stands in"):
+        assert words in warnings
+    assert len(warnings.split(" | ")) == 4
+
+
+def test_damaged_and_missing_files_are_warnings(finished):
+    (finished / "environment.json").unlink()
+    (finished / "spec.toml").write_text("name = ")
+    (finished / "result.json").write_text('{"name": "small"')
+    (run,) = collect([finished])
+    assert (run.environment, run.spec, run.result, run.name) == ({}, {}, None, "small-s0-abc0")
+    for words in ("environment.json: missing", "spec.toml: cannot", "result.json: cannot"):
+        assert words in " ".join(run.warnings)
+
+
+def test_runs_that_differ_in_seeds_only_belong_together(finished, second_seed, unfinished):
+    groups = same_spec(collect([finished.parent]))
+    assert [[run.seed for run in group] for group in groups] == [[0, 2], [1]]
+
+
+def test_another_stream_seed_is_another_experiment(finished, second_seed):
+    spec = second_seed / "spec.toml"
+    spec.write_text(spec.read_text().replace("stream = 0", "stream = 1"))
+    assert len(same_spec(collect([finished.parent]))) == 2
+
+
+def test_the_reference_of_the_forgetting_ratio_is_the_specs(tmp_path):
+    folder = write_run(tmp_path / "run", [*task_events(0), *task_events(1)])
+    with (folder / "spec.toml").open("a") as file:
+        file.write('\n[evaluation]\nreference = "peak"\n')
+    (run,) = collect([folder])
+    # validation selects the second epoch of t0, with test accuracy 0.8
+    assert measured(run, history(run)).forgetting_ratio.reference == "peak"
+    assert measured(run, history(run)).forgetting_ratio.mean == pytest.approx(0.6 / 0.8)
+
+
+def test_runs_without_a_spec_stay_apart(finished, second_seed):
+    for folder in (finished, second_seed):
+        (folder / "spec.toml").unlink()
+    assert len(same_spec(collect([finished.parent]))) == 2
+
+
+def test_of_an_epoch_repeated_after_a_resumption_the_later_record_counts(tmp_path):
+    events = list(task_events(0))
+    repeated = events[2].model_copy(update={"valid_accuracy": 0.1, "test_accuracy": 0.2})
+    (run,) = collect([write_run(tmp_path / "run", [*events[:3], repeated, *events[3:]])])
+    (task,) = history(run)
+    assert task.curve.valid.tolist() == [0.5, 0.1]
+    assert measured(run, [task]).peak_accuracy.validation.per_task == [0.82]
+
+
+def test_a_lost_epoch_leaves_the_others_in_their_places(tmp_path):
+    events = list(task_events(0))
+    (run,) = collect([write_run(tmp_path / "run", [*events[:1], *events[2:]])])
+    (task,) = history(run)
+    assert task.curve.test.tolist()[1] == 0.8
+    assert task.curve.test.shape == (2,)
+
+
+def test_records_and_result_give_the_same_measures(finished):
+    (complete,) = collect([finished])
+    (finished / "result.json").unlink()
+    (rebuilt,) = collect([finished])
+    ours, theirs = measured(rebuilt, history(rebuilt)), complete.result
+    assert (ours.accuracy, ours.final_accuracy) == (theirs.accuracy, theirs.final_accuracy)
+    assert ours.forgetting_ratio.per_task == theirs.forgetting_ratio.per_task
+
+
+def test_a_run_that_has_not_begun_is_a_run(tmp_path):
+    folder = write_run(tmp_path / "run", [])
+    (run,) = collect([folder])
+    assert history(run) == []
+
+
+def test_candidates_are_named_by_their_bits_or_by_the_tasks_list(tmp_path):
+    events = list(task_events(0))
+    listed = events[0].model_copy(update={"candidates": ["11", "00", "01", "10"]})
+    (run,) = collect([write_run(tmp_path / "run", [*events, listed])])
+    assert history(run)[0].candidate(0) == "11"
+    (run,) = collect([write_run(tmp_path / "other", events)])
+    assert [history(run)[0].candidate(k) for k in range(4)] == ["00", "01", "10", "11"]
+
+
+def test_the_report_needs_no_torch():
+    code = "import lasem.report, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from run_folders import task_events, write_run
+
+from lasem.report import collect
+from lasem.report._curves import (
+    MOST_POINTS,
+    Line,
+    Span,
+    accuracy_curves,
+    forgetting_curves,
+    probabilities,
+    share_map,
+    thin,
+)
+from lasem.report._figures import draw_accuracy, draw_forgetting, draw_probabilities, draw_share_map
+
+
+def test_a_short_curve_is_kept_as_it_is():
+    assert thin([1, 2, 3], [0.1, 0.2, 0.3]) == ([1, 2, 3], [0.1, 0.2, 0.3])
+
+
+def test_thinning_keeps_ends_and_spikes():
+    y = np.zeros(10_000)
+    y[[7, 5_000, 9_321]] = [1, -1, 2]
+    x, thinned = thin(list(range(10_000)), y.tolist())
+    assert len(x) <= MOST_POINTS
+    assert (x[0], x[-1]) == (0, 9_999)
+    points = dict(zip(x, thinned, strict=True))
+    assert (points[7], points[5_000], points[9_321]) == (1, -1, 2)
+    assert x == sorted(x)
+
+
+def test_accuracy_while_a_task_is_learned_and_after_every_later_one(finished):
+    curves = accuracy_curves(collect([finished])[0])
+    assert curves.own[1] == Line("t1", [3, 4], [0.95, 0.9])
+    assert curves.later == [
+        Line("t0", [2, 4, 6], [0.8, 0.6, 0.4]),
+        Line("t1", [4, 6], [0.9, 0.72]),
+        Line("t2", [6], [0.5]),
+    ]
+    assert curves.spans == [Span("t0", 1, 2), Span("t1", 3, 4), Span("t2", 5, 6)]
+    assert curves.split == "test"
+
+
+def test_without_test_accuracies_the_curves_show_validation(tmp_path):
+    events = [e.model_copy(update={"test_accuracy": None}) if e.event == "epoch" else e for e in task_events(0)]
+    curves = accuracy_curves(collect([write_run(tmp_path / "run", events)])[0])
+    assert (curves.split, curves.own) == ("validation", [Line("t0", [1, 2], [0.5, 0.7])])
+
+
+def test_candidates_come_by_mean_probability_and_the_rest_is_summed(finished):
+    data = probabilities(collect([finished])[0], most=2)
+    # sums over the six epochs: 00 1.75, 01 1.15, 10 1.75, 11 1.35
+    assert [line.label for line in data.candidates] == ["00", "10"]
+    assert data.candidates[1].x == [1, 2, 2, 3, 4, 4, 5, 6, 6]
+    assert data.candidates[1].y == [0.25, 0.3, None, 0.25, 0.7, None, 0.25, 0.0, None]
+    assert data.others.label == "2 others, together"
+    assert data.others.y == [0.5, pytest.approx(0.6), None, 0.5, pytest.approx(0.3), None, 0.5, 0.1, None]
+
+
+def test_marginals_have_a_row_per_group(finished):
+    data = probabilities(collect([finished])[0])
+    assert data.epochs == [1, 2, 3, 4, 5, 6]
+    assert data.marginals[0] == pytest.approx([0.5, 0.7, 0.5, 0.9, 0.5, 0.0])
+    assert data.marginals[1] == pytest.approx([0.5, 0.6, 0.5, 0.3, 0.5, 0.1])
+    assert data.others is None
+
+
+def test_a_long_search_is_thinned(tmp_path):
+    first, epoch, *_ = task_events(0)
+    epochs = [epoch.model_copy(update={"epoch": e, "task_epoch": e}) for e in range(1, 2001)]
+    data = probabilities(collect([write_run(tmp_path / "run", [first, *epochs])])[0])
+    assert all(len(line.x) <= MOST_POINTS for line in data.candidates)
+    assert len(data.epochs) == MOST_POINTS
+    assert (data.epochs[0], data.epochs[-1]) == (1, 2000)
+
+
+def test_a_learner_that_searches_nothing_has_no_probabilities_and_no_share_map(tmp_path):
+    nothing = {"prior": None, "marginals": None, "configuration": None}
+    events = [e.model_copy(update=nothing) if e.event in ("epoch", "decision") else e for e in task_events(0)]
+    (run,) = collect([write_run(tmp_path / "run", events)])
+    assert probabilities(run) is None
+    assert share_map(run) is None
+
+
+def test_the_share_map_is_layer_by_task(finished):
+    assert share_map(collect([finished])[0])[1] == [[1, 1, 0], [1, 0, 0]]
+
+
+def test_the_share_map_of_an_unfinished_run_leaves_the_open_task_blank(unfinished):
+    assert share_map(collect([unfinished])[0])[1] == [[1, None], [1, None]]
+
+
+def test_forgetting_as_tasks_arrive_is_a_mean_over_seeds(finished, second_seed):
+    (line,) = forgetting_curves(collect([finished.parent]))
+    assert line == Line("lasem-hps on digits", [1, 2], [pytest.approx(0.75), pytest.approx(0.65)])
+
+
+def test_figures_hold_their_data(finished):
+    (run,) = collect([finished])
+    accuracy = draw_accuracy(accuracy_curves(run))
+    assert [list(trace.y) for trace in accuracy.data[:2]] == [[0.82, 0.8], [0.8, 0.6, 0.4]]
+    search = draw_probabilities(probabilities(run))
+    assert [trace.name for trace in search.data[:4]] == ["00", "10", "11", "01"]
+    assert search.data[4].type == "heatmap"
+    assert [list(row) for row in draw_share_map(share_map(run)).data[0].z] == [[1, 1, 0], [1, 0, 0]]
+    assert list(draw_forgetting(forgetting_curves([run])).data[0].y) == [0.75, 0.65]
