@@ -6,10 +6,7 @@ STAMP := .venv/installed
 .PHONY: demo test check env clean
 
 demo: $(STAMP)  ## run three learners on the built-in digits; ends with a table and a report
-	$(BIN)/lasem run digits/stl --out runs/demo --quiet
-	$(BIN)/lasem run digits/hps --out runs/demo --quiet
-	$(BIN)/lasem run digits/lasem-hps --out runs/demo
-	$(BIN)/lasem compare runs/demo
+	$(BIN)/lasem run digits/stl digits/hps digits/lasem-hps --out runs/demo
 	$(BIN)/lasem report runs/demo --out runs/demo/report.html
 
 test: $(STAMP)  ## pass the tests

@@ -59,7 +59,9 @@ def list_command(
 
 @app.command()
 def run(
-    target: Annotated[str, typer.Argument(metavar="PRESET_OR_SPEC.toml", help="Such as digits/lasem-hps.")],
+    targets: Annotated[
+        list[str], typer.Argument(metavar="PRESET_OR_SPEC.toml...", help="Such as digits/lasem-hps; one or more.")
+    ],
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as training.epochs=20.")
     ] = None,
@@ -73,11 +75,13 @@ def run(
     checkpoint_every: Annotated[int, typer.Option(min=0, help="Epochs between checkpoints; 0 = by cost.")] = 0,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
-    """Run a preset or a spec; the same command again resumes, or says that it is done."""
-    from lasem.experiments import Place, ProgressDisplay, resolve
+    """Run presets or specs; the same command again resumes, or says that it is done."""
+    from lasem.experiments import Place, ProgressDisplay, check, resolve
     from lasem.experiments import run as run_spec
 
-    specs = _trials(resolve(target, settings or []), seeds)
+    specs = [trial for target in targets for trial in _trials(resolve(target, settings or []), seeds)]
+    for spec in specs:
+        check(spec)
     place = Place(out=out, data=data, device=device, checkpoint_every=checkpoint_every)
     if dry_run:
         for spec in specs:
@@ -93,14 +97,19 @@ def run(
 
 
 @app.command()
-def show(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]) -> None:
-    """Print a finished or running run."""
-    from lasem.report import collect
+def show(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or that hold runs.")],
+) -> None:
+    """Print finished or running runs; of several, their comparison too."""
+    from lasem.report import collect, comparison
     from lasem.report import show as show_run
 
     console = Console()
-    for item in collect([run_folder]):
+    runs = collect(folders)
+    for item in runs:
         console.print(show_run(item))
+    if len(runs) > 1:
+        console.print(comparison(runs))
 
 
 @app.command()

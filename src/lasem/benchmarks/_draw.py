@@ -75,11 +75,10 @@ def evened(available: Sequence[int], total: int | None) -> list[int]:
     if total is None or total >= sum(available):
         return list(available)
     shares = [0] * len(available)
-    while (missing := total - sum(shares)) > 0:
-        open_classes = [k for k, number in enumerate(available) if shares[k] < number]
-        each, extra = divmod(missing, len(open_classes))
-        for rank, k in enumerate(open_classes):
-            shares[k] = min(available[k], shares[k] + each + (rank < extra))
+    scarcest_first = sorted(range(len(available)), key=lambda k: (available[k], -k))
+    for done, k in enumerate(scarcest_first):
+        shares[k] = min(available[k], total // (len(available) - done))
+        total -= shares[k]
     return shares
 
 

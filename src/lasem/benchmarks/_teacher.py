@@ -120,10 +120,11 @@ def fit_head(features: Tensor, *, classes: int, rank: int, generator: np.random.
         generator: Source of the directions.
     """
     mean = features.mean(0)
-    _, spread, components = torch.linalg.svd((features - mean).double(), full_matrices=False)
-    largest = components.abs().argmax(1, keepdim=True)  # signs of components are arbitrary: fix them
-    components = components * components.gather(1, largest).sign()
-    scale = spread[:rank] / len(features) ** 0.5
+    centered = (features - mean).double().numpy()
+    variance, components = np.linalg.eigh(centered.T @ centered / len(centered))
+    variance, components = variance[::-1][:rank], components[:, ::-1][:, :rank]
+    largest = np.abs(components).argmax(0)[None]  # signs of components are arbitrary: fix them
+    components = components * np.sign(np.take_along_axis(components, largest, axis=0))
     directions = np.linalg.qr(generator.standard_normal((rank, classes)))[0]
-    weight = ((components[:rank] / scale[:, None]).T @ torch.from_numpy(directions)).float()
+    weight = torch.from_numpy(components / np.sqrt(variance) @ directions).float()
     return TeacherHead(weight=weight, offset=mean @ weight)

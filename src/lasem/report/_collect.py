@@ -97,6 +97,15 @@ def same_spec(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
+def learner_names(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """Name of each group's learner, with the spec's name where that alone would not tell two groups apart."""
+    known = [(group[0].part("learner"), group[0].part("benchmark"), group[0].finished) for group in groups]
+    return [
+        key[0] if known.count(key) == 1 else f"{key[0]} ({group[0].name})"
+        for key, group in zip(known, groups, strict=True)
+    ]
+
+
 def _folders(path: Path) -> list[Path]:
     if not path.is_dir():
         raise RunError(f"a run is a folder - got {str(path)!r}, which is none - pass a folder that `lasem run` wrote")

@@ -1,12 +1,13 @@
 """The data of the figures, as small tuples; drawing them is for others."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from lasem.metrics import FloatArray
-from lasem.report._collect import Run, same_spec
+from lasem.report._collect import Run, learner_names, same_spec
 from lasem.report._history import TaskHistory, committed, history, measured
 
 MOST_POINTS = 500
@@ -52,8 +53,10 @@ class Probabilities(NamedTuple):
     others: Line | None
     epochs: list[int]
     """(E,) of the marginals."""
+    groups: list[str]
+    """Names of the groups, the one with the lowest layer first."""
     marginals: list[list[float | None]]
-    """(G, E): probability that a group shares, the group with the lowest layer first."""
+    """(G, E): probability that a group shares."""
     spans: list[Span]
 
 
@@ -108,15 +111,24 @@ def probabilities(run: Run, most: int = MOST_LINES) -> Probabilities | None:
                 label = task.candidate(index)
                 totals[label] = totals.get(label, 0.0) + probability
     ranked = sorted(totals, key=lambda label: -totals[label])
-    top = ranked[:most]
+    top = ranked[: most if len(ranked) > most + 1 else most + 1]
     lines = [_probability_line(tasks, label, {label}) for label in top]
-    rest = set(ranked[most:])
+    rest = set(ranked[len(top) :])
     others = _probability_line(tasks, f"{len(rest)} others, together", rest) if rest else None
     records = [record for task in tasks for record in task.epochs if record.marginals]
     kept = [records[i] for i in np.unique(np.linspace(0, len(records) - 1, min(len(records), MOST_POINTS)).astype(int))]
     by_group = zip(*(record.marginals or [] for record in kept), strict=True)
     marginals: list[list[float | None]] = [list(values) for values in by_group]
-    return Probabilities(lines, others, [record.epoch for record in kept], marginals, spans(tasks))
+    names = _group_names(run, len(marginals))
+    return Probabilities(lines, others, [record.epoch for record in kept], names, marginals, spans(tasks))
+
+
+def _group_names(run: Run, groups: int) -> list[str]:
+    """Groups by their layers, where the spec's partition tells them: "{1,2},{3}" -> layers 1,2 and layers 3."""
+    parts = re.findall(r"\{([^}]*)\}", str(run.setting("search", "partition") or ""))
+    ordered = sorted(parts, key=lambda part: min(map(int, re.findall(r"\d+", part)), default=0))
+    layers = [f"layers {part}" for part in ordered] or [f"layer {group + 1}" for group in range(groups)]
+    return layers if len(layers) == groups else [f"group {group + 1}" for group in range(groups)]
 
 
 def _probability_line(tasks: Sequence[TaskHistory], label: str, members: set[str]) -> Line:
@@ -150,7 +162,8 @@ def share_map(run: Run) -> ShareMap | None:
 def forgetting_curves(runs: Sequence[Run]) -> list[Line]:
     """Per spec, the forgetting ratio as tasks arrive: mean over its seeds, item k after task k."""
     lines = []
-    for group in same_spec(runs):
+    groups = same_spec(runs)
+    for group, learner in zip(groups, learner_names(groups), strict=True):
         curves = [measured(run, history(run)).forgetting_ratio.curve for run in group]
         longest = max(map(len, curves), default=0)
         if not longest:
@@ -158,9 +171,7 @@ def forgetting_curves(runs: Sequence[Run]) -> list[Line]:
         values = np.array(
             [[np.nan if v is None else v for v in curve + [None] * (longest - len(curve))] for curve in curves]
         )
-        label = f"{group[0].part('learner')} on {group[0].part('benchmark')}" + (
-            "" if group[0].finished else ", unfinished"
-        )
+        label = f"{learner} on {group[0].part('benchmark')}" + ("" if group[0].finished else ", unfinished")
         lines.append(Line(label, [*range(1, longest + 1)], _column_means(values)))
     return lines
 

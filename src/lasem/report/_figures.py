@@ -18,6 +18,7 @@ DASHES = ("solid", "dash", "dot")
 
 SHARED, UNDECIDED, OWN = "#0072B2", "#D9D9D9", "#E69F00"
 FAINT = "rgba(128,128,128,0.25)"
+HOVER = "epoch %{x}: %{y:.1%}"
 MOST_NAMED = 14
 """Tasks in a legend; beyond, hovering names them."""
 
@@ -28,17 +29,18 @@ def draw_accuracy(curves: AccuracyCurves) -> go.Figure:
     for i, (own, later) in enumerate(zip(curves.own, curves.later, strict=True)):
         mark = {**_stroke(i), "width": 1.5}
         figure.add_scatter(
-            x=own.x, y=_rounded(own.y), name=own.label, legendgroup=str(i), mode="lines", line=mark,
-            showlegend=len(curves.own) <= MOST_NAMED,
+            x=own.x, y=_rounded(own.y), name=f"task {i}", legendgroup=str(i), mode="lines", line=mark,
+            showlegend=len(curves.own) <= MOST_NAMED, hovertemplate=f"{HOVER}<extra>{i}: {own.label}</extra>",
         )  # fmt: skip
         figure.add_scatter(
-            x=later.x, y=_rounded(later.y), name=f"{own.label}, afterwards", legendgroup=str(i), showlegend=False,
-            mode="lines+markers", line={**mark, "dash": "dot", "width": 1}, marker={"size": 7, "symbol": i % 5},
+            x=later.x, y=_rounded(later.y), legendgroup=str(i), showlegend=False, mode="lines+markers",
+            hovertemplate=f"{HOVER}<extra>{i}: {own.label}, afterwards</extra>",
+            line={**mark, "dash": "dot", "width": 1}, marker={"size": 7, "symbol": i % 5},
         )  # fmt: skip
     _layout(figure, height=360)
     _mark_tasks(figure, curves.spans)
-    figure.update_xaxes(title="epoch of the stream")
-    figure.update_yaxes(title=f"{curves.split} accuracy", tickformat=".0%", range=[0, 1.02])
+    figure.update_xaxes(title_text="epoch of the stream")
+    figure.update_yaxes(title_text=f"{curves.split} accuracy", tickformat=".0%", range=[0, 1.02])
     return figure
 
 
@@ -58,14 +60,14 @@ def draw_probabilities(data: Probabilities) -> go.Figure:
         )  # fmt: skip
     if groups:
         figure.add_heatmap(
-            x=data.epochs, y=[f"group {g + 1}" for g in range(groups)], z=[_rounded(row) for row in data.marginals],
+            x=data.epochs, y=data.groups, z=[_rounded(row) for row in data.marginals],
             zmin=0, zmax=1, colorscale=[[0, OWN], [0.5, UNDECIDED], [1, SHARED]], showscale=False,
             hovertemplate="epoch %{x}, %{y}: shared with probability %{z:.2f}<extra></extra>", row=2, col=1,
         )  # fmt: skip
     _layout(figure, height=340 + (80 + 22 * groups if groups else 0))
     _mark_tasks(figure, data.spans)
-    figure.update_yaxes(title="probability", range=[0, 1.02], row=1, col=1)
-    figure.update_xaxes(title="epoch of the stream", row=2 if groups else 1, col=1)
+    figure.update_yaxes(title_text="probability", range=[0, 1.02], row=1, col=1)
+    figure.update_xaxes(title_text="epoch of the stream", row=2 if groups else 1, col=1)
     return figure
 
 
@@ -85,7 +87,7 @@ def draw_share_map(data: ShareMap) -> go.Figure:
             x=[None], y=[None], name=name, mode="markers", marker={"symbol": "square", "size": 11, "color": color}
         )
     _layout(figure, height=120 + 26 * len(layers))
-    figure.update_xaxes(title="task", dtick=max(1, len(data.tasks) // 20), showgrid=False)
+    figure.update_xaxes(title_text="task", dtick=max(1, len(data.tasks) // 20), showgrid=False)
     figure.update_yaxes(showgrid=False)
     return figure
 
@@ -97,8 +99,8 @@ def draw_forgetting(lines: Sequence[Line]) -> go.Figure:
         figure.add_scatter(x=line.x, y=_rounded(line.y), name=line.label, mode="lines+markers", line=_stroke(i))
     _layout(figure, height=340)
     figure.add_hline(y=1, line={"color": "#999999", "width": 1, "dash": "dot"})
-    figure.update_xaxes(title="after task", dtick=max(1, max(len(line.x) for line in lines) // 10))
-    figure.update_yaxes(title="forgetting ratio")
+    figure.update_xaxes(title_text="after task", dtick=max(1, max(len(line.x) for line in lines) // 10))
+    figure.update_yaxes(title_text="forgetting ratio")
     return figure
 
 

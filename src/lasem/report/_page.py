@@ -14,8 +14,8 @@ from lasem.report import _curves, _figures
 from lasem.report._collect import Run
 from lasem.report._tables import COLUMNS, UNKNOWN, ComparisonRow, TaskRow, comparison_rows, percent, task_rows
 
-MOST_FIGURE_BYTES = 900_000
-"""Figures beyond this are left out, so that a page with plotly.js stays under 6 MB."""
+MOST_BYTES = 5_900_000
+"""Of a page, plotly.js included; figures beyond this are left out."""
 
 
 class Figure(NamedTuple):
@@ -49,15 +49,19 @@ def write_page(runs: Sequence[Run], out: Path) -> None:
 def page(runs: Sequence[Run]) -> str:
     """The page as text."""
     rows = comparison_rows(runs)
+    bare = [RunPart(run, _facts(run), task_rows(run), [], omitted=True) for row in rows for run in row.runs]
     lines = _curves.forgetting_curves(runs)
     overview = [_figure(_figures.draw_forgetting(lines), FORGETTING)] if lines else []
-    parts = list(_parts(rows, spent=_size(overview)))
+    room = MOST_BYTES - len(_render(rows, bare, overview).encode())
+    return _render(rows, list(_illustrated(bare, room)), overview)
+
+
+def _render(rows: Sequence[ComparisonRow], parts: Sequence[RunPart], overview: Sequence[Figure]) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters |= {"percent": percent, "or_unknown": lambda value: UNKNOWN if value is None else value}
     template = environment.from_string(files("lasem.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
     return template.render(
-        runs=runs,
         rows=rows,
         columns=COLUMNS,
         overview=overview,
@@ -83,13 +87,12 @@ PROBABILITIES = (
 SHARE_MAP = "Layers that each task reads from shared knowledge; layer 1 is nearest the input."
 
 
-def _parts(rows: Sequence[ComparisonRow], *, spent: int) -> Iterator[RunPart]:
-    """Runs in the order of the table, with figures while there is room for them."""
-    for run in (run for row in rows for run in row.runs):
-        figures = _run_figures(run) if spent < MOST_FIGURE_BYTES else []
-        spent += _size(figures)
-        fits = spent < MOST_FIGURE_BYTES
-        yield RunPart(run, _facts(run), task_rows(run), figures if fits else [], omitted=not fits)
+def _illustrated(parts: Sequence[RunPart], room: int) -> Iterator[RunPart]:
+    """The same runs in the same order, with figures while there is room for them."""
+    for part in parts:
+        figures = _run_figures(part.run) if room > 0 else []
+        room -= _size(figures)
+        yield part._replace(figures=figures, omitted=False) if room > 0 else part
 
 
 def _run_figures(run: Run) -> list[Figure]:
@@ -109,7 +112,8 @@ def _figure(figure: go.Figure, caption: str) -> Figure:
 
 
 def _size(figures: Sequence[Figure]) -> int:
-    return sum(len(json.dumps(figure.spec)) for figure in figures)
+    """Bytes on the page, a little more than it will be."""
+    return sum(len(json.dumps(figure.spec)) + 2 * len(figure.caption) for figure in figures)
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:

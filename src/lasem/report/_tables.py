@@ -7,7 +7,7 @@ import numpy as np
 
 from lasem.metrics import Measures, Spread, spread
 from lasem.records import Result
-from lasem.report._collect import Run, same_spec
+from lasem.report._collect import Run, learner_names, same_spec
 from lasem.report._history import committed, history, measured
 
 UNKNOWN = "-"
@@ -103,7 +103,7 @@ def _count(values: Spread) -> str:
 
 COLUMNS: dict[str, Column] = {
     "peak": Column(
-        "peak accuracy, %",
+        "peak, %",
         "best test accuracy inside a task's own training, the epoch selected by validation; mean over tasks",
         lambda run: run.measures.peak_accuracy.validation.mean,
         _percents,
@@ -115,7 +115,7 @@ COLUMNS: dict[str, Column] = {
         _percents,
     ),
     "final": Column(
-        "final accuracy, %",
+        "final, %",
         "test accuracy of all tasks once the stream has ended; mean over tasks",
         lambda run: run.measures.final_accuracy,
         _percents,
@@ -139,16 +139,17 @@ COLUMNS: dict[str, Column] = {
 
 def comparison_rows(runs: Sequence[Run]) -> list[ComparisonRow]:
     """One row per spec, over its seeds; unfinished runs have rows of their own."""
-    return [_comparison_row(group) for group in same_spec(runs)]
+    groups = same_spec(runs)
+    return [_comparison_row(group, name) for group, name in zip(groups, learner_names(groups), strict=True)]
 
 
-def _comparison_row(group: tuple[Run, ...]) -> ComparisonRow:
+def _comparison_row(group: tuple[Run, ...], learner: str) -> ComparisonRow:
     facts = [_facts(run) for run in group]
     learned = [num_learned(fact.measures) for fact in facts]
     planned = {run.num_tasks for run in group} - {None, *learned}
     return ComparisonRow(
         runs=group,
-        learner=group[0].part("learner"),
+        learner=learner,
         benchmark=group[0].part("benchmark"),
         finished=group[0].finished,
         tasks=" to ".join(map(str, sorted({min(learned), max(learned)}))) + "".join(f" of {n}" for n in planned),

@@ -19,26 +19,35 @@ LEADING = 5
 
 
 def comparison(runs: Sequence[Run]) -> Table:
-    """One row per spec: mean and 95% interval over its seeds; unfinished runs in rows of their own."""
-    table = Table(box=box.SIMPLE_HEAD, caption="mean ± 95% interval over seeds (Student t)", caption_justify="left")
-    for title in ("learner", "benchmark"):
-        table.add_column(title, overflow="fold")
+    """One row per spec: mean and 95% interval over its seeds; unfinished runs in rows of their own, with a star."""
+    rows = comparison_rows(runs)
+    benchmarks = sorted({row.benchmark for row in rows})
+    note = f"on {escape(', '.join(benchmarks))}; mean ± 95% interval over seeds (Student t); * unfinished"
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=note, caption_justify="left")
+    table.add_column("learner", no_wrap=True)
+    if len(benchmarks) > 1:
+        table.add_column("benchmark", overflow="fold")
     for title in ("seeds", "tasks", *(column.title for column in COLUMNS.values())):
-        table.add_column(title, justify="right")
-    for row in comparison_rows(runs):
+        table.add_column(title, justify="right", overflow="fold")
+    for row in rows:
+        learner = escape(row.learner) + ("" if row.finished else "*")
+        benchmark = [escape(row.benchmark)] if len(benchmarks) > 1 else []
         cells = [column.text(values) for column, values in zip(COLUMNS.values(), row.spreads, strict=True)]
-        tasks = row.tasks if row.finished else f"{row.tasks}, unfinished"
-        table.add_row(escape(row.learner), escape(row.benchmark), str(len(row.runs)), tasks, *cells)
+        table.add_row(learner, *benchmark, str(len(row.runs)), row.tasks, *cells)
     return table
 
 
 def run_table(run: Run) -> Table:
-    """One row per task of a run; accuracies in percent."""
-    table = Table(box=box.SIMPLE_HEAD)
+    """One row per task of a run; accuracies in percent.
+
+    The columns: one bit per layer, 1 = shared, the layer nearest the input first; the peak inside the task's own
+    training, selected by validation; the accuracy at its end; now; the forgetting ratio; epochs to 98% of the peak.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("task", justify="right")
-    table.add_column("name", overflow="fold")
-    for title in ("shared layers", "peak, %", "own end, %", "now, %", "forgetting ratio", "epochs to 98%"):
-        table.add_column(title, justify="right")
+    table.add_column("name", overflow="fold", min_width=16)
+    for title in ("shares", "peak, %", "end, %", "now, %", "forgetting", "to 98%"):
+        table.add_column(title, justify="right", overflow="fold")
     for row in task_rows(run):
         table.add_row(
             str(row.position),
@@ -64,9 +73,18 @@ def show(run: Run) -> RenderableType:
         lines.extend(_progress(tasks))
     lines.append(run_table(run))
     if run.finished:
-        lines.append(comparison([run]))
+        lines.append(_summary(run))
     lines.extend(Text(f"warning: {warning}", style="yellow") for warning in run.warnings)
     return Group(*lines)
+
+
+def _summary(run: Run) -> Table:
+    """The comparison's row of one run, one measure a line."""
+    grid = Table.grid(padding=(0, 2))
+    (row,) = comparison_rows([run])
+    for column, values in zip(COLUMNS.values(), row.spreads, strict=True):
+        grid.add_row(column.title, column.text(values))
+    return grid
 
 
 def _progress(tasks: Sequence[TaskHistory]) -> list[RenderableType]:

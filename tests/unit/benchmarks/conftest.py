@@ -26,6 +26,17 @@ def dataset_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Many small operations: threads that wait for each other on a busy machine cost more than they bring."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def encoded(color, *, size=(4, 4), mode="RGB"):
     buffer = io.BytesIO()
     Image.new(mode, size, color).save(buffer, "PNG")

@@ -6,7 +6,7 @@ from run_folders import task_events, write_run
 
 from lasem.errors import RunError
 from lasem.report import collect
-from lasem.report._collect import same_spec
+from lasem.report._collect import learner_names, same_spec
 from lasem.report._history import history, measured
 
 
@@ -55,7 +55,10 @@ def test_runs_that_differ_in_seeds_only_belong_together(finished, second_seed, u
 def test_another_stream_seed_is_another_experiment(finished, second_seed):
     spec = second_seed / "spec.toml"
     spec.write_text(spec.read_text().replace("stream = 0", "stream = 1"))
-    assert len(same_spec(collect([finished.parent]))) == 2
+    groups = same_spec(collect([finished.parent]))
+    assert len(groups) == 2
+    assert learner_names(groups) == ["lasem-hps (small)"] * 2
+    assert learner_names(groups[:1]) == ["lasem-hps"]
 
 
 def test_the_reference_of_the_forgetting_ratio_is_the_specs(tmp_path):

@@ -59,12 +59,32 @@ def test_candidates_come_by_mean_probability_and_the_rest_is_summed(finished):
     assert data.others.y == [0.5, pytest.approx(0.6), None, 0.5, pytest.approx(0.3), None, 0.5, 0.1, None]
 
 
+def test_a_single_remaining_candidate_keeps_its_name(finished):
+    data = probabilities(collect([finished])[0], most=3)
+    assert [line.label for line in data.candidates] == ["00", "10", "11", "01"]
+    assert data.others is None
+
+
 def test_marginals_have_a_row_per_group(finished):
     data = probabilities(collect([finished])[0])
     assert data.epochs == [1, 2, 3, 4, 5, 6]
     assert data.marginals[0] == pytest.approx([0.5, 0.7, 0.5, 0.9, 0.5, 0.0])
     assert data.marginals[1] == pytest.approx([0.5, 0.6, 0.5, 0.3, 0.5, 0.1])
     assert data.others is None
+
+
+@pytest.mark.parametrize(
+    ("partition", "names"),
+    [
+        ("", ["layer 1", "layer 2"]),
+        ('partition = "{2,4},{1,3}"', ["layers 1,3", "layers 2,4"]),
+        ('partition = "{1-5}"', ["group 1", "group 2"]),
+    ],
+)
+def test_groups_are_named_by_their_layers(finished, partition, names):
+    with (finished / "spec.toml").open("a") as file:
+        file.write(f"\n[search]\n{partition}\n")
+    assert probabilities(collect([finished])[0]).groups == names
 
 
 def test_a_long_search_is_thinned(tmp_path):

@@ -56,7 +56,7 @@ def test_fewer_seeds_than_others_is_a_warning(finished, second_seed, unfinished,
 
 
 def test_figures_beyond_the_budget_are_left_out_and_it_says_so(finished, second_seed, monkeypatch):
-    monkeypatch.setattr(_page, "MOST_FIGURE_BYTES", 1)
+    monkeypatch.setattr(_page, "MOST_BYTES", 1)
     text = _page.page(collect([finished.parent])).replace(get_plotlyjs(), "")
     assert "figures of 2 runs are left out" in text
     assert "75.0 ± 0.0" in text

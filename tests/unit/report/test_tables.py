@@ -70,7 +70,8 @@ def test_the_terminal_shows_the_comparison_and_the_tasks(finished, second_seed, 
     runs = collect([finished.parent])
     text = text_of(comparison(runs))
     assert "75.0 ± 0.0" in text
-    assert "1 of 3, unfinished" in text
+    assert "lasem-hps*" in text
+    assert "1 of 3" in text
     assert "72.0" in text_of(run_table(runs[0]))
 
 
@@ -90,3 +91,10 @@ def test_names_in_brackets_are_shown_as_they_are(tmp_path):
     first, *others = task_events(0)
     events = [first.model_copy(update={"name": "[red]x"}), *others]
     assert "[red]x" in text_of(run_table(collect([write_run(tmp_path / "run", events)])[0]))
+
+
+def test_showing_a_finished_run_sums_it_up(finished):
+    text = text_of(show(collect([finished])[0]))
+    assert "backward transfer, points" in text
+    assert "-29.0" in text
+    assert "warning" not in text

@@ -1,0 +1,56 @@
+"""The naive twin of the EM step: every configuration as a network of its own, one after the other.
+
+Forward passes of all of them for the E-step; then forward and backward passes of all of them for the M-step. It exists
+to be timed against the tree, and to check it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from lasem.configurations import ConfigurationSpace
+from lasem.nn import Backbone
+
+
+def naive_em_step(
+    backbone: Backbone,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    space: ConfigurationSpace,
+    prior: Tensor,
+    keep: float = 1.0,
+    masks: Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Posterior of the batch, and gradients of the posterior-weighted loss in the parameters.
+
+    Args:
+        backbone: With task 0 open.
+        images: (B, C, H, W).
+        labels: (B,).
+        space: K candidates.
+        prior: (K,) logarithms.
+        keep: Probability by which dropout keeps a feature.
+        masks: Source of the dropout masks.
+
+    Returns:
+        The posterior (K,) and the loss.
+    """
+    likelihoods = []
+    with torch.no_grad():
+        for bits in space.layer_bits:
+            logits = backbone.path_logits(images, 0, bits=bits)
+            likelihoods.append(-F.cross_entropy(logits.double(), labels, reduction="sum"))
+        q = (prior + torch.stack(likelihoods)).softmax(0)
+    total = torch.zeros(())
+    for weight, bits in zip(q, space.layer_bits, strict=True):
+        hidden = backbone.enter(images)
+        for fork, bit in zip(backbone.forks(0), bits, strict=True):
+            hidden = fork.branch(bit)(hidden)
+        features = hidden.flatten(2)
+        if keep < 1:
+            features = features * torch.empty_like(features).bernoulli_(keep, generator=masks) / keep
+        loss = F.cross_entropy(backbone.heads["0"](features).squeeze(0), labels) * weight.float()
+        loss.backward()
+        total = total + loss.detach()
+    return q, total

@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from lasem.nn import MECHANISMS, NETWORKS
+
+BOTH = (True, True)
+
+
+def opened(name, shape, classes):
+    backbone = NETWORKS[name].build(shape)
+    backbone.begin_task(0, classes=classes, uses=[BOTH] * len(backbone.stages))
+    return backbone
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "convolutions", "head"),
+    [
+        ("cifar-4", (3, 32, 32), 10, 65_568, 262_858),
+        ("office-home-4", (3, 128, 128), 13, 1_613_312, 1_066_125),
+        ("stl-6", (3, 96, 96), 3, 287_008, 264_387),
+        ("stl-9", (3, 96, 96), 5, 480_768, 264_421),
+    ],
+)
+def test_parameter_counts_of_the_papers_networks(name, shape, classes, convolutions, head):
+    backbone = opened(name, shape, classes)
+    assert sum(count(stage.shared) for stage in backbone.stages) == convolutions
+    assert sum(count(stage.own["0"]) for stage in backbone.stages) == convolutions
+    assert count(backbone.heads["0"]) == head
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "features"),
+    [
+        ("cifar-4", (3, 32, 32), 4096),
+        ("office-home-4", (3, 128, 128), 4096),
+        ("stl-6", (3, 96, 96), 2048),
+        ("stl-9", (3, 96, 96), 2048),
+    ],
+)
+def test_flattened_features_of_the_papers_networks(name, shape, features):
+    assert NETWORKS[name].build(shape).num_features == features
+
+
+def test_office_home_pools_128_to_43_to_15_to_8_to_4():
+    backbone = NETWORKS["office-home-4"].build((3, 128, 128))
+    shape = (3, 128, 128)
+    heights = []
+    for stage in backbone.stages:
+        shape = stage.layer.output_shape(shape)
+        heights.append(shape[1])
+    assert heights == [43, 15, 8, 4]
+
+
+@pytest.mark.parametrize(("name", "shape"), [(name, (3, 24, 24)) for name in NETWORKS])
+@pytest.mark.parametrize("bit", [0, 1])
+def test_every_network_answers_with_both_branches(name, shape, bit):
+    backbone = opened(name, shape, 4)
+    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    logits = backbone.path_logits(images, 0, bits=[bit] * len(backbone.stages))
+    assert logits.shape == (2, 4)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_networks_layers_read_kernels_by_the_given_mechanism(mechanism):
+    backbone = NETWORKS["digits-3"].build((1, 8, 8), mechanism=MECHANISMS[mechanism]())
+    assert all(type(stage.layer.mechanism) is MECHANISMS[mechanism] for stage in backbone.stages)
+
+
+def test_a_summary_names_channels_kernels_pools_and_hidden_units():
+    assert NETWORKS["cifar-4"].summary == "32@3x3, 32@3x3 /2, 64@3x3, 64@3x3 /2; head 64, classes"
