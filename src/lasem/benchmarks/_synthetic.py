@@ -207,7 +207,8 @@ class Synthetic(AbstractBenchmark):
         noise = generator.standard_normal((number, self.image_channels, size, size))
         frequency = np.fft.fftfreq(size) ** 2
         blur = np.exp(-2 * (np.pi * self.smoothness) ** 2 * (frequency[:, None] + frequency))
-        images = np.fft.ifft2(np.fft.fft2(noise) * blur).real / np.sqrt((blur**2).mean())
+        blur /= np.sqrt((blur**2).mean())
+        images = np.fft.irfft2(np.fft.rfft2(noise) * blur[:, : size // 2 + 1], s=(size, size))
         return np.rint(255 * np.clip(0.5 + 0.2 * images, 0, 1)).astype(np.uint8)
 
     def _source(self, pixels: dict[int, np.ndarray]) -> Source:

@@ -37,11 +37,6 @@ def block():
 
 
 def linear(features):
-    make = nn.Sequential(nn.Flatten(), nn.Linear(features, 5), nn.Tanh())
-    return TransferModule(lambda source: drawn(nn.Sequential(*make), source), output=lambda shape: (5,))
-
-
-def fresh_linear(features):
     def make(source):
         return drawn(nn.Sequential(nn.Flatten(), nn.Linear(features, 5), nn.Tanh()), source)
 
@@ -55,7 +50,7 @@ def convolution():
 @pytest.fixture
 def backbone():
     """A convolution, a block and a linear layer, with a task open."""
-    network = Backbone([convolution(), block(), fresh_linear(8)], shape=(2, 4, 4), head=linear_head, seed=1)
+    network = Backbone([convolution(), block(), linear(8)], shape=(2, 4, 4), head=linear_head, seed=1)
     network.begin_task(0, classes=3, uses=[(True, True)] * 3)
     return network
 

@@ -1,0 +1,182 @@
+"""Every measure of one run, as data, with the reason beside each that is undefined."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from lasem.metrics._formulas import (
+    FloatArray,
+    LearningCurve,
+    average_incremental_accuracy,
+    backward_transfer,
+    defined_mean,
+    earlier_tasks,
+    epochs_to_fraction,
+    final_accuracy,
+    forgetting,
+    forgetting_ratio_curve,
+    forgetting_ratios,
+    forward_transfer,
+    latest_visits,
+    peak_accuracy,
+)
+
+Reference = Literal["end", "peak"]
+
+
+@dataclass(frozen=True)
+class TaskSeries:
+    """A measure per position in the stream and its mean over tasks; None where undefined."""
+
+    per_task: list[float | None]
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class PeakSeries:
+    """Peak per-task accuracy, the epoch selected by validation and by test accuracy."""
+
+    validation: TaskSeries
+    test: TaskSeries
+
+
+@dataclass(frozen=True)
+class RatioSeries(TaskSeries):
+    """Catastrophic forgetting ratio at the end, and its mean as tasks arrive (item k - 1: after task k)."""
+
+    curve: list[float | None]
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All measures of one run, named and nested as in a run's result, so that ``asdict`` fills one."""
+
+    accuracy: list[list[float | None]]
+    peak_accuracy: PeakSeries
+    final_accuracy: float | None
+    average_incremental_accuracy: float | None
+    forgetting_ratio: RatioSeries
+    backward_transfer: float | None
+    forgetting: float | None
+    forward_transfer: float | None
+    epochs_to_98_percent: list[int | None]
+    undefined: dict[str, str]
+    """Why a field has a None: its dotted name and the reason."""
+
+
+def measures(
+    accuracy: FloatArray,
+    curves: Sequence[LearningCurve],
+    *,
+    identities: Sequence[int] | None = None,
+    reference: Reference = "end",
+    stl: FloatArray | None = None,
+) -> Measures:
+    """Take every measure of one run, finished or not.
+
+    Args:
+        accuracy: (T, T), with rows of NaN for tasks that are not learned yet.
+        curves: Learning curve of each of the T positions; empty for a task that has not begun. A task that is being
+            learned shows its peak so far, which no mean includes.
+        identities: Task at each of the T positions; all different where omitted.
+        reference: Denominator of the forgetting ratio: accuracy at the end of a task's own training, or its peak
+            there, selected by validation.
+        stl: (T,) accuracy of single-task learning at the end of each task's training.
+
+    Raises:
+        ValueError: The arguments disagree about T.
+    """
+    tasks = list(range(len(accuracy))) if identities is None else list(identities)
+    sizes = {*accuracy.shape, len(curves), len(tasks), len(tasks if stl is None else stl)}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"every argument covers the same tasks - got sizes {sorted(sizes)} - measures - pass T of each"
+        )
+    learned = int(np.flatnonzero(~np.isnan(accuracy.diagonal())).max(initial=-1)) + 1
+    seen, known = accuracy[:learned, :learned], tasks[:learned]
+    peaks = [peak_accuracy(curve) for curve in curves]
+    selected = np.array([peak.validation for peak in peaks])
+    found = Measures(
+        accuracy=[_optional(row) for row in accuracy],
+        peak_accuracy=PeakSeries(
+            validation=_series(selected, known), test=_series(np.array([peak.test for peak in peaks]), known)
+        ),
+        final_accuracy=_number(final_accuracy(seen, known)),
+        average_incremental_accuracy=_number(average_incremental_accuracy(seen, known)),
+        forgetting_ratio=_ratio_series(seen, selected, identities=tasks, reference=reference),
+        backward_transfer=_number(backward_transfer(seen, known)),
+        forgetting=_number(forgetting(seen, known)),
+        forward_transfer=None if stl is None else _number(forward_transfer(seen, stl, identities=known)),
+        epochs_to_98_percent=[epochs_to_fraction(curve) for curve in curves],
+        undefined={},
+    )
+    return replace(found, undefined=_reasons(found, known, has_stl=stl is not None))
+
+
+def _series(values: FloatArray, known: Sequence[int]) -> TaskSeries:
+    """One value per position; the mean is over the tasks learned."""
+    return TaskSeries(_optional(values), _number(defined_mean(values[latest_visits(known)])))
+
+
+def _ratio_series(
+    seen: FloatArray, peaks: FloatArray, *, identities: Sequence[int], reference: Reference
+) -> RatioSeries:
+    """Forgetting ratios of the tasks learned, as wide as the whole stream."""
+    learned, known = len(seen), identities[: len(seen)]
+    references = seen.diagonal() if reference == "end" else peaks[:learned]
+    ratios = np.full(len(identities), np.nan)
+    ratios[:learned] = forgetting_ratios(seen, references, identities=known)
+    curve = forgetting_ratio_curve(seen, references, identities=known)
+    return RatioSeries(_optional(ratios), _number(defined_mean(ratios)), _optional(curve), reference)
+
+
+def _reasons(found: Measures, known: Sequence[int], *, has_stl: bool) -> dict[str, str]:
+    """Say of every field with a None why it is there, by the field's dotted name."""
+    peak, ratio = found.peak_accuracy, found.forgetting_ratio
+    missing = "an accuracy that it needs is 0 or was not measured"
+    one = missing if known else "no task was learned yet"
+    two = missing if earlier_tasks(known) else "no task was learned before the last one"
+    values = {
+        "peak_accuracy.validation.mean": (peak.validation.mean, one),
+        "peak_accuracy.test.mean": (peak.test.mean, one),
+        "final_accuracy": (found.final_accuracy, one),
+        "average_incremental_accuracy": (found.average_incremental_accuracy, one),
+        "forgetting_ratio.mean": (ratio.mean, two),
+        "backward_transfer": (found.backward_transfer, two),
+        "forgetting": (found.forgetting, two),
+        "forward_transfer": (found.forward_transfer, two if has_stl else "no run of single-task learning was given"),
+    }
+    reasons = {name: reason for name, (value, reason) in values.items() if value is None}
+    unmeasured = "its test accuracy is 0 or was not measured while it was learned"
+    series: dict[str, tuple[Sequence[float | None], Callable[[int], str]]] = {
+        "peak_accuracy.validation.per_task": (peak.validation.per_task, lambda t: unmeasured),
+        "peak_accuracy.test.per_task": (peak.test.per_task, lambda t: unmeasured),
+        "epochs_to_98_percent": (found.epochs_to_98_percent, lambda t: unmeasured),
+        "forgetting_ratio.per_task": (ratio.per_task, lambda t: _no_ratio(t, known)),
+        "forgetting_ratio.curve": (ratio.curve, lambda k: "no ratio is defined after the next task"),
+    }
+    for name, (items, why) in series.items():
+        gaps = [f"task {t}: {why(t)}" for t, item in enumerate(items) if item is None]
+        reasons |= {name: "; ".join(gaps)} if gaps else {}
+    return reasons
+
+
+def _no_ratio(position: int, known: Sequence[int]) -> str:
+    if position >= len(known):
+        return "not learned yet"
+    if position == len(known) - 1:
+        return "nothing was learned after it"
+    if position not in earlier_tasks(known):
+        return "visited again later"
+    return "its reference accuracy is 0, or an accuracy was not measured"
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _optional(values: FloatArray) -> list[float | None]:
+    return [_number(value) for value in values]

@@ -1,0 +1,226 @@
+"""What every learner promises; a learner takes part by being in the registry."""
+
+import json
+
+import pytest
+import torch
+
+from lasem.benchmarks import TaskStream
+from lasem.experiments import build_learner, check, learner_entries, resolve
+from lasem.learners import LearnerState, SelectiveTransfer
+
+NETWORK_LAYERS = 3
+SHAPE = (1, 8, 8)
+CLASSES = (3, 2, 4)
+NAMES = [entry.name for entry in learner_entries(NETWORK_LAYERS)]
+SETTINGS = ["training.batch_size=4", "training.epochs=2", "training.learning_rate=0.01", "training.decay=0.1"]
+
+pytestmark = pytest.mark.parametrize(
+    ("name", "profile"), [*((name, "paper") for name in NAMES), ("lasem-hps", "release")]
+)
+
+
+@pytest.fixture
+def stream(make_task):
+    return TaskStream.of(
+        [make_task(seed=seed, classes=size, shape=SHAPE, name=f"t{seed}") for seed, size in enumerate(CLASSES)]
+    )
+
+
+@pytest.fixture
+def make(name, profile, stream):
+    spec = resolve(f"digits/{name}", [*SETTINGS, f"profile={profile}"])
+    check(spec)
+
+    def build():
+        return build_learner(spec, stream.outline, device=torch.device("cpu"))
+
+    return build
+
+
+def learn(learner, task):
+    learner.begin_task(task)
+    losses = [learner.train_epoch() for _ in range(2)]
+    learner.end_task()
+    return losses
+
+
+def answers(learner, stream, met):
+    return [learner.logits(stream[task].test.images, task) for task in range(met)]
+
+
+def through_disk(state):
+    tensors = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.tensors.items()}
+    return LearnerState(tensors=tensors, values=json.loads(json.dumps(state.values)))
+
+
+def test_it_learns_tasks_in_order_and_keeps_answering_for_earlier_ones(make, stream):
+    learner = make()
+    for number, task in enumerate(stream):
+        losses = learn(learner, task)
+        assert all(isinstance(loss, float) and 0 < loss < 100 for loss in losses)
+        for earlier, logits in enumerate(answers(learner, stream, number + 1)):
+            assert logits.shape == (9, CLASSES[earlier])
+            assert logits.isfinite().all()
+            assert not logits.requires_grad
+
+
+def test_it_answers_for_the_open_task(make, stream):
+    learner = make()
+    learner.begin_task(stream[0])
+    untrained = learner.logits(stream[0].test.images, 0)
+    learner.train_epoch()
+    assert untrained.shape == (9, CLASSES[0])
+    assert not torch.equal(learner.logits(stream[0].test.images, 0), untrained)
+
+
+def test_answering_changes_nothing(make, stream):
+    asked, silent = make(), make()
+    for learner in (asked, silent):
+        learner.begin_task(stream[0])
+        for _ in range(2):
+            learner.train_epoch()
+            if learner is asked:
+                learner.logits(stream[0].test.images, 0)
+                learner.logits(stream[0].test.images, 0, trial=True)
+                learner.status(), learner.configuration(0), learner.parameter_counts(), learner.state()
+        learner.end_task()
+    assert torch.equal(*(learner.logits(stream[0].test.images, 0) for learner in (asked, silent)))
+
+
+def test_it_is_a_function_of_its_seed(make, stream):
+    one, other = make(), make()
+    for seed, learner in enumerate((one, other)):
+        torch.manual_seed(seed)
+        for task in stream:
+            learn(learner, task)
+    assert all(map(torch.equal, answers(one, stream, 3), answers(other, stream, 3)))
+
+
+def test_the_answer_for_an_image_does_not_depend_on_its_batch(make, stream):
+    learner = make()
+    learn(learner, stream[0])
+    images = stream[0].test.images
+    alone = torch.cat([learner.logits(image.unsqueeze(0), 0) for image in images])
+    torch.testing.assert_close(learner.logits(images, 0), alone)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_restored_from_a_state_it_goes_on_bit_for_bit(make, stream, inside):
+    one, other = make(), make()
+    learn(one, stream[0])
+    if inside:
+        one.begin_task(stream[1])
+        one.train_epoch()
+    else:
+        learn(one, stream[1])
+    other.restore(through_disk(one.state()), task=stream[1] if inside else None)
+    assert other.parameter_counts() == one.parameter_counts()
+    for learner in (one, other):
+        if inside:
+            assert learner.train_epoch() > 0
+            learner.end_task()
+        learn(learner, stream[2])
+    assert all(map(torch.equal, answers(one, stream, 3), answers(other, stream, 3)))
+    assert [one.configuration(task) for task in range(3)] == [other.configuration(task) for task in range(3)]
+    assert json.dumps(one.state().values) == json.dumps(other.state().values)
+
+
+def test_the_values_of_a_state_are_json(make, stream):
+    learner = make()
+    learner.begin_task(stream[0])
+    learner.train_epoch()
+    values = learner.state().values
+    assert json.loads(json.dumps(values)) == values
+
+
+def test_the_network_of_a_task_is_a_plain_module_with_equal_logits(make, stream):
+    learner = make()
+    for task in stream:
+        learn(learner, task)
+    for task, logits in enumerate(answers(learner, stream, 3)):
+        network = learner.network(task)
+        images = stream[task].test.images
+        torch.testing.assert_close(network(images), logits)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.zero_()
+        assert torch.equal(learner.logits(images, task), logits)
+
+
+def test_parameters_counted_are_those_of_the_tasks_networks(make, stream):
+    learner = make()
+    for task in stream:
+        learn(learner, task)
+    counts = learner.parameter_counts()
+    sizes = [sum(p.numel() for p in learner.network(task).parameters()) for task in range(3)]
+    assert len(counts.per_task) == 3
+    held = counts.shared + sum(counts.per_task)
+    assert max(sizes) <= held <= sum(sizes) + counts.shared
+    assert counts.search >= max(sizes) - counts.shared
+    tensors = {name: t for name, t in learner.state().tensors.items() if name.startswith("backbone.")}
+    assert held <= sum(t.numel() for t in tensors.values())
+
+
+def test_a_committed_configuration_has_a_bit_per_stage_or_is_none(make, stream):
+    learner = make()
+    for task in stream:
+        learn(learner, task)
+    for task in range(3):
+        bits = learner.configuration(task)
+        assert bits is None or (len(bits) == NETWORK_LAYERS and set(bits) <= {0, 1})
+
+
+def test_the_status_is_a_distribution_or_none(make, stream):
+    learner = make()
+    learner.begin_task(stream[0])
+    for _ in range(2):
+        status = learner.status()
+        if status is not None:
+            assert status.prior.shape == (len(status.names),)
+            assert status.prior.sum() == pytest.approx(1)
+            assert status.prior.min() > 0
+            assert ((status.marginals >= 0) & (status.marginals <= 1 + 1e-12)).all()
+        learner.train_epoch()
+
+
+def test_selective_transfer_answers_for_earlier_tasks_as_before_until_it_commits(make, stream):
+    learner = make()
+    if not isinstance(learner, SelectiveTransfer):
+        pytest.skip("a single network changes all answers at once, by design")
+    learn(learner, stream[0])
+    before = answers(learner, stream, 1)
+    learner.begin_task(stream[1])
+    learner.train_epoch()
+    assert torch.equal(learner.logits(stream[0].test.images, 0), before[0])
+    trial = learner.logits(stream[0].test.images, 0, trial=True)
+    first, opened = learner.configuration(0), learner.space.uses
+    touched = any(bit and shared for bit, (_, shared) in zip(first, opened, strict=True))
+    assert torch.equal(trial, before[0]) != touched
+    learner.end_task()
+    common = any(map(min, first, learner.configuration(1)))
+    assert torch.equal(learner.logits(stream[0].test.images, 0), before[0]) != common
+
+
+def test_a_task_that_comes_back_goes_on_with_its_network(make, make_task, stream):
+    del stream
+    tasks = [make_task(seed=seed, classes=2, shape=SHAPE, identity=seed) for seed in range(2)]
+    learner = make()
+    for task in (tasks[0], tasks[1], tasks[0]):
+        learn(learner, task)
+    again = learner.logits(tasks[0].test.images, 0)
+    assert again.shape == (9, 2)
+    assert len(learner.parameter_counts().per_task) == 3
+    assert learner.parameter_counts().per_task[2] == 0
+
+
+def test_only_the_training_split_is_read(make, make_task, stream):
+    del stream
+    one, other = make(), make()
+    tasks = [make_task(shape=SHAPE, valid=6, test=9), make_task(shape=SHAPE, valid=6, test=9)]
+    tasks[1].valid.images.fill_(float("nan"))
+    tasks[1].test.images.fill_(float("nan"))
+    images = tasks[0].train.images
+    for learner, task in zip((one, other), tasks, strict=True):
+        learn(learner, task)
+    assert torch.equal(one.logits(images, 0), other.logits(images, 0))

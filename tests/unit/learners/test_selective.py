@@ -1,0 +1,394 @@
+import json
+import math
+
+import pytest
+import torch
+
+from lasem.benchmarks import Split, Task
+from lasem.configurations import Partition
+from lasem.errors import DataError, LasemError, RunError
+from lasem.learners import OPTIMIZERS, LearnerState, SelectiveTransfer, Training
+from lasem.search import EM, Fixed
+
+TRAINING = Training(batch_size=4, learning_rate=1e-2, decay=0.5)
+
+
+@pytest.fixture
+def make_learner(make_backbone):
+    def make(strategy=None, *, seed=0, redraw_unchosen=False, **training):
+        options = {"batch_size": 4, "learning_rate": 1e-2, "decay": 0.5} | training
+        return SelectiveTransfer(
+            make_backbone(),
+            strategy or EM(),
+            training=Training(**options),
+            seed=seed,
+            redraw_unchosen=redraw_unchosen,
+        )
+
+    return make
+
+
+def learn(learner, task, *, epochs=1):
+    learner.begin_task(task)
+    losses = [learner.train_epoch() for _ in range(epochs)]
+    learner.end_task()
+    return losses
+
+
+def watched_batches(learner, monkeypatch, *, losses=None):
+    """Replace the step by one that notes each batch, and gives the losses listed."""
+    seen, left = [], iter(losses or [])
+
+    def step(images, labels, *, masks):
+        seen.append((images, labels))
+        return torch.tensor(next(left, 0.5))
+
+    monkeypatch.setattr(learner, "train_step", step)
+    return seen
+
+
+def through_disk(state):
+    """As a checkpoint keeps it: contiguous copies, and values in JSON."""
+    tensors = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.tensors.items()}
+    return LearnerState(tensors=tensors, values=json.loads(json.dumps(state.values)))
+
+
+def everything(learner):
+    state = learner.state()
+    return {name: value.clone() for name, value in state.tensors.items()}, json.dumps(state.values)
+
+
+def assert_same(one, other):
+    (tensors, values), (found, values_found) = everything(one), everything(other)
+    assert values == values_found
+    assert tensors.keys() == found.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(tensor, found[name]), name
+
+
+# Batches
+
+
+def test_an_epoch_takes_every_complete_batch_once_and_skips_the_rest(make_learner, make_task, monkeypatch):
+    learner, task = make_learner(), make_task(train=14)
+    seen = watched_batches(learner, monkeypatch)
+    learner.begin_task(task)
+    learner.train_epoch()
+    assert [len(images) for images, _ in seen] == [4, 4, 4]
+    sums = [float(image.sum()) for images, _ in seen for image in images]
+    assert len(set(sums)) == 12
+    assert set(sums) <= {float(image.sum()) for image in task.train.images}
+
+
+def test_images_keep_their_labels(make_learner, make_task, monkeypatch):
+    learner, task = make_learner(), make_task()
+    seen = watched_batches(learner, monkeypatch)
+    learner.begin_task(task)
+    learner.train_epoch()
+    known = {float(image.sum()): int(label) for image, label in zip(task.train.images, task.train.labels, strict=True)}
+    assert all(
+        known[float(image.sum())] == int(label)
+        for images, labels in seen
+        for image, label in zip(images, labels, strict=True)
+    )
+
+
+def test_every_epoch_task_and_seed_has_a_shuffle_of_its_own(make_learner, make_task, monkeypatch):
+    orders = []
+    for seed in (0, 1):
+        learner = make_learner(seed=seed)
+        seen = watched_batches(learner, monkeypatch)
+        for _ in range(2):
+            learn(learner, make_task(), epochs=3)
+        orders += [tuple(float(image.sum()) for images, _ in seen[i : i + 3] for image in images)
+                   for i in range(0, len(seen), 3)]  # fmt: skip
+    assert len(orders) == 12
+    assert len(set(orders)) == 12
+
+
+def test_a_train_split_of_less_than_a_batch_is_refused_before_the_task_opens(make_learner, make_task):
+    learner = make_learner(batch_size=13)
+    with pytest.raises(DataError, match="13 images - got 12 in 'train' of task 'toy' - lower batch_size"):
+        learner.begin_task(make_task(train=12))
+    assert learner.active is None
+    assert learner.backbone.learning is None
+
+
+def test_a_train_split_of_exactly_a_batch_is_enough(make_learner, make_task):
+    assert math.isfinite(*learn(make_learner(batch_size=12), make_task(train=12)))
+
+
+# Learning rate and optimizer
+
+
+def test_the_learning_rate_decays_over_the_whole_stream(make_learner, make_task):
+    learner, rates = make_learner(Fixed("all")), []
+    for seed in range(2):
+        learner.begin_task(make_task(seed=seed))
+        for _ in range(3):
+            learner.train_epoch()
+            rates.append(learner.active.optimizer.param_groups[0]["lr"])
+        learner.end_task()
+    assert rates == pytest.approx([1e-2 / (1 + epoch * 0.5) for epoch in range(6)])
+
+
+def test_a_step_is_as_long_as_the_decayed_rate_says(make_backbone, make_task):
+    task = make_task(train=4)
+    lengths = []
+    for epochs in (0, 3):
+        learner = SelectiveTransfer(
+            make_backbone(), Fixed("none"), training=Training(batch_size=4, decay=2.0, optimizer="sgd", keep=1.0)
+        )
+        learner.epochs_trained = epochs
+        learner.begin_task(task)
+        parameters = learner.backbone.task_parameters(0)
+        before = torch.cat([p.detach().flatten().clone() for p in parameters])
+        learner.train_epoch()
+        lengths.append(float((torch.cat([p.detach().flatten() for p in parameters]) - before).norm()))
+    assert lengths[0] / lengths[1] == pytest.approx(1 + 3 * 2.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(("name", "key"), [("rmsprop-tf", "mean_square"), ("adam", "exp_avg")])
+def test_the_optimizers_state_is_new_for_every_task(make_learner, make_task, name, key):
+    learner = make_learner(Fixed("all"), optimizer=name)
+    learn(learner, make_task(), epochs=2)
+    learner.begin_task(make_task(seed=1))
+    for parameter in learner.backbone.task_parameters(1):
+        state = learner.active.optimizer.state[parameter]
+        assert key not in state or (state[key] == 1).all()
+
+
+def test_every_m_step_is_an_optimizer_step(make_learner, make_task):
+    learner = make_learner(EM(m_steps=3), optimizer="adam")
+    learner.begin_task(make_task(train=8))
+    learner.train_epoch()
+    head = next(learner.backbone.heads["0"].parameters())
+    assert int(learner.active.optimizer.state[head]["step"]) == 2 * 3
+
+
+def test_an_unknown_optimizer_is_a_clear_error_that_opens_nothing(make_learner, make_task):
+    with pytest.raises(LasemError, match="rmsprop"):
+        make_learner(optimizer="rmsprp").begin_task(make_task())
+
+
+# Resuming
+
+
+STRATEGIES = {
+    "em": EM(),
+    "em-counts-epoch": EM(prior="counts", restart="epoch"),
+    "em-groups": EM(partition=Partition.parse("{1,2}"), evidence="mean"),
+    "fixed": Fixed("10"),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+def test_a_learner_restored_inside_a_task_goes_on_bit_for_bit(make_learner, make_task, name, strategy):
+    tasks = [make_task(seed=seed, classes=2 + seed) for seed in range(3)]
+    one, other = (make_learner(strategy, optimizer=name) for _ in range(2))
+    learn(one, tasks[0])
+    one.begin_task(tasks[1])
+    one.train_epoch()
+    other.restore(through_disk(one.state()), task=tasks[1])
+    assert_same(one, other)
+    for learner in (one, other):
+        learner.train_epoch()
+    assert_same(one, other)
+    for learner in (one, other):
+        learner.end_task()
+        learn(learner, tasks[2])
+    assert_same(one, other)
+
+
+@pytest.mark.parametrize("redraw_unchosen", [False, True])
+def test_a_learner_restored_between_tasks_goes_on_bit_for_bit(make_learner, make_task, redraw_unchosen):
+    tasks = [make_task(seed=seed) for seed in range(3)]
+    one, other = (make_learner(redraw_unchosen=redraw_unchosen) for _ in range(2))
+    for task in tasks[:2]:
+        learn(one, task)
+    other.restore(through_disk(one.state()), task=None)
+    assert_same(one, other)
+    for learner in (one, other):
+        learn(learner, tasks[2], epochs=2)
+    assert_same(one, other)
+
+
+def test_a_learner_restored_on_a_revisit_goes_on_bit_for_bit(make_learner, make_task):
+    tasks = [make_task(seed=seed, identity=seed) for seed in range(2)]
+    one, other = make_learner(), make_learner()
+    for task in tasks:
+        learn(one, task)
+    one.begin_task(tasks[0])
+    one.train_epoch()
+    other.restore(through_disk(one.state()), task=tasks[0])
+    for learner in (one, other):
+        learner.train_epoch()
+        learner.end_task()
+    assert_same(one, other)
+
+
+def test_restoring_keeps_the_layout_of_kernels_and_their_squares(make_learner, make_task):
+    one, other = make_learner(), make_learner()
+    one.begin_task(make_task(shape=(1, 6, 6)))
+    one.train_epoch()
+    other.restore(through_disk(one.state()), task=make_task())
+    for parameter in other.backbone.task_parameters(0):
+        square = other.active.optimizer.state[parameter]["mean_square"]
+        assert square.stride() == parameter.stride()
+
+
+def test_a_restored_learner_shares_nothing_with_the_state_it_came_from(make_learner, make_task):
+    one, other = make_learner(), make_learner()
+    learn(one, make_task())
+    other.restore(one.state(), task=None)
+    before = everything(one)
+    learn(other, make_task(seed=1), epochs=2)
+    tensors, values = everything(one)
+    assert values == before[1]
+    assert all(torch.equal(tensors[name], value) for name, value in before[0].items())
+
+
+# Search and commit
+
+
+def test_a_revisit_trains_the_committed_configuration_without_a_search(make_learner, make_task):
+    learner = make_learner()
+    tasks = [make_task(seed=seed, identity=seed) for seed in range(2)]
+    for task in tasks:
+        learn(learner, task)
+    committed = learner.configuration(0)
+    before = learner.logits(tasks[0].test.images, 0)
+    learner.begin_task(tasks[0])
+    assert learner.status() is None
+    assert learner.configuration(0) == committed
+    assert torch.equal(learner.logits(tasks[0].test.images, 0), before)
+    learner.train_epoch()
+    learner.end_task()
+    assert learner.configuration(0) == committed
+    assert not torch.equal(learner.logits(tasks[0].test.images, 0), before)
+
+
+def test_a_revisit_adds_no_parameters(make_learner, make_task):
+    learner = make_learner()
+    learn(learner, make_task(identity=0))
+    once = learner.parameter_counts()
+    learn(learner, make_task(identity=0))
+    twice = learner.parameter_counts()
+    assert twice.per_task == [*once.per_task, 0]
+    assert twice.shared == once.shared
+
+
+def test_the_status_of_a_search_sums_to_one_and_its_marginals_follow(make_learner, make_task):
+    learner = make_learner()
+    learner.begin_task(make_task())
+    learner.train_epoch()
+    status = learner.status()
+    prior = dict(zip(status.names, status.prior.tolist(), strict=True))
+    assert sum(prior.values()) == pytest.approx(1)
+    assert status.marginals.tolist() == pytest.approx([prior["10"] + prior["11"], prior["01"] + prior["11"]])
+    assert status.entropy == pytest.approx(-sum(p * math.log(p) for p in prior.values() if p))
+    first, second = sorted(prior.values(), reverse=True)[:2]
+    assert status.margin == pytest.approx(first - second)
+
+
+def test_before_training_the_most_shared_configuration_leads(make_learner, make_task):
+    learner = make_learner(EM(candidates=((0, 0), (0, 1), (1, 0))))
+    learner.begin_task(make_task())
+    assert learner.configuration(0) == (1, 0)
+
+
+@pytest.mark.parametrize("configuration", ["all", "none", "10", "top-1"])
+def test_a_fixed_strategy_commits_what_it_names(make_learner, make_task, configuration):
+    learner = make_learner(Fixed(configuration))
+    learn(learner, make_task())
+    named = {"all": (1, 1), "none": (0, 0), "10": (1, 0), "top-1": (0, 1)}
+    assert learner.configuration(0) == named[configuration]
+
+
+def test_redrawing_concerns_only_knowledge_that_no_task_has_chosen(make_learner, make_task):
+    learner, seen = make_learner(Fixed("10"), redraw_unchosen=True), []
+    for seed in range(3):
+        learner.begin_task(make_task(seed=seed))
+        seen.append([stage.shared["weight"].detach().clone() for stage in learner.backbone.stages])
+        learner.end_task()
+    assert torch.equal(seen[1][0], seen[0][0])
+    assert torch.equal(seen[2][0], seen[0][0])
+    assert not torch.equal(seen[1][1], seen[0][1])
+    assert not torch.equal(seen[2][1], seen[1][1])
+
+
+def test_dropout_is_off_in_answers(make_learner, make_task):
+    learner, task = make_learner(keep=0.5), make_task()
+    learn(learner, task)
+    assert torch.equal(learner.logits(task.test.images, 0), learner.logits(task.test.images, 0))
+
+
+@pytest.mark.parametrize("strategy", [EM(), Fixed("all")], ids=["em", "fixed"])
+def test_dropout_changes_what_is_learned(make_learner, make_task, strategy):
+    answers = []
+    for keep in (0.5, 1.0):
+        learner = make_learner(strategy, keep=keep)
+        learn(learner, make_task())
+        answers.append(learner.logits(make_task().test.images, 0))
+    assert not torch.equal(*answers)
+
+
+def test_fitting_a_task_lowers_its_loss(make_learner, make_task):
+    losses = learn(make_learner(Fixed("none"), keep=1.0, decay=0.0, learning_rate=0.1), make_task(), epochs=40)
+    assert losses[-1] < 0.5 * losses[0]
+
+
+# Faults
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_names_task_epoch_and_batch(make_learner, make_task, monkeypatch, value):
+    learner = make_learner()
+    learn(learner, make_task())
+    learner.begin_task(make_task(name="the second"))
+    losses = [0.1, 0.2, 0.3, 0.4, 0.5, value]
+    watched_batches(learner, monkeypatch, losses=losses)
+    learner.train_epoch()
+    with pytest.raises(RunError, match=rf"got {value} - task 1 \('the second'\), epoch 2 of the task, batch 3") as caught:
+        learner.train_epoch()
+    assert "lower training.learning_rate" in str(caught.value)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+def test_an_image_that_is_not_a_number_is_noticed_in_its_epoch(make_learner, make_task, strategy):
+    task = make_task()
+    images = task.train.images.clone()
+    images[:] = math.nan
+    broken = Task(name="broken", classes=3, train=Split(images, task.train.labels), valid=task.valid, test=task.test)
+    learner = make_learner(strategy)
+    learner.begin_task(broken)
+    with pytest.raises(RunError, match=r"task 0 \('broken'\), epoch 1 of the task, batch 1"):
+        learner.train_epoch()
+
+
+@pytest.mark.parametrize("verb", ["train_epoch", "end_task", "status"])
+def test_without_an_open_task_the_remedy_is_to_begin_one(make_learner, verb):
+    with pytest.raises(LasemError, match="call begin_task first"):
+        getattr(make_learner(), verb)()
+
+
+def test_a_second_open_task_is_refused(make_learner, make_task):
+    learner = make_learner()
+    learner.begin_task(make_task())
+    with pytest.raises(LasemError, match="one task is learned at a time"):
+        learner.begin_task(make_task(seed=1))
+
+
+def test_a_task_never_met_is_named_with_those_met(make_learner, make_task):
+    learner = make_learner()
+    learn(learner, make_task())
+    with pytest.raises(LasemError, match=r"got task 3 - tasks met: \[0\]"):
+        learner.logits(make_task().test.images, 3)
+
+
+def test_the_network_of_a_task_never_met_is_refused_as_its_logits_are(make_learner, make_task):
+    learner = make_learner()
+    learn(learner, make_task())
+    with pytest.raises(LasemError, match="got task 3"):
+        learner.network(3)
