@@ -24,9 +24,7 @@ def _task(*, seed=0, classes=3, train=12, valid=6, test=9, shape=SHAPE, identity
         noise = 0.1 * torch.randn(number, *shape, generator=source)
         return Split(images=patterns[labels] + noise, labels=labels)
 
-    return Task(
-        name=name, classes=classes, train=split(train), valid=split(valid), test=split(test), identity=identity
-    )
+    return Task(name=name, classes=classes, train=split(train), valid=split(valid), test=split(test), identity=identity)
 
 
 def _backbone(*, depth=2, seed=0, shape=SHAPE, hidden=()):

@@ -5,6 +5,7 @@ Layers count from 1, as in the literature; groups and candidates count from 0. A
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,7 +103,7 @@ class ConfigurationSpace:
                     f"a candidate has one bit per group, {groups} here - got {name(bits)!r}"
                     f" - write for example {'1' * groups!r}"
                 )
-        twice = {bits for bits in self.candidates if self.candidates.count(bits) > 1} if len(self) < 1024 else set()
+        twice = {bits for bits, count in Counter(self.candidates).items() if count > 1}
         if twice or not self.candidates:
             raise SpecError(
                 "a space lists each candidate once, and at least one"
@@ -207,5 +208,10 @@ def _layers(group: str) -> tuple[int, ...]:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
         if not match:
             raise SpecError(f"a group lists layers like 1,2 or 3-5 - got {part!r} - correct this group")
-        layers.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise SpecError(f"a range of layers runs upward - got {part!r} - write {last}-{first}")
+        layers.extend(range(first, last + 1))
+    if not layers:
+        raise SpecError(f"a group names at least one layer - got {{{group}}} - fill it, or leave the braces out")
     return tuple(layers)

@@ -81,8 +81,8 @@ class TrainingSpec(_Section):
 
     epochs: Positive
     batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    decay: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     optimizer: str = "rmsprop-tf"
     keep: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Probability by which dropout keeps a feature."""

@@ -50,7 +50,9 @@ def answers(learner, stream, met):
 
 
 def through_disk(state):
-    tensors = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.tensors.items()}
+    tensors = {
+        name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.tensors.items()
+    }
     return LearnerState(tensors=tensors, values=json.loads(json.dumps(state.values)))
 
 

@@ -89,6 +89,18 @@ def test_layer_zero_is_refused():
         Partition(((0, 1), (2,)))
 
 
+@pytest.mark.parametrize("text", ["{3-1}", "{1,2},{4-3}"])
+def test_a_range_that_runs_backward_is_refused(text):
+    with pytest.raises(SpecError):
+        Partition.parse(text)
+
+
+@pytest.mark.parametrize("text", ["{ }", "{,}", "{1},{ }"])
+def test_an_empty_group_is_refused(text):
+    with pytest.raises(SpecError):
+        Partition.parse(text)
+
+
 def test_single_puts_every_layer_into_its_own_group():
     assert Partition.single(3) == Partition.parse("{1},{2},{3}")
 
@@ -133,6 +145,12 @@ def test_a_candidate_of_other_length_or_with_other_digits_is_refused(bits):
 def test_a_candidate_listed_twice_is_named():
     with pytest.raises(SpecError, match="got \\['01'\\] - remove the repetition"):
         ConfigurationSpace(Partition.single(2), ((0, 1), (1, 1), (0, 1)))
+
+
+def test_a_candidate_listed_twice_in_a_long_list_is_named():
+    full = ConfigurationSpace.full(Partition.single(10)).candidates
+    with pytest.raises(SpecError, match="'0000000001'"):
+        ConfigurationSpace(Partition.single(10), (*full, full[1]))
 
 
 def test_a_space_without_candidates_is_refused():
@@ -209,7 +227,7 @@ def test_named_static_configurations_of_four_layers(text, bits):
 
 @pytest.mark.parametrize("text", ["top-0", "top-5", "bottom-5", "top", "011", "01101", "0120", "most", "", "top--1"])
 def test_an_impossible_name_lists_the_possible_ones(text):
-    with pytest.raises(SpecError, match="all, none, alternating, top-1..4, bottom-1..4 or 4 bits") as caught:
+    with pytest.raises(SpecError, match=r"all, none, alternating, top-1..4, bottom-1..4 or 4 bits") as caught:
         named(text, 4)
     assert repr(text) in str(caught.value)
 

@@ -125,5 +125,5 @@ def test_a_result_that_is_not_there_is_none(tmp_path):
 def test_records_cannot_be_changed_and_refuse_unknown_fields():
     with pytest.raises(ValueError, match="frozen"):
         EVENTS[0].task = 5
-    with pytest.raises(ValueError, match="[Ee]xtra"):
+    with pytest.raises(ValueError, match=r"[Ee]xtra"):
         NoteRecord(text="x", more=1)

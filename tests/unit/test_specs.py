@@ -17,7 +17,11 @@ TABLE = {
 
 TEXT = st.text(min_size=1, max_size=12)
 OPTION = st.one_of(
-    st.booleans(), st.integers(-(2**40), 2**40), st.floats(allow_nan=False), st.text(max_size=8), st.lists(st.integers())
+    st.booleans(),
+    st.integers(-(2**40), 2**40),
+    st.floats(allow_nan=False),
+    st.text(max_size=8),
+    st.lists(st.integers()),
 )
 SPECS = st.fixed_dictionaries(
     {
@@ -122,7 +126,10 @@ def test_spelling_out_defaults_and_another_order_keep_the_hash():
 
 
 def test_a_whole_number_where_a_float_is_meant_is_that_float():
-    one, other = spec({"training": {"learning_rate": 1, "keep": 1}}), spec({"training": {"learning_rate": 1.0, "keep": 1.0}})
+    one, other = (
+        spec({"training": {"learning_rate": 1, "keep": 1}}),
+        spec({"training": {"learning_rate": 1.0, "keep": 1.0}}),
+    )
     assert one == other
     assert one.digest == other.digest
 
@@ -206,18 +213,18 @@ def test_a_wrong_type_or_value_is_named_with_what_came(change, place):
 
 
 def test_nan_is_no_learning_rate():
-    with pytest.raises(SpecError, match="training.learning_rate"):
+    with pytest.raises(SpecError, match=r"training.learning_rate"):
         spec({"training": {"learning_rate": float("nan")}})
 
 
 def test_infinity_is_no_learning_rate():
-    with pytest.raises(SpecError, match="training.learning_rate"):
+    with pytest.raises(SpecError, match=r"training.learning_rate"):
         spec({"training": {"learning_rate": float("inf")}})
 
 
 def test_a_missing_key_is_named():
     table = {**TABLE, "training": {"batch_size": 10, "learning_rate": 1e-3}}
-    with pytest.raises(SpecError, match="missing key 'training.epochs' - add it"):
+    with pytest.raises(SpecError, match=r"missing key 'training.epochs' - add it"):
         read_spec(table, place="here")
 
 
@@ -233,7 +240,7 @@ def test_several_faults_are_reported_together():
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SpecError, match="there is none at .*no.toml - check the path"):
+    with pytest.raises(SpecError, match=r"there is none at .*no.toml - check the path"):
         read_toml(tmp_path / "no.toml")
 
 
@@ -277,7 +284,7 @@ def test_any_quoted_text_is_read_as_itself(text):
 
 @pytest.mark.parametrize("text", ["training.epochs", "=3", "training.=3", ".epochs=3", "a..b=3", ""])
 def test_what_is_no_assignment_is_shown_with_how_to_write_one(text):
-    with pytest.raises(SpecError, match="a setting is written section.key=value") as caught:
+    with pytest.raises(SpecError, match=r"a setting is written section.key=value") as caught:
         parse_assignment(text)
     assert repr(text) in str(caught.value)
 

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -28,6 +29,9 @@ class AbstractBenchmark(ABC):
     Raises:
         SpecError: An option is impossible.
     """
+
+    built_in: ClassVar[bool] = False
+    """Whether the images come with lasem, so that no data folder is needed."""
 
     max_test: int | None = None
     first_tasks: int | None = None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ class Digits(AbstractBenchmark):
         changes: What tasks differ in; each is used equally often, in random order.
         noise_sd: Standard deviation of the noise, as a fraction of the pixel range.
     """
+
+    built_in: ClassVar[bool] = True
 
     tasks: int = 10
     classes_per_task: int = 3

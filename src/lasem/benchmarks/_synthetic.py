@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -50,6 +51,8 @@ class Synthetic(AbstractBenchmark):
         head_rank: Principal components of the teacher's features that labels depend on.
         candidates: Images drawn for each one kept; more makes surer labels.
     """
+
+    built_in: ClassVar[bool] = True
 
     tasks: int = 8
     classes_per_task: int = 4

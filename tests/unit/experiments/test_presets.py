@@ -213,7 +213,7 @@ def test_a_check_reports_several_faults_together():
 
 
 def test_a_static_configuration_of_too_many_layers_is_refused():
-    with pytest.raises(SpecError, match="top-1..3"):
+    with pytest.raises(SpecError, match=r"top-1..3"):
         check(resolve("digits/hps-top-7"))
 
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lasem import records
-from lasem.errors import RunError, SpecError
+from lasem.errors import DataError, LasemError, RunError, SpecError
 from lasem.experiments import Place, RunFolder, load, resolve, run
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
 
@@ -229,6 +229,20 @@ def test_a_release_run_resumes(tmp_path):
     assert_same_run(tmp_path / "whole" / spec.folder, tmp_path / "cut" / spec.folder)
 
 
+def test_a_resumed_run_remembers_the_best_validation_so_far(tmp_path):
+    spec = spec_of("stl", "training.epochs=8", "evaluation.every=100", "benchmark.first_tasks=1")
+    run(spec, place_in(tmp_path / "whole"))
+    events = timeless(tmp_path / "whole" / spec.folder)[0]
+    untested = [i for i, event in enumerate(events) if isinstance(event, EpochRecord) and event.test_accuracy is None]
+    assert untested  # an epoch that did not improve, so that forgetting the best would show
+    for number in untested:
+        out = tmp_path / f"cut-{number}"
+        with pytest.raises(Interrupted):
+            run(spec, place_in(out), watch=interrupt_after(number))
+        run(spec, place_in(out))
+        assert_same_run(tmp_path / "whole" / spec.folder, out / spec.folder)
+
+
 def interrupted(spec, out, number=9):
     with pytest.raises(Interrupted):
         run(spec, place_in(out), watch=interrupt_after(number))
@@ -316,7 +330,7 @@ def test_other_data_than_the_run_began_with_is_refused(tmp_path):
     folder = interrupted(spec, tmp_path)
     stream = json.loads((folder / "stream.json").read_bytes())
     (folder / "stream.json").write_text(json.dumps(stream | {"fingerprint": "0" * 64}))
-    with pytest.raises(RunError, match="began with data of fingerprint 000000000000, this is [0-9a-f]{12}"):
+    with pytest.raises(RunError, match=r"began with data of fingerprint 000000000000, this is [0-9a-f]{12}"):
         run(spec, place_in(tmp_path))
 
 
@@ -369,10 +383,11 @@ def test_a_wrong_spec_leaves_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_batch_larger_than_the_training_split_ends_before_anything_is_written(tmp_path):
-    with pytest.raises(Exception, match="lower batch_size"):
-        run(spec_of("stl", "training.batch_size=31"), place_in(tmp_path))
-    assert list(tmp_path.iterdir()) == []
+def test_a_batch_larger_than_the_training_split_ends_before_training(tmp_path):
+    spec, seen = spec_of("stl", "training.batch_size=31"), []
+    with pytest.raises(DataError, match=r"31 images - got 30 in 'train' of task .* - lower batch_size"):
+        run(spec, place_in(tmp_path), watch=seen.append)
+    assert seen == []
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:7", "gpu", "cpuu"])
@@ -397,7 +412,9 @@ def test_a_loaded_run_answers_as_its_records_say(uninterrupted):
         assert classes.shape == task.test.labels.shape
         assert (classes == task.test.labels).double().mean() == pytest.approx(learned.result.accuracy[-1][position])
         logits = learned.network(position)(task.test.images)
-        torch.testing.assert_close(logits, learned.learner.logits(task.test.images, stream.outline.identities[position]))
+        torch.testing.assert_close(
+            logits, learned.learner.logits(task.test.images, stream.outline.identities[position])
+        )
     assert learned.spec == spec
 
 
@@ -410,14 +427,14 @@ def test_a_loaded_single_network_answers_too(uninterrupted):
 @pytest.mark.parametrize("task", [-1, 3])
 def test_a_task_outside_the_stream_is_named_with_the_range(uninterrupted, task):
     learned = load(uninterrupted("lasem-hps"))
-    with pytest.raises(Exception, match=f"tasks are numbered from 0 to 2 - got {task}"):
+    with pytest.raises(LasemError, match=f"tasks are numbered from 0 to 2 - got {task}"):
         learned.predict(torch.rand(1, 1, 8, 8), task)
-    with pytest.raises(Exception, match=f"got {task}"):
+    with pytest.raises(LasemError, match=f"got {task}"):
         learned.network(task)
 
 
 def test_images_of_another_shape_are_refused(uninterrupted):
-    with pytest.raises(Exception, match=r"images are \(B, 1, 8, 8\) - got \(1, 3, 8, 8\)"):
+    with pytest.raises(DataError, match=r"images are \(B, 1, 8, 8\) - got \(1, 3, 8, 8\)"):
         load(uninterrupted("lasem-hps")).predict(torch.rand(1, 3, 8, 8), 0)
 
 

@@ -8,7 +8,7 @@ from lasem.benchmarks import Split, Task
 from lasem.configurations import Partition
 from lasem.errors import DataError, LasemError, RunError
 from lasem.learners import OPTIMIZERS, LearnerState, SelectiveTransfer, Training
-from lasem.search import EM, Fixed
+from lasem.search import EM, Fixed, OpenTask
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2, decay=0.5)
 
@@ -49,7 +49,9 @@ def watched_batches(learner, monkeypatch, *, losses=None):
 
 def through_disk(state):
     """As a checkpoint keeps it: contiguous copies, and values in JSON."""
-    tensors = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.tensors.items()}
+    tensors = {
+        name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in state.tensors.items()
+    }
     return LearnerState(tensors=tensors, values=json.loads(json.dumps(state.values)))
 
 
@@ -324,6 +326,21 @@ def test_dropout_is_off_in_answers(make_learner, make_task):
     assert torch.equal(learner.logits(task.test.images, 0), learner.logits(task.test.images, 0))
 
 
+def test_dropout_keeps_a_share_of_features_scaled_up_with_a_mask_per_candidate(make_backbone):
+    source = torch.Generator().manual_seed(0)
+    network = OpenTask(backbone=make_backbone(), task=0, keep=0.25, masks=source, update=lambda loss: None)
+    dropped = network.dropout(torch.ones(3, 50, 80))
+    assert set(dropped.flatten().tolist()) == {0.0, 4.0}
+    assert abs(float((dropped > 0).double().mean()) - 0.25) < 4 * math.sqrt(0.25 * 0.75 / dropped.numel())
+    assert not torch.equal(dropped[0], dropped[1])
+
+
+def test_the_only_candidate_leads_by_all(make_learner, make_task):
+    learner = make_learner(EM(candidates=((1, 0),)))
+    learner.begin_task(make_task())
+    assert (learner.status().margin, learner.status().entropy) == (1.0, 0.0)
+
+
 @pytest.mark.parametrize("strategy", [EM(), Fixed("all")], ids=["em", "fixed"])
 def test_dropout_changes_what_is_learned(make_learner, make_task, strategy):
     answers = []
@@ -350,7 +367,9 @@ def test_a_loss_that_is_not_finite_names_task_epoch_and_batch(make_learner, make
     losses = [0.1, 0.2, 0.3, 0.4, 0.5, value]
     watched_batches(learner, monkeypatch, losses=losses)
     learner.train_epoch()
-    with pytest.raises(RunError, match=rf"got {value} - task 1 \('the second'\), epoch 2 of the task, batch 3") as caught:
+    with pytest.raises(
+        RunError, match=rf"got {value} - task 1 \('the second'\), epoch 2 of the task, batch 3"
+    ) as caught:
         learner.train_epoch()
     assert "lower training.learning_rate" in str(caught.value)
 
@@ -392,3 +411,24 @@ def test_the_network_of_a_task_never_met_is_refused_as_its_logits_are(make_learn
     learn(learner, make_task())
     with pytest.raises(LasemError, match="got task 3"):
         learner.network(3)
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 0}, {"learning_rate": -1.0}, {"keep": 0.0}, {"keep": 2.0}, {"decay": -1.0}]
+)
+def test_impossible_training_is_refused_before_a_task_opens(make_learner, options):
+    with pytest.raises(LasemError, match=next(iter(options))):
+        make_learner(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"evidence": "sum"}, {"prior": "flat"}, {"restart": "never"}, {"m_steps": 0}, {"ties": "first"}]
+)
+def test_an_impossible_search_is_refused_before_a_task_opens(make_learner, options):
+    with pytest.raises(LasemError, match=next(iter(options))):
+        make_learner(EM(**options))
+
+
+def test_a_partition_of_another_number_of_layers_is_refused_before_a_task_opens(make_learner):
+    with pytest.raises(LasemError, match="2"):
+        make_learner(EM(partition=Partition.single(3)))

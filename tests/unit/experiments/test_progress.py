@@ -1,0 +1,63 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lasem.experiments import ProgressDisplay, Started, resolve
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
+
+TASK = TaskRecord(task=1, identity=1, name="3 / 6 / 7", classes=3, images={"train": 90})
+EPOCH = EpochRecord(
+    task=1, epoch=32, task_epoch=2, loss=0.5, valid_accuracy=0.75, configuration=[1, 0],
+    prior=[(0, 0.05), (1, 0.15), (2, 0.7), (3, 0.1)], marginals=[0.8, 0.25], training_seconds=1.0,
+    evaluation_seconds=0.1,
+)  # fmt: skip
+EVENTS = [
+    TASK,
+    EPOCH,
+    DecisionRecord(task=1, epoch=60),
+    EvaluationRecord(task=1, epoch=60, accuracy=[0.5, 0.7], seconds=1),
+]
+
+
+def shown(*events, terminal, done=False, resumed=0):
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=120, color_system=None)
+    spec = resolve("digits/lasem-hps", ["seeds.training=4"])
+    with ProgressDisplay(console) as display:
+        display.started(Started(folder=Path("runs/x"), spec=spec, num_tasks=10, resumed=resumed, done=done))
+        for event in events:
+            display.watch(event)
+    return file.getvalue()
+
+
+def test_elsewhere_than_in_a_terminal_there_is_a_line_per_task():
+    lines = shown(*EVENTS, terminal=False).splitlines()
+    assert lines == [
+        "digits/lasem-hps seed 4 starts: runs/x",
+        "task 2/10  3 / 6 / 7: test accuracy 70.0%, mean of tasks so far 60.0%",
+    ]
+
+
+def test_in_a_terminal_the_leading_configurations_are_shown_with_their_probabilities():
+    text = shown(TASK, EPOCH, terminal=True)
+    assert "2 of 10  3 / 6 / 7" in text
+    assert "10 0.700  01 0.150  11 0.100  00 0.050" in text
+    assert "validation 75.0%" in text
+    assert "32/300" in text
+
+
+def test_listed_candidates_are_shown_by_name():
+    task = TASK.model_copy(update={"candidates": ["11", "01", "00", "10"]})
+    assert "00 0.700  01 0.150  10 0.100  11 0.050" in shown(task, EPOCH, terminal=True)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_resumed_run_says_where_it_goes_on(terminal):
+    assert "goes on after epoch 31" in shown(terminal=terminal, resumed=31)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_finished_run_says_that_it_is_done(terminal):
+    assert "done already: runs/x" in shown(terminal=terminal, done=True)

@@ -1,0 +1,347 @@
+import json
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from lasem import cli
+from lasem.experiments import resolve
+
+SMALL = ["benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",
+         "training.epochs=2"]  # fmt: skip
+SET = [part for setting in SMALL for part in ("--set", setting)]
+
+
+@pytest.fixture
+def lasem(monkeypatch, capsys, tmp_path):
+    """Run the command line as a shell would: (exit status, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LASEM_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lasem", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder of a finished run, made by the command line."""
+    out = tmp_path_factory.mktemp("runs")
+    answer = CliRunner().invoke(cli.app, ["run", "digits/lasem-hps", *SET, "--out", str(out), "--device", "cpu"])
+    assert answer.exit_code == 0, answer.output
+    return next(out.iterdir())
+
+
+def refused(answer, *words):
+    """One clear message, and exit status 2."""
+    status, output, errors = answer
+    assert status == 2, output + errors
+    assert errors.startswith("error: ")
+    assert errors.count("error:") == 1
+    assert "Traceback" not in errors
+    assert "task 1/" not in output
+    for word in words:
+        assert word in errors
+
+
+# Listing
+
+
+def test_a_list_for_machines_names_everything(lasem):
+    status, output, _ = lasem("list", "--json")
+    parts = json.loads(output)
+    assert status == 0
+    assert parts.keys() == {"benchmarks", "networks", "learners", "presets"}
+    assert "digits" in parts["benchmarks"]
+    assert "cifar-4" in parts["networks"]
+    assert {"stl", "snn", "hps", "hps-top-2", "lasem-hps"} <= parts["learners"].keys()
+    assert "cifar100-10/lasem-hps" in parts["presets"]
+    assert all(summary for entries in parts.values() for summary in entries.values())
+
+
+def test_a_list_for_people_gives_each_a_line(lasem):
+    _, text, _ = lasem("list")
+    _, machine, _ = lasem("list", "--json")
+    lines = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]
+    assert lines == [name for entries in json.loads(machine).values() for name in entries]
+
+
+def test_without_a_command_there_is_help(lasem):
+    _, output, errors = lasem()
+    assert "Usage" in output + errors
+
+
+# Running
+
+
+def test_a_run_ends_with_its_table_and_the_way_to_a_report(lasem):
+    status, output, errors = lasem("run", "digits/hps", *SET, "--out", "here", "--device", "cpu")
+    folder = resolve("digits/hps", SMALL).folder
+    assert (status, errors) == (0, "")
+    assert "task 1/2" in output
+    assert "task 2/2" in output
+    assert f"lasem report here/{folder}" in output
+
+
+def test_the_same_command_again_says_that_it_is_done(lasem):
+    command = ("run", "digits/stl", *SET, "--out", "here", "--device", "cpu")
+    lasem(*command)
+    status, output, _ = lasem(*command)
+    assert status == 0
+    assert "done already" in output
+    assert "task 1/2" not in output
+
+
+def test_quiet_prints_nothing(lasem, tmp_path):
+    assert lasem("run", "digits/stl", *SET, "--quiet", "--device", "cpu") == (0, "", "")
+    assert (tmp_path / "runs" / resolve("digits/stl", SMALL).folder / "result.json").exists()
+
+
+def test_seeds_are_trials_in_folders_of_their_own(lasem, tmp_path):
+    status, output, _ = lasem("run", "digits/stl", *SET, "--seeds", "0,1", "--device", "cpu")
+    folders = {resolve("digits/stl", SMALL).with_seed(seed).folder for seed in (0, 1)}
+    assert status == 0
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == folders
+    assert "digits/stl" in output
+
+
+def test_settings_reach_the_run(lasem, tmp_path):
+    lasem("run", "digits/stl", *SET, "--set", "training.epochs=1", "--quiet", "--device", "cpu")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert resolve(str(folder / "spec.toml")).training.epochs == 1
+
+
+def test_a_file_runs_like_a_preset(lasem, tmp_path):
+    (tmp_path / "mine.toml").write_text(resolve("digits/stl", SMALL).toml())
+    assert lasem("run", "mine.toml", "--quiet", "--device", "cpu")[0] == 0
+    assert (tmp_path / "runs" / resolve("digits/stl", SMALL).folder / "result.json").exists()
+
+
+# Dry runs
+
+
+def test_a_dry_run_says_what_would_be_run_and_writes_nothing(lasem, tmp_path):
+    status, output, _ = lasem("run", "digits/lasem-hps", *SET, "--dry-run")
+    spec, flat = resolve("digits/lasem-hps", SMALL), " ".join(output.split())
+    assert status == 0
+    assert list(tmp_path.iterdir()) == []
+    assert spec.toml() in output
+    for words in (
+        "data: checked, fingerprint",
+        "tasks 2 of 3 classes",
+        "configurations 8",
+        "steps 6 per task, 12 in all",  # 30 images in batches of 10, 2 epochs, 2 tasks
+        "time about",
+        "MiB",
+        f"run folder {spec.folder}",
+    ):
+        assert words in flat
+
+
+def test_a_dry_run_counts_parameters(lasem):
+    _, output, _ = lasem("run", "digits/lasem-hps", *SET, "--dry-run")
+    flat = " ".join(output.split())
+    convolutions = (9 * 8 + 8) + (9 * 8 * 16 + 16) + (9 * 16 * 16 + 16)
+    head = 2 * 2 * 16 * 3 + 3
+    assert f"{convolutions:,} shared; {2 * convolutions + head:,} trained" in flat
+    assert f"{convolutions:,} kept for the roll-back" in flat
+
+
+def test_a_dry_run_without_the_data_at_hand_says_so(lasem):
+    status, output, _ = lasem("run", "cifar100-10/lasem-hps", "--dry-run")
+    assert status == 0
+    assert "data: not checked" in output
+    assert "10 of 10 classes" in output
+    assert "34,000 per task, 340,000 in all" in output  # 170 images in batches of 10, 2000 epochs, 10 tasks
+
+
+def test_a_dry_run_checks_the_batch_against_the_data(lasem):
+    refused(lasem("run", "digits/stl", "--dry-run", "--set", "training.batch_size=91"), "batch_size")
+
+
+@pytest.mark.parametrize("setting", ["training.epoch=3", "search.partition={1}", "network.name=x"])
+def test_a_dry_run_checks_the_spec(lasem, setting):
+    refused(lasem("run", "digits/lasem-hps", "--dry-run", "--set", setting), setting.split("=")[0].split(".")[1])
+
+
+def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
+    refused(lasem("run", "cifar100-10/stl", "--dry-run", "--data", tmp_path), str(tmp_path))
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["digit/stl"], ["'digit/stl'", "did you mean 'digits'"]),
+        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-hps'"]),
+        (["nowhere.toml"], ["there is none at nowhere.toml"]),
+        (["digits/stl", "--set", "training.epoch=3"], ["'training.epoch'", "did you mean 'epochs'"]),
+        (["digits/stl", "--set", "benchmark.taks=3"], ["'taks'", "did you mean 'tasks'"]),
+        (["digits/stl", "--set", "training.epochs=many"], ["training.epochs", "got 'many'"]),
+        (["digits/stl", "--set", "training.epochs=2.5"], ["training.epochs", "got 2.5"]),
+        (["digits/stl", "--set", "training.epochs"], ["section.key=value"]),
+        (["digits/lasem-hps", "--set", "search.partition={1},{2}"], ["{1},{2}", "every layer from 1 to 3"]),
+        (["digits/lasem-hps", "--set", "search.partition={1},{3}"], ["missing: [2]"]),
+        (["digits/lasem-hps", "--set", "search.partition=1,2,3"], ["a partition is written like {1,2},{3-5}"]),
+        (["digits/lasem-hps", "--set", 'search.candidates=["11"]'], ["3 here", "'11'"]),
+        (["digits/hps-top-9"], ["top-9"]),
+        (["digits/stl", "--set", "profile=papers"], ["paper, release"]),
+        (["digits/stl", "--set", "benchmark.order=[0,99]"], ["99"]),
+        (["digits/stl", "--set", "training.batch_size=10000"], ["10000", "lower batch_size"]),
+        (["digits/stl", "--seeds", "0,x"], ["'0,x'", "0,1,2"]),
+        (["digits/stl", *SET, "--seeds", "-1"], ["-1"]),
+        (["digits/stl", *SET, "--seeds", str(2**63)], [str(2**63)]),
+        (["digits/stl", "--device", "gpu"], ["'gpu'", "cpu, cuda, cuda:N or auto"]),
+        (["digits/stl", "--device", "meta"], ["meta"]),
+        (["cifar100-10/stl", "--data", "nowhere"], ["nowhere"]),
+    ],
+)
+def test_bad_input_is_one_message_and_status_2(lasem, arguments, words):
+    refused(lasem("run", *arguments), *words)
+
+
+def test_several_faults_are_one_message(lasem):
+    answer = lasem("run", "digits/stl", "--set", "training.epoch=3", "--set", "seeds.date=1")
+    refused(answer, "training.epoch", "seeds.date")
+
+
+def test_messages_are_not_taken_for_markup(lasem):
+    refused(lasem("run", "digits/stl[red]"), "[red]")
+
+
+def test_a_file_that_is_not_toml_is_named(lasem, tmp_path):
+    (tmp_path / "bad.toml").write_text("epochs = = 3")
+    refused(lasem("run", "bad.toml"), "bad.toml is not")
+
+
+def test_a_run_folder_of_another_spec_is_refused(lasem, tmp_path):
+    spec = resolve("digits/stl", SMALL)
+    (tmp_path / "runs" / spec.folder).mkdir(parents=True)
+    (tmp_path / "runs" / spec.folder / "spec.toml").write_text(resolve("digits/hps").toml())
+    refused(lasem("run", "digits/stl", *SET), "a run folder belongs to one spec", spec.folder)
+
+
+def test_a_run_is_refused_as_the_folder_of_runs(lasem, finished):
+    refused(lasem("run", "digits/stl", *SET, "--out", finished), "is itself a run")
+
+
+@pytest.mark.parametrize("arguments", [["--checkpoint-every", "-1"], ["--no-such-option"], ["--seeds"]])
+def test_a_wrong_option_has_status_2(lasem, arguments):
+    status, _, errors = lasem("run", "digits/stl", *arguments)
+    assert status == 2
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("command", ["show", "report"])
+def test_showing_what_is_no_run_has_status_2(lasem, tmp_path, command):
+    refused(lasem(command, tmp_path / "nothing"), "nothing")
+
+
+# Data folders
+
+
+def write_images(folder, columns, *, names):
+    """A parquet file in the layout that `datasets` reads."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    arrays, features = {}, {}
+    for name, values in columns.items():
+        if isinstance(values[0], bytes):
+            kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+            arrays[name] = pa.array([{"bytes": cell, "path": None} for cell in values], type=kind)
+            features[name] = {"_type": "Image"}
+        else:
+            arrays[name] = pa.array(values)
+            features[name] = {"_type": "ClassLabel", "names": names}
+    info = json.dumps({"info": {"features": features}})
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        pq.write_table(
+            pa.table(arrays).replace_schema_metadata({"huggingface": info}), folder / f"{split}-00000-of-00001.parquet"
+        )
+
+
+def png(color):
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), color).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def dataset_cache(monkeypatch, tmp_path_factory):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
+NAMES = [f"kind {k}" for k in range(10)]
+GENERAL = ["--set", "benchmark.first_tasks=2", "--set", "training.epochs=1", "--data", "data"]
+
+
+@pytest.mark.usefixtures("dataset_cache")
+def test_a_data_folder_without_the_columns_is_refused(lasem, tmp_path):
+    pixels = [png((k, i, 0)) for k in range(10) for i in range(3)]
+    columns = {"picture": pixels, "kind": [k for k in range(10) for _ in range(3)]}
+    write_images(tmp_path / "data/tiny-imagenet-10", columns, names=NAMES)
+    refused(lasem("run", "tiny-imagenet-10/stl", *GENERAL), "column", "picture")
+
+
+@pytest.mark.usefixtures("dataset_cache")
+def test_a_class_with_too_few_images_is_refused(lasem, tmp_path):
+    pixels = [png((k, i, 0)) for k in range(10) for i in range(3)]
+    columns = {"image": pixels, "label": [k for k in range(10) for _ in range(3)]}
+    write_images(tmp_path / "data/tiny-imagenet-10", columns, names=NAMES)
+    refused(lasem("run", "tiny-imagenet-10/stl", *GENERAL), "too few images", "kind")
+
+
+@pytest.mark.usefixtures("dataset_cache")
+def test_an_image_that_cannot_be_decoded_is_refused(lasem, tmp_path):
+    pixels = [b"no image" if i == 0 else png((k, i, 0)) for k in range(10) for i in range(126)]
+    columns = {"image": pixels, "label": [k for k in range(10) for _ in range(126)]}
+    write_images(tmp_path / "data/tiny-imagenet-10", columns, names=NAMES)
+    refused(lasem("run", "tiny-imagenet-10/stl", *GENERAL), "every image must be decodable", "row 0")
+
+
+# Showing and reporting
+
+
+def test_show_prints_a_finished_run(lasem, finished):
+    status, output, _ = lasem("show", finished)
+    assert status == 0
+    assert "digits/lasem-hps" in output
+
+
+def test_show_prints_a_running_run(lasem, finished, tmp_path):
+    running = tmp_path / "running"
+    running.mkdir()
+    for name in ("spec.toml", "records.jsonl", "stream.json", "environment.json"):
+        (running / name).write_bytes((finished / name).read_bytes())
+    status, output, _ = lasem("show", running)
+    assert status == 0
+    assert "digits/lasem-hps" in output
+
+
+def test_report_writes_one_page(lasem, finished, tmp_path):
+    status, output, _ = lasem("report", finished, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert status == 0
+    assert "page.html" in output
+    assert page.lstrip().lower().startswith("<!doctype html")
+    assert "digits/lasem-hps" in page
