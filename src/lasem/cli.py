@@ -13,6 +13,7 @@ from rich.table import Table
 from lasem.errors import LasemError
 
 if TYPE_CHECKING:
+    from lasem.experiments import Place
     from lasem.specs import Spec
 
 BAD_INPUT = 2
@@ -85,7 +86,7 @@ def run(
     place = Place(out=out, data=data, device=device, checkpoint_every=checkpoint_every)
     if dry_run:
         for spec in specs:
-            _dry_run(spec, place.data, device=device)
+            _dry_run(spec, place)
         return
     console = Console(quiet=quiet)
     for spec in specs:
@@ -154,16 +155,16 @@ def _print_runs(folders: list[Path], console: Console) -> None:
     console.print(f"report: lasem report {' '.join(map(str, folders))}", highlight=False, soft_wrap=True)
 
 
-def _dry_run(spec: "Spec", data: Path | None, *, device: str) -> None:
+def _dry_run(spec: "Spec", place: "Place") -> None:
     """Check everything that can be checked, and print what would be run."""
-    from lasem.experiments import Place, check, choose_device, estimate, prepare_stream
+    from lasem.experiments import RunFolder, check, choose_device, estimate, prepare
 
     benchmark = check(spec)
-    where = choose_device(device)
+    where = choose_device(place.device)
+    folder = RunFolder.of(spec, place.out)
     typer.echo(spec.toml())
-    checked = benchmark.built_in or data is not None
-    if checked:
-        stream = prepare_stream(spec, Place(data=data), device=where)
+    if benchmark.built_in or place.data is not None:
+        stream = prepare(spec, place, device=where).stream
         outline = stream.outline
         typer.echo(f"data: checked, fingerprint {stream.fingerprint[:12]}")
     else:
@@ -185,7 +186,7 @@ def _dry_run(spec: "Spec", data: Path | None, *, device: str) -> None:
         "time": f"about {_duration(found.seconds)} of training on this machine (from a few steps on random images)",
         "memory": f"about {(found.model_bytes + found.activation_bytes) / 2**20:,.0f} MiB for the step,"
         " beside the images",
-        "run folder": spec.folder,
+        "run folder": f"{folder.path}" + (" (done)" if folder.result() else ""),
     }
     for name, text in rows.items():
         table.add_row(name, escape(text))

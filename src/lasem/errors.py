@@ -23,6 +23,21 @@ class RunError(LasemError, RuntimeError):
     """A run folder cannot be used, or a run cannot go on."""
 
 
+def require(condition: bool, rule: str, *, remedy: str = "choose another value", **got: object) -> None:
+    """Hold a rule over values that are given by name.
+
+    Raises:
+        SpecError: The condition is false.
+
+    >>> require(2 in (1, 3), "channels are 1 or 3", channels=2)
+    Traceback (most recent call last):
+    lasem.errors.SpecError: channels are 1 or 3 - got channels = 2 - choose another value
+    """
+    if not condition:
+        came = ", ".join(f"{name} = {value!r}" for name, value in got.items())
+        raise SpecError(f"{rule} - got {came} - {remedy}")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest the known word that looks most like ``word``, else list what is known.
 

@@ -144,8 +144,13 @@ class Spec(_Section):
         return tomli_w.dumps(self.table())
 
     def with_seed(self, seed: int) -> "Spec":
-        """The same experiment as another trial: other images and other initial values."""
-        return self.model_copy(update={"seeds": self.seeds.model_copy(update={"data": seed, "training": seed})})
+        """The same experiment as another trial: other images and other initial values.
+
+        Raises:
+            SpecError: The seed is negative or too large.
+        """
+        seeds = {"stream": self.seeds.stream, "data": seed, "training": seed}
+        return read_spec(self.table() | {"seeds": seeds}, place=f"seed {seed}")
 
 
 def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
@@ -155,7 +160,7 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
         SpecError: Keys are unknown or missing, or values break a rule.
     """
     try:
-        return Spec.model_validate(_numbers(table))
+        return Spec.model_validate(table)
     except ValidationError as error:
         faults = [_fault(dict(item), table) for item in error.errors()]
         raise SpecError(f"{place}: " + "\n  ".join(faults)) from None
@@ -189,10 +194,10 @@ def parse_assignment(text: str) -> Table:
     if not equals or not all(parts):
         raise SpecError(f"a setting is written section.key=value - got {text!r} - for example training.epochs=20")
     try:
-        table: Table = {"value": tomllib.loads(f"value = {value}")["value"]}
-    except (tomllib.TOMLDecodeError, KeyError):
-        table = {"value": value.strip()}
-    result: Any = table["value"]
+        read = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        read = {}
+    result: Any = read["value"] if read.keys() == {"value"} else value.strip()
     for part in reversed(parts):
         result = {part: result}
     return result
@@ -206,16 +211,6 @@ def merge(*tables: Mapping[str, Any]) -> Table:
             below = merged.get(key)
             merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
     return merged
-
-
-def _numbers(table: Mapping[str, Any]) -> Table:
-    """TOML writes 1 where a float may be meant; take it as one in the fields that are floats."""
-    training = table.get("training")
-    if not isinstance(training, Mapping):
-        return dict(table)
-    floats = ("learning_rate", "decay", "keep")
-    known = {k: float(v) if k in floats and type(v) is int else v for k, v in training.items()}
-    return {**table, "training": known}
 
 
 def _fault(item: Table, table: Mapping[str, Any]) -> str:

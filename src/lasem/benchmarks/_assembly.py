@@ -151,6 +151,7 @@ def assemble(
     return TaskStream(
         builders=[builders[position] for position in positions],
         outline=outline,
+        train_images=[len(chosen[position]["train"]) for position in positions],
         choices=choices,
         fingerprint=digest.hexdigest(),
     )

@@ -1,6 +1,6 @@
 """Rules that the options of benchmarks obey."""
 
-from lasem.errors import SpecError
+from lasem import errors
 
 
 def require(condition: bool, rule: str, **options: object) -> None:
@@ -13,9 +13,7 @@ def require(condition: bool, rule: str, **options: object) -> None:
     Traceback (most recent call last):
     lasem.errors.SpecError: channels are 1 or 3 - got channels = 2 - change the benchmark's options
     """
-    if not condition:
-        came = ", ".join(f"{name} = {value!r}" for name, value in options.items())
-        raise SpecError(f"{rule} - got {came} - change the benchmark's options")
+    errors.require(condition, rule, remedy="change the benchmark's options", **options)
 
 
 def require_at_least(low: float, **options: float | None) -> None:

@@ -126,6 +126,7 @@ class TaskStream(Sequence[Task]):
     Attributes:
         builders: Per position, a function that builds the task; equal calls give equal tensors.
         outline: Shapes and sizes; `outline.images` is exact once a stream exists.
+        train_images: Number of training images at each position.
         choices: What the seeds chose (classes, indices of images, noise, channel orders), per task; JSON types only.
         fingerprint: Hash of the selected pixels, labels and choices.
         knowledge: Values that the shared knowledge takes before the second task, by parameter name;
@@ -135,6 +136,7 @@ class TaskStream(Sequence[Task]):
 
     builders: Sequence[Callable[[], Task]]
     outline: Outline
+    train_images: Sequence[int]
     choices: Sequence[Mapping[str, object]] = ()
     fingerprint: str = ""
     knowledge: Mapping[str, Tensor] = field(default_factory=dict)
@@ -165,7 +167,12 @@ class TaskStream(Sequence[Task]):
                 digest.update(split.images.cpu().contiguous().numpy().tobytes())
                 digest.update(split.labels.cpu().numpy().tobytes())
         builders = [lambda task=task: task for task in tasks]
-        return TaskStream(builders=builders, outline=outline, fingerprint=digest.hexdigest())
+        return TaskStream(
+            builders=builders,
+            outline=outline,
+            train_images=[len(task.train) for task in tasks],
+            fingerprint=digest.hexdigest(),
+        )
 
     def __len__(self) -> int:
         return len(self.builders)

@@ -19,5 +19,5 @@ from lasem.experiments._presets import resolve as resolve
 from lasem.experiments._progress import ProgressDisplay as ProgressDisplay
 from lasem.experiments._run import Place as Place
 from lasem.experiments._run import Started as Started
-from lasem.experiments._run import prepare_stream as prepare_stream
+from lasem.experiments._run import prepare as prepare
 from lasem.experiments._run import run as run

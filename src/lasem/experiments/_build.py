@@ -13,7 +13,7 @@ from lasem.errors import LasemError, SpecError, nearest
 from lasem.learners import OPTIMIZERS, AbstractLearner, SelectiveTransfer, SingleNetwork, Training
 from lasem.nn import MECHANISMS, NETWORKS
 from lasem.search import EM, AbstractStrategy, Fixed
-from lasem.specs import SearchSpec, Spec
+from lasem.specs import Spec
 
 Built = TypeVar("Built")
 
@@ -35,6 +35,7 @@ def check(spec: Spec) -> AbstractBenchmark:
     if spec.network.name in NETWORKS:
         layers = len(NETWORKS[spec.network.name].layers)
         _attempt(faults, lambda: build_strategy(spec, layers).space(layers))
+        _attempt(faults, lambda: _searched(spec).space(layers))
     if faults or benchmark is None:
         raise SpecError(f"{spec.name}: " + "\n  ".join(faults))
     return benchmark
@@ -78,8 +79,13 @@ def build_strategy(spec: Spec, layers: int) -> AbstractStrategy:
     """
     if spec.learner.strategy == "fixed" or spec.learner.kind != "selective":
         return Fixed(spec.learner.configuration if spec.learner.kind == "selective" else "none")
+    return _searched(spec)
+
+
+def _searched(spec: Spec) -> EM:
+    """The search that a spec describes, whether its learner uses it or not."""
     search = spec.search
-    partition = _partition(search, layers)
+    partition = None if search.partition is None else Partition.parse(search.partition)
     candidates = tuple(tuple(map(int, bits)) for bits in search.candidates or ())
     return EM(
         partition=partition,
@@ -123,18 +129,6 @@ def _names(spec: Spec) -> list[tuple[str, str, Iterable[str]]]:
         ("learner.mechanism", spec.learner.mechanism, MECHANISMS),
         ("training.optimizer", spec.training.optimizer, OPTIMIZERS),
     ]
-
-
-def _partition(search: SearchSpec, layers: int) -> Partition:
-    if search.partition is None:
-        return Partition.single(layers)
-    partition = Partition.parse(search.partition)
-    if partition.num_layers != layers:
-        raise SpecError(
-            f"search.partition: a partition covers all {layers} layers of the network"
-            f" - got {partition}, of {partition.num_layers} - name every layer from 1 to {layers} once"
-        )
-    return partition
 
 
 def _attempt(faults: list[str], build: Callable[[], Built]) -> Built | None:

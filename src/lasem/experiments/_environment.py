@@ -21,7 +21,9 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise RunError(f"a device is cpu, cuda, cuda:N or auto - got {name!r} - choose one of these") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise RunError(f"a device is cpu, cuda, cuda:N or auto - got {name!r} - choose one of these")
     if device.type == "cuda" and not (device.index or 0) < torch.cuda.device_count():
         raise RunError(
             f"--device {name} needs such a GPU - torch {torch.__version__} sees {torch.cuda.device_count()} here"

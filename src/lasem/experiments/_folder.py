@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lasem import records
 from lasem.errors import RunError
 from lasem.records import Event, Result
@@ -94,8 +96,18 @@ class RunFolder:
         write_atomically(path, json.dumps(values, indent=1).encode())
 
     def result(self) -> Result | None:
-        """The result of a finished run."""
-        return records.read_result(self.result_path)
+        """The result of a finished run; None before its end.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        try:
+            return records.read_result(self.result_path)
+        except ValidationError as error:
+            raise RunError(
+                f"a result is whole - {self.result_path} is not ({error.errors()[0]['msg']})"
+                " - delete it to go on from the checkpoint"
+            ) from None
 
     def append(self, event: Event) -> None:
         """Add an event to the records."""

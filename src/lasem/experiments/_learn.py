@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lasem.benchmarks import Split, Task, TaskStream
+from lasem.errors import DataError, require
 from lasem.learners import AbstractLearner, SearchStatus
 from lasem.metrics import LearningCurve, Measures, accuracy_matrix, measures
 from lasem.records import (
@@ -67,11 +68,32 @@ class Loop:
         return sum(isinstance(event, EvaluationRecord) for event in self.events)
 
     def run(self) -> Iterator[Event]:
-        """Go on to the end of the stream, handing out every event as it happens."""
+        """Go on to the end of the stream, handing out every event as it happens.
+
+        Raises:
+            DataError: A task has too few images for a batch.
+            RunError: A loss is not finite.
+        """
+        self.check()
         for position in range(self.position, len(self.stream)):
             for event in self._task(position):
                 self.events.append(event)
                 yield event
+
+    def check(self) -> None:
+        """Look for what would end the loop later on.
+
+        Raises:
+            DataError: A task has too few images for a batch.
+        """
+        require(self.epochs >= 1, "a task is trained for at least one epoch", epochs=self.epochs)
+        batch = self.learner.training.batch_size
+        for position, images in enumerate(self.stream.train_images):
+            if images < batch:
+                raise DataError(
+                    f"training needs at least one batch, {batch} images - got {images} in 'train' of task {position}"
+                    " - lower batch_size or give more images"
+                )
 
     def open_task(self) -> Task | None:
         """The task that was begun but not evaluated when the events end."""
@@ -179,6 +201,8 @@ def _candidate_names(status: SearchStatus | None) -> list[str] | None:
     if status is None:
         return None
     groups = len(status.marginals)
+    if len(status.names) != 2**groups:
+        return status.names
     binary = [f"{index:0{groups}b}" for index in range(2**groups)]
     return None if status.names == binary else status.names
 

@@ -79,8 +79,8 @@ def load(run: str | Path, *, device: str = "cpu") -> Learned:
     result, checkpoint = folder.result(), read_checkpoint(folder)
     if result is None or checkpoint is None:
         raise RunError(
-            f"only a finished run can be loaded - {folder.path} has no"
-            f" {'result.json' if result is None else 'checkpoint'} - run it to its end (environment.json has the command)"
+            f"only a finished run can be loaded - {folder.path} has no {'result' if result is None else 'checkpoint'}"
+            " - run it to its end; its environment.json has the command"
         )
     spec = folder.read_spec()
     outline = _outline(folder)

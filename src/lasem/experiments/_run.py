@@ -53,15 +53,22 @@ class Started:
     done: bool
 
 
-def prepare_stream(spec: Spec, place: Place, *, device: torch.device) -> TaskStream:
-    """Check the spec, then read the data and draw the stream.
+def prepare(spec: Spec, place: Place, *, device: torch.device) -> Loop:
+    """Check the spec, read the data, draw the stream and make the learner: all that can go wrong before training.
 
     Raises:
         SpecError: The spec is wrong.
-        DataError: The data is missing or not what the benchmark needs.
+        DataError: The data is missing or not what the benchmark needs, or a task has too few images for a batch.
     """
-    benchmark = check(spec)
-    return benchmark.stream(stream_seed=spec.seeds.stream, data_seed=spec.seeds.data, data=place.data, device=device)
+    stream = check(spec).stream(
+        stream_seed=spec.seeds.stream, data_seed=spec.seeds.data, data=place.data, device=device
+    )
+    learner = build_learner(spec, stream.outline, device=device)
+    options = spec.evaluation
+    evaluation = Evaluation(every=options.every, earlier_tasks=options.earlier_tasks, batch_size=options.batch_size)
+    loop = Loop(learner, stream, epochs=spec.training.epochs, evaluation=evaluation)
+    loop.check()
+    return loop
 
 
 def run(
@@ -93,14 +100,12 @@ def run(
         if started is not None:
             started(_start(spec, folder, len(finished.tasks)))
         return finished
-    stream = prepare_stream(spec, place, device=device)
-    learner = build_learner(spec, stream.outline, device=device)
+    loop = prepare(spec, place, device=device)
     folder.create(spec)
-    _keep_stream(folder, stream, device=device, data=place.data)
-    loop = Loop(learner, stream, epochs=spec.training.epochs, evaluation=_evaluation(spec))
+    _keep_stream(folder, loop.stream, device=device, data=place.data)
     _resume(loop, folder)
     if started is not None:
-        started(_start(spec, folder, len(stream), events=loop.events))
+        started(_start(spec, folder, len(loop.stream), events=loop.events))
     _follow(loop, folder, Checkpoints(folder, every=place.checkpoint_every), watch)
     result = _result(spec, loop, device=device)
     folder.write_json(folder.result_path, result.model_dump())
@@ -147,11 +152,6 @@ def _keep_stream(folder: RunFolder, stream: TaskStream, *, device: torch.device,
         folder.write_json(folder.stream_path, values | {"planted": [list(bits) for bits in stream.planted]})
         facts = {"fingerprint": stream.fingerprint, "data": None if data is None else str(data.resolve())}
         folder.write_json(folder.environment_path, describe(device) | facts)
-
-
-def _evaluation(spec: Spec) -> Evaluation:
-    options = spec.evaluation
-    return Evaluation(every=options.every, earlier_tasks=options.earlier_tasks, batch_size=options.batch_size)
 
 
 def _start(spec: Spec, folder: RunFolder, num_tasks: int, *, events: list[Event] | None = None) -> Started:

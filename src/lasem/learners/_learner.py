@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
+from lasem.errors import SpecError, nearest, require
+from lasem.learners._optimizers import OPTIMIZERS
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,14 @@ class Training:
     decay: float = 0.0
     optimizer: str = "rmsprop-tf"
     keep: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, "a batch holds at least one image", batch_size=self.batch_size)
+        require(0 < self.learning_rate < inf, "a learning rate is above 0", learning_rate=self.learning_rate)
+        require(0 <= self.decay < inf, "a decay is at least 0", decay=self.decay)
+        require(0 < self.keep <= 1, "dropout keeps a share above 0 and up to 1", keep=self.keep)
+        if self.optimizer not in OPTIMIZERS:
+            raise SpecError(f"optimizer: unknown name {self.optimizer!r} - {nearest(self.optimizer, OPTIMIZERS)}")
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,12 @@ class AbstractLearner(ABC):
     """Learns tasks in order and keeps answering for the earlier ones.
 
     The unit of work is an epoch. Tasks are named by their identity: the number that all visits of a task share.
+
+    Attributes:
+        training: How a task is trained.
     """
+
+    training: Training
 
     @abstractmethod
     def begin_task(self, task: Task) -> None:

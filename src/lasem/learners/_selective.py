@@ -170,12 +170,7 @@ class SelectiveTransfer(AbstractLearner):
         """Committed, or leading for the open task."""
         if self.active is not None and self.active.identity == task:
             return self.active.search.space.layer_bits[self.active.search.leader()]
-        if task not in self.backbone.configurations:
-            raise LasemError(
-                f"a learner answers for tasks that it has met - got task {task}"
-                f" - tasks met: {sorted(self.backbone.configurations) or 'none'}"
-            )
-        return self.backbone.configurations[task]
+        return self.backbone.configuration(task)
 
     def status(self) -> SearchStatus | None:
         """The prior over the space, read from the device."""
@@ -212,11 +207,11 @@ class SelectiveTransfer(AbstractLearner):
         """Parameters, and for an open task its optimizer and search."""
         tensors = {f"backbone.{name}": value.detach() for name, value in self.backbone.state_dict().items()}
         values: dict[str, object] = {
-            "visits": self._visits,
+            "visits": list(self._visits),
             "classes": {str(identity): classes for identity, classes in self._classes.items()},
             "configurations": {str(task): list(bits) for task, bits in self.backbone.configurations.items()},
             "epochs_trained": self.epochs_trained,
-            "most": self._most,
+            "most": dict(self._most),
             "epoch": None,
         }
         if self.active is not None:
@@ -233,14 +228,17 @@ class SelectiveTransfer(AbstractLearner):
             uses = ConfigurationSpace.only(bits).uses
             self.backbone.begin_task(int(key), classes=classes[int(key)], uses=uses)
             self.backbone.commit(bits)
-        visits = cast(list[int], values["visits"])
+        visits = list(cast(list[int], values["visits"]))
         self._visits = visits[:-1] if task is not None else visits
         if task is not None:
             self.begin_task(task)
         self._classes = classes
-        self._most = cast(dict[str, int], values["most"])
+        self._most = dict(cast(dict[str, int], values["most"]))
         self.epochs_trained = cast(int, values["epochs_trained"])
-        self.backbone.load_state_dict(_part(state.tensors, "backbone."))
+        try:
+            self.backbone.load_state_dict(_part(state.tensors, "backbone."))
+        except RuntimeError as error:
+            raise RunError(f"a state has every parameter of its learner - {error} - start the run anew") from None
         if self.active is not None:
             self.active.epoch = cast(int, values["epoch"])
             for name, value in self.active.search.state().items():

@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.errors import DataError
+from lasem.errors import DataError, LasemError
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
 from lasem.learners._selective import SelectiveTransfer
 from lasem.nn import Backbone
@@ -26,7 +26,8 @@ class SingleNetwork(AbstractLearner):
 
     def __init__(self, backbone: Backbone, *, classes: int, training: Training | None = None, seed: int = 0) -> None:
         self.classes = classes
-        self._inner = SelectiveTransfer(backbone, Fixed("none"), training=training, seed=seed)
+        self.training = training or Training()
+        self._inner = SelectiveTransfer(backbone, Fixed("none"), training=self.training, seed=seed)
         self._classes_of: dict[int, int] = {}
         self._visits = 0
 
@@ -59,7 +60,7 @@ class SingleNetwork(AbstractLearner):
 
     def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
         """The network's first logits, as many as the task has classes."""
-        return self._inner.logits(images, 0, trial=trial)[:, : self._classes_of[task]]
+        return self._inner.logits(images, 0, trial=trial)[:, : self._known(task)]
 
     def configuration(self, task: int) -> None:
         """None: nothing is chosen."""
@@ -70,7 +71,16 @@ class SingleNetwork(AbstractLearner):
 
     def network(self, task: int) -> nn.Module:
         """The network as it is now, with the task's logits only."""
-        return nn.Sequential(self._inner.network(0), _First(self._classes_of[task]))
+        return nn.Sequential(self._inner.network(0), _First(self._known(task)))
+
+    def _known(self, task: int) -> int:
+        """Number of classes of a task."""
+        if task not in self._classes_of:
+            raise LasemError(
+                f"a learner answers for tasks that it has met - got task {task}"
+                f" - tasks met: {sorted(self._classes_of) or 'none'}"
+            )
+        return self._classes_of[task]
 
     def parameter_counts(self) -> ParameterCounts:
         """Everything belongs to the first task."""

@@ -78,6 +78,8 @@ class Backbone(nn.Module):
         Raises:
             LasemError: Another task is still being learned.
         """
+        if len(uses) != len(self.stages):
+            raise LasemError(f"`uses` has one pair per stage, {len(self.stages)} here - got {len(uses)} - add them")
         if self.learning is not None:
             raise LasemError(
                 f"one task is learned at a time - task {task} came while task {self.learning} is open"
@@ -106,6 +108,12 @@ class Backbone(nn.Module):
         """
         if self.learning is None:
             raise LasemError("a commit ends a task - no task is open - call begin_task first")
+        if len(bits) != len(self.stages):
+            raise LasemError(
+                f"a configuration has one bit per stage, {len(self.stages)} here - got {len(bits)} - add them"
+            )
+        for stage, bit in zip(self.iter_stages(), bits, strict=True):
+            stage.fork(self.learning, trial=True).branch(bit)
         for stage, bit in zip(self.iter_stages(), bits, strict=True):
             stage.commit(self.learning, share=bool(bit))
         self.configurations[self.learning] = tuple(bits)
@@ -133,9 +141,23 @@ class Backbone(nn.Module):
             trial: See `forks`.
         """
         hidden = self.enter(images)
-        for fork, bit in zip(self.forks(task, trial=trial), bits or self.configurations[task], strict=True):
+        path = self.configuration(task) if bits is None else bits
+        for fork, bit in zip(self.forks(task, trial=trial), path, strict=True):
             hidden = fork.branch(bit)(hidden)
         return self.heads[str(task)](hidden.flatten(2)).squeeze(0)
+
+    def configuration(self, task: int) -> tuple[int, ...]:
+        """The committed configuration of a task, one bit per stage.
+
+        Raises:
+            LasemError: No such task was committed.
+        """
+        if task not in self.configurations:
+            raise LasemError(
+                f"a learner answers for tasks that it has met - got task {task}"
+                f" - tasks met: {sorted(self.configurations) or 'none'}"
+            )
+        return self.configurations[task]
 
     def enter(self, images: Tensor) -> Tensor:
         """A batch as the tree's root: (B, C, H, W) -> (1, B, C, H, W), in the layout of the kernels."""
@@ -160,7 +182,7 @@ class Backbone(nn.Module):
 
     def network(self, task: int) -> nn.Sequential:
         """The committed network of a task as plain modules with their own copies: (B, C, H, W) -> (B, classes)."""
-        bits = self.configurations[task]
+        bits = self.configuration(task)
         modules = [fork.branch(bit).module() for fork, bit in zip(self.forks(task), bits, strict=True)]
         return nn.Sequential(*modules, nn.Flatten(), copy.deepcopy(self.heads[str(task)])).eval()
 

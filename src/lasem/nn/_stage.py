@@ -6,9 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lasem.errors import LasemError
 from lasem.nn._initializers import generator
 from lasem.nn._transferable import AbstractBranch, AbstractTransferable
 from lasem.seeds import derive_seed
+
+
+class MissingBranchError(LasemError, LookupError):
+    """A task was asked for a branch that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Fork:
         """The shared branch for 1, the own for 0."""
         branch = self.shared if bit else self.own
         if branch is None:
-            raise LookupError(f"this task has no {'shared' if bit else 'own'} branch at this stage")
+            raise MissingBranchError(f"this task has no {'shared' if bit else 'own'} branch at this stage")
         return branch
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """Expectation-maximization over transfer configurations (LASEM; Lee, Behpour & Eaton, ICML 2021, algorithm 1)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace, Partition, Ties
+from lasem.errors import require
 from lasem.search._evidence import EVIDENCE, cross_entropies, log_likelihoods, log_posterior
 from lasem.search._prior import AbstractPrior, Counts, RunningMean, preferred
 from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask
@@ -35,9 +36,22 @@ class EM(AbstractStrategy):
     m_steps: int = 1
     ties: Ties = "most-shared"
 
+    def __post_init__(self) -> None:
+        require(self.evidence in EVIDENCE, f"evidence is one of {', '.join(EVIDENCE)}", evidence=self.evidence)
+        require(self.prior in ("running-mean", "counts"), "a prior is running-mean or counts", prior=self.prior)
+        require(self.restart in ("task", "epoch"), "a prior restarts at every task or epoch", restart=self.restart)
+        require(self.m_steps >= 1, "an EM step has at least one M-step", m_steps=self.m_steps)
+        require(self.ties in get_args(Ties), f"ties are broken by {' or '.join(get_args(Ties))}", ties=self.ties)
+
     def space(self, layers: int) -> ConfigurationSpace:
         """All configurations of the partition, or those listed."""
         partition = self.partition or Partition.single(layers)
+        require(
+            partition.num_layers == layers,
+            f"a partition covers all {layers} layers of the network",
+            remedy=f"name every layer from 1 to {layers} once",
+            partition=str(partition),
+        )
         if self.candidates is None:
             return ConfigurationSpace.full(partition)
         return ConfigurationSpace(partition, self.candidates)
