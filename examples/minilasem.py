@@ -30,10 +30,10 @@ def new_head():
 
 
 def features(images, layers):
-    """Convolutions with ReLU and pooling: (B, 1, 8, 8) -> (B, F)."""
+    """Convolutions with ReLU and pooling: (B, 1, 8, 8) -> (B, F), positions first, then channels."""
     for weight, bias in layers:
         images = F.max_pool2d(F.conv2d(images, weight, bias, padding=1).relu(), 2)
-    return images.flatten(1)
+    return images.movedim(1, -1).flatten(1)
 
 
 def pick(configuration, own, shared):

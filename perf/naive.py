@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from lasem.configurations import ConfigurationSpace
-from lasem.nn import Backbone
+from lasem.nn import Backbone, flatten_features
+from lasem.search import dropout_mask
 
 
 def naive_em_step(
@@ -19,8 +20,8 @@ def naive_em_step(
     *,
     space: ConfigurationSpace,
     prior: Tensor,
+    masks: Generator,
     keep: float = 1.0,
-    masks: Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Posterior of the batch, and gradients of the posterior-weighted loss in the parameters.
 
@@ -30,8 +31,8 @@ def naive_em_step(
         labels: (B,).
         space: K candidates.
         prior: (K,) logarithms.
-        keep: Probability by which dropout keeps a feature.
         masks: Source of the dropout masks.
+        keep: Probability by which dropout keeps a feature.
 
     Returns:
         The posterior (K,) and the loss.
@@ -47,9 +48,9 @@ def naive_em_step(
         hidden = backbone.enter(images)
         for fork, bit in zip(backbone.forks(0), bits, strict=True):
             hidden = fork.branch(bit)(hidden)
-        features = hidden.flatten(2)
+        features = flatten_features(hidden)
         if keep < 1:
-            features = features * torch.empty_like(features).bernoulli_(keep, generator=masks) / keep
+            features = features * dropout_mask(features, keep=keep, source=masks)
         loss = F.cross_entropy(backbone.heads["0"](features).squeeze(0), labels) * weight.float()
         loss.backward()
         total = total + loss.detach()

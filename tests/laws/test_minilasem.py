@@ -48,4 +48,4 @@ def test_steps_equal_the_algorithm_in_one_file():
                 state[f"stages.{layer}.{version}.weight"], weight.detach(), rtol=1e-8, atol=1e-12
             )
             torch.testing.assert_close(state[f"stages.{layer}.{version}.bias"], bias.detach(), rtol=1e-8, atol=1e-12)
-    assert float(prior.max()) > 0.27  # it has moved from the uniform start
+    assert float(prior.max() - prior.min()) > 0.01  # it has moved from the uniform start

@@ -143,7 +143,7 @@ def test_a_dry_run_says_what_would_be_run_and_writes_nothing(lasem, tmp_path):
         "steps 6 per task, 12 in all",  # 30 images in batches of 10, 2 epochs, 2 tasks
         "time about",
         "MiB",
-        f"run folder {spec.folder}",
+        f"run folder runs/{spec.folder}",
     ):
         assert words in flat
 

@@ -136,5 +136,6 @@ def _attempt(faults: list[str], build: Callable[[], Built]) -> Built | None:
     try:
         return build()
     except LasemError as error:
-        faults.append(str(error))
+        if str(error) not in faults:
+            faults.append(str(error))
         return None

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from lasem.nn._backbone import Backbone as Backbone
 from lasem.nn._conv import TransferConv2d as TransferConv2d
+from lasem.nn._features import flatten_features as flatten_features
 from lasem.nn._mechanisms import AbstractMechanism as AbstractMechanism
 from lasem.nn._mechanisms import ConvShape as ConvShape
 from lasem.nn._mechanisms import HardParameterSharing as HardParameterSharing

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lasem.errors import LasemError, nearest
+from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import generator
 from lasem.nn._stage import Fork, Stage
 from lasem.nn._transferable import AbstractTransferable
@@ -144,7 +145,7 @@ class Backbone(nn.Module):
         path = self.configuration(task) if bits is None else bits
         for fork, bit in zip(self.forks(task, trial=trial), path, strict=True):
             hidden = fork.branch(bit)(hidden)
-        return self.heads[str(task)](hidden.flatten(2)).squeeze(0)
+        return self.heads[str(task)](flatten_features(hidden)).squeeze(0)
 
     def configuration(self, task: int) -> tuple[int, ...]:
         """The committed configuration of a task, one bit per stage.
@@ -184,7 +185,7 @@ class Backbone(nn.Module):
         """The committed network of a task as plain modules with their own copies: (B, C, H, W) -> (B, classes)."""
         bits = self.configuration(task)
         modules = [fork.branch(bit).module() for fork, bit in zip(self.forks(task), bits, strict=True)]
-        return nn.Sequential(*modules, nn.Flatten(), copy.deepcopy(self.heads[str(task)])).eval()
+        return nn.Sequential(*modules, FlattenPositionsFirst(), copy.deepcopy(self.heads[str(task)])).eval()
 
     def load_values(self, values: Mapping[str, Tensor]) -> None:
         """Put given values into parameters, by name (see the class).

@@ -16,7 +16,9 @@ from lasem.search._strategy import AbstractSearch as AbstractSearch
 from lasem.search._strategy import AbstractStrategy as AbstractStrategy
 from lasem.search._strategy import Fixed as Fixed
 from lasem.search._strategy import OpenTask as OpenTask
+from lasem.search._strategy import candidate_logits as candidate_logits
 from lasem.search._strategy import configuration_logits as configuration_logits
+from lasem.search._strategy import dropout_mask as dropout_mask
 from lasem.search._tree import Plan as Plan
 from lasem.search._tree import leaf_features as leaf_features
 from lasem.search._tree import plan as plan

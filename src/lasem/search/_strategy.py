@@ -12,6 +12,9 @@ from lasem.nn import Backbone
 from lasem.search._evidence import cross_entropies
 from lasem.search._tree import in_space_order, leaf_features, plan
 
+BITS = 62
+"""Random bits taken of one draw."""
+
 
 @dataclass(frozen=True)
 class OpenTask:
@@ -40,8 +43,20 @@ class OpenTask:
         """Drop features, each candidate with its own mask: (K, B, F) -> (K, B, F)."""
         if self.keep == 1:
             return features
-        mask = torch.empty_like(features).bernoulli_(self.keep, generator=self.masks)
-        return features * mask.div_(self.keep)
+        return features * dropout_mask(features, keep=self.keep, source=self.masks)
+
+
+def dropout_mask(like: Tensor, *, keep: float, source: Generator) -> Tensor:
+    """1 / keep with probability keep, else 0, in the shape and type of a tensor.
+
+    Halves take one random bit each, drawn 62 at a time: several times faster on a CPU than a draw per number.
+    """
+    if keep != 0.5:
+        return torch.empty_like(like).bernoulli_(keep, generator=source).div_(keep)
+    words = torch.empty(-(-like.numel() // BITS), 1, dtype=torch.int64, device=like.device)
+    words.random_(generator=source)  # 63 random bits
+    bits = words.bitwise_right_shift(torch.arange(BITS, device=like.device)).bitwise_and_(1)
+    return bits.flatten()[: like.numel()].to(like.dtype).mul_(2).view(like.shape)
 
 
 class AbstractSearch(ABC):

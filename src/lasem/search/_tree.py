@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace
-from lasem.nn import Fork
+from lasem.nn import Fork, flatten_features
 
 Rows = slice | tuple[int, ...]
 
@@ -78,8 +78,8 @@ def leaf_features(forks: Sequence[Fork], hidden: Tensor, layout: Plan) -> Tensor
             for bit, rows in enumerate((step.own, step.shared))
             if rows != slice(0, 0)
         ]
-        hidden = torch.cat(results) if len(results) > 1 else results[0]
-    return hidden.flatten(2)
+        hidden = _joined(results) if len(results) > 1 else results[0]
+    return flatten_features(hidden)
 
 
 def in_space_order(leaves: Tensor, layout: Plan) -> Tensor:
@@ -89,5 +89,13 @@ def in_space_order(leaves: Tensor, layout: Plan) -> Tensor:
     return leaves[torch.tensor(layout.leaves, device=leaves.device)]
 
 
+def _joined(results: list[Tensor]) -> Tensor:
+    """Concatenate nodes; as (N B, C, H, W), since `cat` keeps channels last of four axes only."""
+    return torch.cat([result.flatten(0, 1) for result in results]).unflatten(0, (-1, results[0].shape[1]))
+
+
 def _take(hidden: Tensor, rows: Rows) -> Tensor:
+    """Nodes of an axis; all of them without an indexing step, whose backward pass would fill and copy."""
+    if rows == slice(0, len(hidden)):
+        return hidden
     return hidden[rows] if isinstance(rows, slice) else hidden[list(rows)]

@@ -195,7 +195,7 @@ def test_an_unknown_profile_lists_the_profiles():
         ("benchmark.taskss=3", "unknown option 'taskss' of 'digits' - did you mean 'tasks'"),
         ("benchmark.tasks=many", r"benchmark\.tasks: .* - got 'many'"),
         ("benchmark.classes_per_task=11", "a task has 2 to 10 digits - got classes_per_task = 11"),
-        ("search.partition={1,2}", r"covers all 3 layers of the network - got \{1,2\}, of 2"),
+        ("search.partition={1,2}", r"covers all 3 layers of the network - got partition = '\{1,2\}'"),
         ("search.partition={1},{3}", r"missing: \[2\]"),
         ('search.candidates=["01"]', "one bit per group, 3 here - got '01'"),
     ],

@@ -402,11 +402,11 @@ def test_a_device_that_is_not_there_is_named(tmp_path, name):
 
 
 def test_a_loaded_run_answers_as_its_records_say(uninterrupted):
-    from lasem.experiments import prepare_stream
+    from lasem.experiments import prepare
 
     folder, spec = uninterrupted("lasem-hps"), spec_of("lasem-hps")
     learned = load(folder)
-    stream = prepare_stream(spec, Place(), device=torch.device("cpu"))
+    stream = prepare(spec, Place(), device=torch.device("cpu")).stream
     for position, task in enumerate(stream):
         classes = learned.predict(task.test.images, position)
         assert classes.shape == task.test.labels.shape
@@ -440,7 +440,7 @@ def test_images_of_another_shape_are_refused(uninterrupted):
 
 def test_an_unfinished_run_cannot_be_loaded(tmp_path):
     folder = interrupted(spec_of("lasem-hps"), tmp_path)
-    with pytest.raises(RunError, match=r"has no result\.json - run it to its end"):
+    with pytest.raises(RunError, match=r"has no result - run it to its end"):
         load(folder)
 
 

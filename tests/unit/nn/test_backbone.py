@@ -151,7 +151,7 @@ def test_path_logits_equal_plain_torch_layers(make_backbone):
     hidden = nn.functional.conv2d(IMAGES, own["weight"], own["bias"], padding=1).relu()
     hidden = nn.functional.max_pool2d(hidden, 2)
     hidden = nn.functional.conv2d(hidden, shared["weight"], shared["bias"], padding=1).relu()
-    expected = hidden.flatten(1) @ head.weight.T + head.bias
+    expected = hidden.permute(0, 2, 3, 1).flatten(1) @ head.weight.T + head.bias
     torch.testing.assert_close(backbone.path_logits(IMAGES, 0, bits=(0, 1)), expected)
 
 
