@@ -74,6 +74,7 @@ def run(
     data: Data = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, print what would be run, and stop.")] = False,
     checkpoint_every: Annotated[int, typer.Option(min=0, help="Epochs between checkpoints; 0 = by cost.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = one for small networks, else all.")] = 0,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Run presets or specs; the same command again resumes, or says that it is done."""
@@ -83,7 +84,7 @@ def run(
     specs = [trial for target in targets for trial in _trials(resolve(target, settings or []), seeds)]
     for spec in specs:
         check(spec)
-    place = Place(out=out, data=data, device=device, checkpoint_every=checkpoint_every)
+    place = Place(out=out, data=data, device=device, checkpoint_every=checkpoint_every, threads=threads)
     if dry_run:
         for spec in specs:
             _dry_run(spec, place)

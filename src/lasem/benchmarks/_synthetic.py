@@ -17,7 +17,7 @@ from lasem.benchmarks._options import require, require_at_least
 from lasem.benchmarks._plans import TaskPlan
 from lasem.benchmarks._source import Rows, Source
 from lasem.benchmarks._task import Outline, TaskStream
-from lasem.benchmarks._teacher import TeacherLayers, fit_head, mixed_knowledge, planted_layers
+from lasem.benchmarks._teacher import SHARED, TeacherLayers, fit_head, mixed_knowledge, planted_layers
 from lasem.errors import DataError
 from lasem.seeds import numpy_generator
 
@@ -47,6 +47,8 @@ class Synthetic(AbstractBenchmark):
         strength: s in s K + sqrt(1 - s^2) U, the knowledge made of the shared kernels K and unrelated ones U.
         kernel_scale: Standard deviation of the kernels, times sqrt(2 / fan-in).
         bias_scale: Standard deviation of the biases.
+        ranks: Directions among its input channels that each layer of the teacher reads; 0 is all. Where it is not 0,
+            a task's own kernels read none of what the shared kernels read.
         smoothness: Standard deviation of the Gaussian blur that makes noise into images, in pixels; 0 is none.
         head_rank: Principal components of the teacher's features that labels depend on.
         candidates: Images drawn for each one kept; more makes surer labels.
@@ -56,21 +58,22 @@ class Synthetic(AbstractBenchmark):
 
     tasks: int = 8
     classes_per_task: int = 4
-    train_per_class: int = 30
+    train_per_class: int = 200
     valid_per_class: int = 10
     test_per_class: int = 100
-    image_size: int = 12
-    image_channels: int = 3
-    out_channels: tuple[int, ...] = (8, 16, 16)
-    kernel_sizes: tuple[int, ...] = (3, 3, 3)
-    pools: tuple[int, ...] = (2, 2, 1)
-    planted: str = "random"
+    image_size: int = 8
+    image_channels: int = 16
+    out_channels: tuple[int, ...] = (32, 32)
+    kernel_sizes: tuple[int, ...] = (3, 3)
+    pools: tuple[int, ...] = (2, 2)
+    planted: str = "01"
     strength: float = 1.0
-    kernel_scale: float = 1.0
+    kernel_scale: float = 4.0
     bias_scale: float = 0.0
+    ranks: tuple[int, ...] = (8, 1)
     smoothness: float = 0.5
-    head_rank: int = 8
-    candidates: float = 3.0
+    head_rank: int = 4
+    candidates: float = 4.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,7 +105,7 @@ class Synthetic(AbstractBenchmark):
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
         """Draw teachers, images and labels; `data` is not used."""
         positions, configurations = self.positions(self.tasks), self._configurations(stream_seed)
-        shared = self._layers.draw(stream_seed, "shared kernels")
+        shared = self._layers.draw(stream_seed, *SHARED)
         pixels = {
             task: self._images(task, configuration=configurations[task], stream_seed=stream_seed, data_seed=data_seed)
             for task in sorted(set(positions))
@@ -144,15 +147,26 @@ class Synthetic(AbstractBenchmark):
             pools=self.pools,
             kernel_scale=self.kernel_scale,
             bias_scale=self.bias_scale,
+            ranks=self.ranks,
         )
 
     def _require_layers(self) -> None:
         """Hold the teacher's table of layers to what can be built."""
-        table = {"out_channels": self.out_channels, "kernel_sizes": self.kernel_sizes, "pools": self.pools}
+        table = {
+            "out_channels": self.out_channels,
+            "kernel_sizes": self.kernel_sizes,
+            "pools": self.pools,
+            "ranks": self.ranks,
+        }
         depth = len(self.out_channels)
         same = depth > 0 and all(len(column) == depth for column in table.values())
         require(same, "every layer has a number of channels, a kernel size and a pool", **table)
-        require(all(min(column) >= 1 for column in table.values()), "a layer's numbers are at least 1", **table)
+        sizes = (self.out_channels, self.kernel_sizes, self.pools)
+        require(all(min(column) >= 1 for column in sizes), "a layer's numbers are at least 1", **table)
+        inputs = (self.image_channels, *self.out_channels)
+        room = [channels - (layer > 0) for layer, channels in enumerate(inputs)]
+        fits = all(0 <= 2 * rank <= free for rank, free in zip(self.ranks, room, strict=False))
+        require(fits, "a layer reads at most half of its input's directions, or all (0)", ranks=self.ranks)
         require(all(size % 2 for size in self.kernel_sizes), "kernel sizes are odd", kernel_sizes=self.kernel_sizes)
         shrink = math.prod(self.pools)
         height, rest = divmod(self.image_size, shrink)
@@ -174,7 +188,7 @@ class Synthetic(AbstractBenchmark):
     def _images(self, task: int, *, configuration: Sequence[int], stream_seed: int, data_seed: int) -> np.ndarray:
         """Draw and label a task's images: (classes, images per class, C, H, W), uint8."""
         layers = planted_layers(
-            self._layers.draw(stream_seed, "shared kernels"),
+            self._layers.draw(stream_seed, *SHARED),
             self._layers.draw(stream_seed, "own kernels", task),
             bits=configuration,
         )

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from lasem.seeds import numpy_generator
 
+SHARED = ("shared kernels",)
+"""Place of randomness of the kernels that tasks have in common."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherLayers:
@@ -22,6 +25,8 @@ class TeacherLayers:
         pools: Window and stride of each layer's max-pool; 1 is none.
         kernel_scale: Standard deviation of the kernels, times sqrt(2 / fan-in).
         bias_scale: Standard deviation of the biases.
+        ranks: Directions among its input channels that a layer reads; 0 is all of them. The shared kernels and all
+            others read directions orthogonal to each other, so that what one lets through the other does not.
     """
 
     in_channels: int
@@ -30,6 +35,7 @@ class TeacherLayers:
     pools: tuple[int, ...]
     kernel_scale: float
     bias_scale: float
+    ranks: tuple[int, ...]
 
     def draw(self, seed: int, *place: str | int) -> list[tuple[Tensor, Tensor]]:
         """Draw kernels (out, in, k, k), truncated normal, and biases (out,) of every layer, float32."""
@@ -38,10 +44,25 @@ class TeacherLayers:
             generator = numpy_generator(seed, *place, layer)
             sd = self.kernel_scale * (2 / (channels * size**2)) ** 0.5
             kernel = sd * truncated_normal((out, channels, size, size), generator=generator)
+            if self.ranks[layer]:
+                directions = self._directions(layer, channels, seed=seed, place=place)
+                kernel = _restricted(kernel, directions)
             bias = self.bias_scale * truncated_normal((out,), generator=generator)
             layers.append((torch.from_numpy(kernel).float(), torch.from_numpy(bias).float()))
             channels = out
         return layers
+
+    def _directions(self, layer: int, channels: int, *, seed: int, place: tuple[str | int, ...]) -> np.ndarray:
+        """Orthonormal directions that kernels read, (channels, rank); those behind a ReLU have no mean."""
+        basis = numpy_generator(seed, "directions", layer).standard_normal((channels, channels))
+        basis[:, 0] = 1 if layer else basis[:, 0]
+        basis = np.linalg.qr(basis)[0][:, 1 if layer else 0 :]
+        rank = self.ranks[layer]
+        if place == SHARED:
+            return basis[:, :rank]
+        others = basis[:, rank:]
+        mix = numpy_generator(seed, "directions", layer, *place).standard_normal((others.shape[1], rank))
+        return np.linalg.qr(others @ mix)[0]
 
     def features(self, images: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Flattened output of the last layer: (N, C, H, W) -> (N, F)."""
@@ -49,6 +70,12 @@ class TeacherLayers:
             images = F.relu(F.conv2d(images, kernel, bias, padding=size // 2))
             images = F.max_pool2d(images, pool) if pool > 1 else images
         return images.flatten(1)
+
+
+def _restricted(kernel: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """A kernel (out, in, k, k) that reads only some directions (in, rank) of its input, of the same norm."""
+    projected = np.einsum("ir,jr,ojxy->oixy", directions, directions, kernel)
+    return projected * (np.linalg.norm(kernel) / np.linalg.norm(projected))
 
 
 def truncated_normal(shape: tuple[int, ...], *, generator: np.random.Generator) -> np.ndarray:

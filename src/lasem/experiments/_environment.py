@@ -3,11 +3,16 @@
 import platform
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 
 import torch
 
 from lasem.errors import RunError
+
+SMALL = 2_000_000
+"""Multiply-adds of an image below which a second thread costs more than it gives."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -30,6 +35,26 @@ def choose_device(name: str) -> torch.device:
             " - use --device cpu, or install a CUDA build of torch"
         )
     return device
+
+
+def suited_threads(multiply_adds: int) -> int:
+    """Threads that suit a network: one where a step is too small to be shared out, else all that torch would use.
+
+    Args:
+        multiply_adds: Of one image.
+    """
+    return 1 if multiply_adds < SMALL else torch.get_num_threads()
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads on the CPU, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def describe(device: torch.device) -> dict[str, object]:

@@ -10,7 +10,9 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from lasem.benchmarks import Outline, Split, Task
 from lasem.experiments._build import build_learner
+from lasem.experiments._environment import suited_threads, torch_threads
 from lasem.learners import ParameterCounts, SelectiveTransfer
+from lasem.nn import NETWORKS
 from lasem.specs import Spec
 
 MEASURED_STEPS = 3
@@ -46,6 +48,7 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
     images = torch.rand(batch, *outline.shape, generator=generator).to(device)
     labels = torch.randint(classes, (batch,), generator=generator).to(device)
     split = Split(images=images, labels=labels)
+    threads = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
     learner.begin_task(Task(name="random images", classes=classes, train=split, valid=split, test=split))
     saved: dict[int, int] = {}
 
@@ -53,13 +56,14 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    with saved_tensors_hooks(note, lambda tensor: tensor):
-        learner.train_epoch()
     times: list[float] = []
-    for _ in range(MEASURED_STEPS):
-        start = time.perf_counter()
-        learner.train_epoch()
-        times.append(time.perf_counter() - start)
+    with torch_threads(threads):
+        with saved_tensors_hooks(note, lambda tensor: tensor):
+            learner.train_epoch()
+        for _ in range(MEASURED_STEPS):
+            start = time.perf_counter()
+            learner.train_epoch()
+            times.append(time.perf_counter() - start)
     counts = learner.parameter_counts()
     steps = outline.images["train"] // batch * spec.training.epochs
     m_steps = spec.search.m_steps if spec.learner.strategy == "em" else 1

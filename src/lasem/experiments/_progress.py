@@ -54,7 +54,7 @@ class ProgressDisplay:
         if start.done:
             self._console.print(f"done already: {start.folder}", highlight=False, soft_wrap=True)
             return
-        self._num_tasks = start.num_tasks
+        self._num_tasks, self._task = start.num_tasks, start.task
         self._total = start.num_tasks * start.spec.training.epochs
         where = f"goes on after epoch {start.resumed}" if start.resumed else "starts"
         seed = start.spec.seeds.training

@@ -10,9 +10,10 @@ from lasem.benchmarks import TaskStream
 from lasem.errors import RunError
 from lasem.experiments._build import build_learner, check
 from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
-from lasem.experiments._environment import choose_device, describe
+from lasem.experiments._environment import choose_device, describe, suited_threads, torch_threads
 from lasem.experiments._folder import RunFolder
 from lasem.experiments._learn import Evaluation, Loop, measure, parameters
+from lasem.nn import NETWORKS
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, Result, Seconds, TaskRecord
 from lasem.specs import Spec
 
@@ -25,6 +26,7 @@ class Place:
         out: Folder that holds runs.
         data: Folder that holds one folder per data set; None loads from the hub.
         device: "cpu", "cuda", "cuda:N" or "auto".
+        threads: Of the CPU; 0 = one for small networks, else all. Another number may change the last bits of a result.
         checkpoint_every: Epochs between checkpoints; 0 = as often as costs under 3% of the time.
     """
 
@@ -32,6 +34,7 @@ class Place:
     data: Path | None = None
     device: str = "auto"
     checkpoint_every: int = 0
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Started:
         num_tasks: In the stream.
         resumed: Epoch of the stream from which it goes on; 0 from the start.
         done: There is a result already; nothing will be run.
+        task: The task that was open when an earlier attempt stopped.
     """
 
     folder: Path
@@ -51,6 +55,7 @@ class Started:
     num_tasks: int
     resumed: int
     done: bool
+    task: TaskRecord | None = None
 
 
 def prepare(spec: Spec, place: Place, *, device: torch.device) -> Loop:
@@ -102,14 +107,19 @@ def run(
         return finished
     loop = prepare(spec, place, device=device)
     folder.create(spec)
-    _keep_stream(folder, loop.stream, device=device, data=place.data)
-    _resume(loop, folder)
-    if started is not None:
-        started(_start(spec, folder, len(loop.stream), events=loop.events))
-    _follow(loop, folder, Checkpoints(folder, every=place.checkpoint_every), watch)
+    with torch_threads(place.threads or suited_threads(_multiply_adds(spec, loop))):
+        _keep_stream(folder, loop.stream, device=device, data=place.data)
+        _resume(loop, folder)
+        if started is not None:
+            started(_start(spec, folder, len(loop.stream), events=loop.events))
+        _follow(loop, folder, Checkpoints(folder, every=place.checkpoint_every), watch)
     result = _result(spec, loop, device=device)
     folder.write_json(folder.result_path, result.model_dump())
     return result
+
+
+def _multiply_adds(spec: Spec, loop: Loop) -> int:
+    return NETWORKS[spec.network.name].multiply_adds(loop.stream.outline.shape)
 
 
 def _follow(loop: Loop, folder: RunFolder, checkpoints: Checkpoints, watch: Callable[[Event], None] | None) -> None:
@@ -157,8 +167,14 @@ def _keep_stream(folder: RunFolder, stream: TaskStream, *, device: torch.device,
 def _start(spec: Spec, folder: RunFolder, num_tasks: int, *, events: list[Event] | None = None) -> Started:
     """What is known at the start; a run without events to go on from is done."""
     epochs = [event.epoch for event in events or [] if isinstance(event, EpochRecord)]
+    tasks = [event for event in events or [] if isinstance(event, TaskRecord)]
     return Started(
-        folder=folder.path, spec=spec, num_tasks=num_tasks, resumed=max(epochs, default=0), done=events is None
+        folder=folder.path,
+        spec=spec,
+        num_tasks=num_tasks,
+        resumed=max(epochs, default=0),
+        done=events is None,
+        task=tasks[-1] if tasks else None,
     )
 
 

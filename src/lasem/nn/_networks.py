@@ -43,7 +43,16 @@ class Network:
     def summary(self) -> str:
         """Its layers in a line."""
         convs = (f"{c.channels}@{c.kernel}x{c.kernel}" + (f" /{c.pool}" if c.pool > 1 else "") for c in self.layers)
-        return f"{', '.join(convs)}; head {', '.join(map(str, self.hidden))}, classes"
+        return f"{', '.join(convs)}; head {', '.join([*map(str, self.hidden), 'classes'])}"
+
+    def multiply_adds(self, shape: tuple[int, int, int]) -> int:
+        """Multiply-adds of the convolutions for one image of this shape, (C, H, W)."""
+        inputs, height, width = shape
+        total = 0
+        for layer in self.layers:
+            total += height * width * layer.kernel**2 * inputs * layer.channels
+            inputs, height, width = layer.channels, -(-height // layer.pool), -(-width // layer.pool)
+        return total
 
     def build(
         self, shape: tuple[int, int, int], *, mechanism: AbstractMechanism | None = None, seed: int = 0
@@ -74,6 +83,7 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
     {
         "digits-3": Network((Conv(3, 16), Conv(3, 16, pool=2), Conv(3, 32, pool=2)), hidden=(32,)),
         "synthetic-3": Network((Conv(3, 8, pool=2), Conv(3, 16, pool=2), Conv(3, 16)), hidden=()),
+        "synthetic-2": Network((Conv(3, 32, pool=2), Conv(3, 32, pool=2)), hidden=()),
         "cifar-4": Network((Conv(3, 32), Conv(3, 32, pool=2), Conv(3, 64), Conv(3, 64, pool=2)), hidden=(64,)),
         "office-home-4": Network(
             (Conv(11, 64, pool=3), Conv(5, 256, pool=3), Conv(3, 256, pool=2), Conv(3, 256, pool=2)), hidden=(256, 64)

@@ -12,18 +12,38 @@ from lasem.errors import DataError, SpecError
 SMALL = {"train_per_class": 5, "valid_per_class": 2, "test_per_class": 3, "out_channels": (4, 4, 4)}
 
 
+NARROW = {
+    "train_per_class": 30,
+    "image_size": 12,
+    "image_channels": 3,
+    "out_channels": (8, 16, 16),
+    "kernel_sizes": (3, 3, 3),
+    "pools": (2, 2, 1),
+    "ranks": (0, 0, 0),
+    "planted": "random",
+    "kernel_scale": 1.0,
+    "head_rank": 8,
+    "candidates": 3.0,
+}
+
+
+def small(**options):
+    """Three narrow layers that read all of their input."""
+    return Synthetic(**(NARROW | options))
+
+
 def opened(*, stream_seed=0, data_seed=0, **options):
-    return Synthetic(**options).stream(stream_seed=stream_seed, data_seed=data_seed, data=None)
+    return small(**options).stream(stream_seed=stream_seed, data_seed=data_seed, data=None)
 
 
 def layers(seed, **options):
-    table = {"in_channels": 3, "out_channels": (8, 16), "kernel_sizes": (3, 5), "pools": (2, 1)}
+    table = {"in_channels": 3, "out_channels": (8, 16), "kernel_sizes": (3, 5), "pools": (2, 1), "ranks": (0, 0)}
     return TeacherLayers(**table, kernel_scale=1.0, bias_scale=0.1, **options).draw(seed, "layers")
 
 
 def test_outline_is_exact():
-    assert opened(first_tasks=2).outline == Synthetic(first_tasks=2).outline()
-    assert opened(max_test=40, order=(1, 1, 0)).outline == Synthetic(max_test=40, order=(1, 1, 0)).outline()
+    assert opened(first_tasks=2).outline == small(first_tasks=2).outline()
+    assert opened(max_test=40, order=(1, 1, 0)).outline == small(max_test=40, order=(1, 1, 0)).outline()
 
 
 def test_labels_are_balanced_in_every_split():
@@ -80,7 +100,7 @@ def test_head_gives_every_class_the_same_variance_without_correlation(rng):
 
 def accuracy_of_linear_head(task, kernels):
     """Least squares on frozen features of the default teacher."""
-    options = Synthetic()
+    options = small()
     table = TeacherLayers(
         in_channels=3,
         out_channels=options.out_channels,
@@ -88,6 +108,7 @@ def accuracy_of_linear_head(task, kernels):
         pools=options.pools,
         kernel_scale=1.0,
         bias_scale=0.0,
+        ranks=options.ranks,
     )
     train, test = (F.pad(table.features(split.images, kernels), (1, 0), value=1.0) for split in (task.train, task.test))
     targets = F.one_hot(task.train.labels).float() - 0.25
@@ -147,4 +168,15 @@ def test_too_few_candidates_are_named():
 )
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(SpecError, match=message):
-        Synthetic(**options)
+        small(**options)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_own_kernels_read_nothing_of_what_shared_kernels_read(layer):
+    layers = Synthetic()._layers
+    shared, own = layers.draw(3, "shared kernels")[layer][0], layers.draw(3, "own kernels", 2)[layer][0]
+    spans = [kernel.movedim(1, 0).flatten(1).double() for kernel in (shared, own)]  # (in, out k k)
+    assert [int(torch.linalg.matrix_rank(span, rtol=1e-5)) for span in spans] == [Synthetic().ranks[layer]] * 2
+    assert (spans[0].T @ spans[1]).abs().max() < 1e-4 * spans[0].norm() * spans[1].norm()
+    if layer:
+        assert all(span.sum(0).abs().max() < 1e-4 * span.norm() for span in spans)

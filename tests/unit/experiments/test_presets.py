@@ -29,7 +29,7 @@ def test_the_benchmarks_of_the_paper_and_their_stand_ins_are_there():
 
 def test_every_benchmark_has_every_learner():
     for benchmark in BENCHMARKS:
-        assert {f"{benchmark}/{name}" for name in ("stl", "snn", "hps", "hps-top-2", "lasem-hps")} <= set(PRESETS)
+        assert {f"{benchmark}/{name}" for name in ("stl", "snn", "hps", "hps-top-1", "lasem-hps")} <= set(PRESETS)
 
 
 def test_presets_have_no_name_twice_and_a_summary_each():
