@@ -45,7 +45,7 @@ def test_in_a_terminal_the_leading_configurations_are_shown_with_their_probabili
     assert "2 of 10  3 / 6 / 7" in text
     assert "10 0.700  01 0.150  11 0.100  00 0.050" in text
     assert "validation 75.0%" in text
-    assert "32/300" in text
+    assert "32/400" in text
 
 
 def test_listed_candidates_are_shown_by_name():
