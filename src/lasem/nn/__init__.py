@@ -13,6 +13,7 @@ from lasem.nn._networks import NETWORKS as NETWORKS
 from lasem.nn._networks import Conv as Conv
 from lasem.nn._networks import Network as Network
 from lasem.nn._pooling import same_max_pool as same_max_pool
+from lasem.nn._skips import Skip as Skip
 from lasem.nn._stage import Fork as Fork
 from lasem.nn._stage import Stage as Stage
 from lasem.nn._transferable import AbstractBranch as AbstractBranch

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from lasem.errors import LasemError, nearest
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import generator
+from lasem.nn._skips import Skip, SkipSequential, walk
 from lasem.nn._stage import Fork, Stage
 from lasem.nn._transferable import AbstractTransferable
 from lasem.seeds import derive_seed
@@ -32,6 +33,7 @@ class Backbone(nn.Module):
         shape: (C, H, W) of an image.
         head: Builds a task's output layers.
         seed: Seed of all initial values.
+        skips: Identity connections around stages.
         memory_format: Layout of images and kernels.
     """
 
@@ -42,6 +44,7 @@ class Backbone(nn.Module):
         shape: tuple[int, int, int],
         head: MakeHead,
         seed: int = 0,
+        skips: Sequence[Skip] = (),
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         super().__init__()
@@ -52,11 +55,9 @@ class Backbone(nn.Module):
         self.make_head = head
         self.seed = seed
         self.memory_format = memory_format
+        self.skips = tuple(skips)
         self.learning: int | None = None
-        features: tuple[int, ...] = shape
-        for layer in layers:
-            features = layer.output_shape(features)
-        self.num_features = prod(features)
+        self.num_features = prod(_output_shapes(layers, shape=shape, skips=self.skips)[-1])
         self._place(self)
 
     def iter_stages(self) -> Iterator[Stage]:
@@ -141,11 +142,33 @@ class Backbone(nn.Module):
             bits: One bit per stage; the committed configuration by default.
             trial: See `forks`.
         """
-        hidden = self.enter(images)
+        features = self.path_features(images, task, bits=bits, trial=trial)
+        return self.heads[str(task)](features).squeeze(0)
+
+    def path_features(
+        self, images: Tensor, task: int, *, bits: Sequence[int] | None = None, trial: bool | None = None
+    ) -> Tensor:
+        """What the head gets along one configuration: (B, C, H, W) -> (1, B, F); arguments as for `path_logits`."""
         path = self.configuration(task) if bits is None else bits
-        for fork, bit in zip(self.forks(task, trial=trial), path, strict=True):
-            hidden = fork.branch(bit)(hidden)
-        return self.heads[str(task)](flatten_features(hidden)).squeeze(0)
+        branches = [fork.branch(bit) for fork, bit in zip(self.forks(task, trial=trial), path, strict=True)]
+        return self.walk(images, lambda stage, hidden: branches[stage](hidden))
+
+    def walk(
+        self,
+        images: Tensor,
+        step: Callable[[int, Tensor], Tensor],
+        *,
+        ancestors: Callable[[Skip], tuple[int, ...]] | None = None,
+    ) -> Tensor:
+        """Carry a batch through the stages and around them: (B, C, H, W) -> (N, B, F).
+
+        Args:
+            images: A batch.
+            step: Applies one stage, by its number from 0, to all nodes.
+            ancestors: Per skip, (N,) for each node after it the node before it; one and the same by default.
+        """
+        hidden = walk(self.enter(images), step, stages=len(self.stages), skips=self.skips, ancestors=ancestors)
+        return flatten_features(hidden)
 
     def configuration(self, task: int) -> tuple[int, ...]:
         """The committed configuration of a task, one bit per stage.
@@ -185,7 +208,8 @@ class Backbone(nn.Module):
         """The committed network of a task as plain modules with their own copies: (B, C, H, W) -> (B, classes)."""
         bits = self.configuration(task)
         modules = [fork.branch(bit).module() for fork, bit in zip(self.forks(task), bits, strict=True)]
-        return nn.Sequential(*modules, FlattenPositionsFirst(), copy.deepcopy(self.heads[str(task)])).eval()
+        modules += [FlattenPositionsFirst(), copy.deepcopy(self.heads[str(task)])]
+        return (SkipSequential(*modules, skips=self.skips) if self.skips else nn.Sequential(*modules)).eval()
 
     def load_values(self, values: Mapping[str, Tensor]) -> None:
         """Put given values into parameters, by name (see the class).
@@ -212,3 +236,15 @@ class Backbone(nn.Module):
         if like is not None:
             module.to(device=like.device, dtype=like.dtype)
         return module.to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
+
+
+def _output_shapes(
+    layers: Sequence[AbstractTransferable], *, shape: tuple[int, ...], skips: Sequence[Skip]
+) -> list[tuple[int, ...]]:
+    """Shapes of the image and of every stage's result, skips included."""
+    ends, shapes = {skip.end: skip for skip in skips}, [shape]
+    for number, layer in enumerate(layers):
+        result = layer.output_shape(shapes[-1])
+        skip = ends.get(number)
+        shapes.append(result if skip is None else skip.output_shape(result, source=shapes[skip.start]))
+    return shapes

@@ -1,7 +1,7 @@
 """The named networks, as tables of layers (LASEM, figure 7)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from torch import Generator, nn
@@ -10,6 +10,7 @@ from lasem.nn._backbone import Backbone
 from lasem.nn._conv import TransferConv2d
 from lasem.nn._initializers import mlp
 from lasem.nn._mechanisms import AbstractMechanism, ConvShape, HardParameterSharing
+from lasem.nn._skips import Skip
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,20 @@ class Conv:
         kernel: Size of the kernel, odd.
         channels: Number of outputs.
         pool: Window and stride of the pool; 1 = none.
+        skip: So many layers, of which this is the last, have an identity skip around them, added after the ReLU and
+            before the pool; 0 = none.
     """
 
     kernel: int
     channels: int
     pool: int = 1
+    skip: int = 0
+
+    @property
+    def summary(self) -> str:
+        """Channels, kernel, skip and pool."""
+        skip, pool = "+" if self.skip else "", f" /{self.pool}" if self.pool > 1 else ""
+        return f"{self.channels}@{self.kernel}x{self.kernel}{skip}{pool}"
 
 
 @dataclass(frozen=True)
@@ -34,16 +44,17 @@ class Network:
     Attributes:
         layers: Convolutions from input to output.
         hidden: Hidden units of the head, before its classes.
+        excludes: Mechanisms that are not offered on it, each with the reason.
     """
 
     layers: tuple[Conv, ...]
     hidden: tuple[int, ...]
+    excludes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def summary(self) -> str:
         """Its layers in a line."""
-        convs = (f"{c.channels}@{c.kernel}x{c.kernel}" + (f" /{c.pool}" if c.pool > 1 else "") for c in self.layers)
-        return f"{', '.join(convs)}; head {', '.join(map(str, self.hidden))}, classes"
+        return f"{', '.join(row.summary for row in self.layers)}; head {', '.join(map(str, self.hidden))}, classes"
 
     def build(
         self, shape: tuple[int, int, int], *, mechanism: AbstractMechanism | None = None, seed: int = 0
@@ -59,15 +70,35 @@ class Network:
         layers = [
             TransferConv2d(
                 ConvShape(inputs=size, outputs=layer.channels, kernel=layer.kernel),
-                pool=layer.pool,
+                pool=1 if layer.skip else layer.pool,
                 mechanism=mechanism or HardParameterSharing(),
             )
             for size, layer in zip(inputs, self.layers, strict=False)
         ]
-        return Backbone(layers, shape=shape, head=self._head, seed=seed)
+        return Backbone(layers, shape=shape, head=self._head, seed=seed, skips=self.skips)
+
+    @property
+    def skips(self) -> tuple[Skip, ...]:
+        """Identity connections between the rows."""
+        rows = enumerate(self.layers)
+        return tuple(Skip(start=i - row.skip + 1, end=i, pool=row.pool) for i, row in rows if row.skip)
 
     def _head(self, features: int, classes: int, source: Generator) -> nn.Module:
         return mlp((features, *self.hidden, classes), source=source)
+
+
+NO_DFCNN = (
+    "by the published rule its contraction tensors would hold 690 million parameters per task"
+    " - choose another mechanism or a smaller network"
+)
+
+
+def _resnet_18() -> Network:
+    """ResNet-18 as in the authors' release: no batch norm, no projections, a skip where two layers keep the shape."""
+    rows = [Conv(7, 64, pool=2), Conv(3, 64), Conv(3, 64, skip=2), Conv(3, 64), Conv(3, 64, skip=2)]
+    for size in (128, 256, 512):
+        rows += [Conv(3, size, pool=2), Conv(3, size), Conv(3, size), Conv(3, size, skip=2)]
+    return Network(tuple(rows), hidden=(1000,), excludes={"dfcnn": NO_DFCNN})
 
 
 NETWORKS: Mapping[str, Network] = MappingProxyType(
@@ -86,6 +117,7 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
             tuple(Conv(3, size, pool=3 if last else 1) for size in (32, 64, 128) for last in (False, False, True)),
             hidden=(128, 16),
         ),
+        "resnet-18": _resnet_18(),
     }
 )
 """Networks by name."""

@@ -205,6 +205,12 @@ def test_a_check_names_what_is_unknown_or_does_not_fit(setting, words):
         check(resolve("digits/lasem-hps", [setting]))
 
 
+def test_df_cnn_is_not_offered_on_resnet_18_and_the_reason_is_said():
+    spec = resolve("cifar100-10/hps", ["network.name=resnet-18", "learner.mechanism=dfcnn", "search.partition={1-17}"])
+    with pytest.raises(SpecError, match=r"'dfcnn' is not offered on resnet-18: .* 690 million parameters per task"):
+        check(spec)
+
+
 def test_a_check_reports_several_faults_together():
     spec = resolve("digits/lasem-hps", ["benchmark.tasks=0", "training.optimizer=x", "search.partition={1,2}"])
     with pytest.raises(SpecError) as caught:

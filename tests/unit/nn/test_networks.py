@@ -23,6 +23,7 @@ def count(module):
         ("office-home-4", (3, 128, 128), 13, 1_613_312, 1_066_125),
         ("stl-6", (3, 96, 96), 3, 287_008, 264_387),
         ("stl-9", (3, 96, 96), 5, 480_768, 264_421),
+        ("resnet-18", (3, 32, 32), 10, 10_998_784, 2_059_010),
     ],
 )
 def test_parameter_counts_of_the_papers_networks(name, shape, classes, convolutions, head):
@@ -39,6 +40,7 @@ def test_parameter_counts_of_the_papers_networks(name, shape, classes, convoluti
         ("office-home-4", (3, 128, 128), 4096),
         ("stl-6", (3, 96, 96), 2048),
         ("stl-9", (3, 96, 96), 2048),
+        ("resnet-18", (3, 32, 32), 2048),
     ],
 )
 def test_flattened_features_of_the_papers_networks(name, shape, features):
@@ -73,3 +75,20 @@ def test_a_networks_layers_read_kernels_by_the_given_mechanism(mechanism):
 
 def test_a_summary_names_channels_kernels_pools_and_hidden_units():
     assert NETWORKS["cifar-4"].summary == "32@3x3, 32@3x3 /2, 64@3x3, 64@3x3 /2; head 64, classes"
+
+
+def test_resnet_18_has_the_skips_and_pools_of_the_release():
+    network = NETWORKS["resnet-18"]
+    around = [tuple(range(skip.start + 1, skip.end + 2)) for skip in network.skips]
+    assert around == [(2, 3), (4, 5), (8, 9), (12, 13), (16, 17)]
+    assert [number for number, row in enumerate(network.layers, 1) if row.pool == 2] == [1, 6, 10, 14]
+    assert len(network.layers) == 17
+
+
+def test_df_cnn_on_resnet_18_would_hold_690_million_contraction_parameters():
+    network = NETWORKS["resnet-18"]
+    inputs = (3, *(row.channels for row in network.layers))
+    pairs = [(size, row.channels) for size, row in zip(inputs, network.layers, strict=False)]
+    contraction = sum(round(2 * (size + outputs) / 3) * size * outputs for size, outputs in pairs)
+    assert contraction // 10**6 == 690
+    assert "690 million" in network.excludes["dfcnn"]
