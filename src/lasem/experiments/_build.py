@@ -92,6 +92,8 @@ def _searched(spec: Spec) -> EM:
     """The search that a spec describes, whether its learner uses it or not."""
     search = spec.search
     partition = None if search.partition is None else Partition.parse(search.partition)
+    if partition is not None and spec.network.name in NETWORKS:
+        partition = NETWORKS[spec.network.name].stage_partition(partition)
     candidates = tuple(tuple(map(int, bits)) for bits in search.candidates or ())
     return EM(
         partition=partition,

@@ -122,6 +122,15 @@ def test_partitions_of_resnet_18_are_those_of_table_5(groups, sizes):
     assert len(space) == 2 ** len(sizes)
 
 
+def test_partitions_with_batch_norm_are_the_same_in_blocks():
+    from lasem.experiments._build import build_strategy
+
+    spec = resolve("cifar100-10/resnet-18-bn/lasem-hps-7-groups")
+    assert spec.search.partition == resolve("cifar100-10/resnet-18/lasem-hps-7-groups").search.partition
+    space = build_strategy(spec, 9).space(9)
+    assert [len(group) for group in space.partition.groups] == [3, 1, 1, 1, 1, 1, 1]
+
+
 def test_without_a_named_partition_the_first_is_taken():
     spec = resolve("cifar100-40/resnet-18/lasem-hps")
     assert spec.search.partition == resolve("cifar100-40/resnet-18/lasem-hps-4-groups").search.partition

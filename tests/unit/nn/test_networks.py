@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from lasem.configurations import Partition
+from lasem.errors import SpecError
 from lasem.nn import MECHANISMS, NETWORKS
 
 BOTH = (True, True)
@@ -83,6 +85,32 @@ def test_resnet_18_has_the_skips_and_pools_of_the_release():
     assert around == [(2, 3), (4, 5), (8, 9), (12, 13), (16, 17)]
     assert [number for number, row in enumerate(network.layers, 1) if row.pool == 2] == [1, 6, 10, 14]
     assert len(network.layers) == 17
+
+
+def test_resnet_18_with_batch_norm_has_the_parameters_of_the_standard_one():
+    backbone = opened("resnet-18-bn", (3, 32, 32), 10)
+    assert sum(count(stage.shared) for stage in backbone.stages) + count(backbone.heads["0"]) == 11_173_962
+    assert (len(backbone.stages), backbone.num_features) == (9, 512)
+    backbone.commit([1] * 9)
+    network = backbone.network(0)
+    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules()) == 20
+    assert count(network) == 11_173_962
+
+
+def test_a_partition_of_layers_becomes_one_of_blocks():
+    network = NETWORKS["resnet-18-bn"]
+    assert str(network.stage_partition(Partition.parse("{1-5},{6-9},{10-13},{14-17}"))) == "{1,2,3},{4,5},{6,7},{8,9}"
+    assert str(network.stage_partition(Partition.parse("{1,4,5},{2,3},{6-17}"))) == "{1,3},{2},{4,5,6,7,8,9}"
+    plain = Partition.parse("{1,3},{2,4}")
+    assert NETWORKS["cifar-4"].stage_partition(plain) == plain
+
+
+@pytest.mark.parametrize("text", ["{1,2},{3-17}", "{1-9},{10},{11-17}", "{1-16},{17}"])
+def test_a_partition_that_divides_a_block_is_refused_with_its_layers(text):
+    with pytest.raises(
+        SpecError, match=r"a block with batch norm decides as one.* - put layers (\d+) and (\d+) into one"
+    ):
+        NETWORKS["resnet-18-bn"].stage_partition(Partition.parse(text))
 
 
 def test_df_cnn_on_resnet_18_would_hold_690_million_contraction_parameters():
