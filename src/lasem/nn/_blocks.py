@@ -158,8 +158,8 @@ def _parts(module: nn.Module) -> dict[str, nn.ParameterDict]:
 
 def _block(x: Tensor, convolutions: "Mapping[str, NormedConv] | nn.ModuleDict", *, average: bool) -> Tensor:
     """A block over any leading axes; see `TransferBlock`."""
-    y = F.relu(convolutions["first"](x))
+    y = F.relu_(convolutions["first"](x))
     if "second" in convolutions:
         skip = convolutions["projection"](x) if "projection" in convolutions else x
-        y = F.relu(convolutions["second"](y) + skip)
+        y = F.relu_(convolutions["second"](y) + skip)
     return y.mean((-2, -1), keepdim=True) if average else y
