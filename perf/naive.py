@@ -45,7 +45,8 @@ def naive_em_step(
         q = (prior + torch.stack(likelihoods)).softmax(0)
     total = torch.zeros(())
     for weight, bits in zip(q, space.layer_bits, strict=True):
-        features = backbone.path_features(images, 0, bits=bits)
+        branches = [fork.branch(bit) for fork, bit in zip(backbone.forks(0), bits, strict=True)]
+        features = backbone.walk(images, lambda stage, hidden, branches=branches: branches[stage](hidden))
         if keep < 1:
             features = features * dropout_mask(features, keep=keep, source=masks)
         loss = F.cross_entropy(backbone.heads["0"](features).squeeze(0), labels) * weight.float()

@@ -11,8 +11,8 @@ from torch import Generator, Tensor, nn
 from lasem.errors import LasemError, nearest
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import generator
-from lasem.nn._norm import Statistics
-from lasem.nn._skips import Skip, SkipSequential, walk
+from lasem.nn._norm import average
+from lasem.nn._skips import Skip, SkipSequential, output_shapes, walk
 from lasem.nn._stage import Fork, Stage
 from lasem.nn._transferable import AbstractTransferable
 from lasem.seeds import derive_seed
@@ -60,7 +60,7 @@ class Backbone(nn.Module):
         self.skips = tuple(skips)
         self.normalizes = any(layer.new_statistics() is not None for layer in layers)
         self.learning: int | None = None
-        self.num_features = prod(_output_shapes(layers, shape=shape, skips=self.skips)[-1])
+        self.num_features = prod(output_shapes(layers, shape=shape, skips=self.skips)[-1])
         self._place(self)
 
     def iter_stages(self) -> Iterator[Stage]:
@@ -156,23 +156,11 @@ class Backbone(nn.Module):
             trial: See `forks`.
             running: See `forks`.
         """
-        features = self.path_features(images, task, bits=bits, trial=trial, running=running)
-        return self.heads[str(task)](features).squeeze(0)
-
-    def path_features(
-        self,
-        images: Tensor,
-        task: int,
-        *,
-        bits: Sequence[int] | None = None,
-        trial: bool | None = None,
-        running: bool = False,
-    ) -> Tensor:
-        """What the head gets along one configuration: (B, C, H, W) -> (1, B, F); arguments as for `path_logits`."""
         path = self.configuration(task) if bits is None else bits
         forks = self.forks(task, trial=trial, running=running)
         branches = [fork.branch(bit) for fork, bit in zip(forks, path, strict=True)]
-        return self.walk(images, lambda stage, hidden: branches[stage](hidden))
+        features = self.walk(images, lambda stage, hidden: branches[stage](hidden))
+        return self.heads[str(task)](features).squeeze(0)
 
     def walk(
         self,
@@ -203,19 +191,8 @@ class Backbone(nn.Module):
             task: Identity of the task.
             bits: One bit per stage.
         """
-        modules = [
-            m
-            for stage in self.iter_stages()
-            if str(task) in stage.statistics
-            for m in stage.statistics[str(task)].modules()
-        ]
-        held = [module for module in modules if isinstance(module, Statistics)]
-        for number, images in enumerate(batches if held else (), start=1):
-            for statistics in held:
-                statistics.momentum = 1 / number
-            self.path_features(images, task, bits=bits, running=True)
-        for statistics in held:
-            statistics.momentum = None
+        held = [stage.statistics[str(task)] for stage in self.iter_stages() if str(task) in stage.statistics]
+        average(held, batches, lambda images: self.path_logits(images, task, bits=bits, running=True))
 
     def configuration(self, task: int) -> tuple[int, ...]:
         """The committed configuration of a task, one bit per stage.
@@ -283,15 +260,3 @@ class Backbone(nn.Module):
         if like is not None:
             module.to(device=like.device, dtype=like.dtype)
         return module.to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
-
-
-def _output_shapes(
-    layers: Sequence[AbstractTransferable], *, shape: tuple[int, ...], skips: Sequence[Skip]
-) -> list[tuple[int, ...]]:
-    """Shapes of the image and of every stage's result, skips included."""
-    ends, shapes = {skip.end: skip for skip in skips}, [shape]
-    for number, layer in enumerate(layers):
-        result = layer.output_shape(shapes[-1])
-        skip = ends.get(number)
-        shapes.append(result if skip is None else skip.output_shape(result, source=shapes[skip.start]))
-    return shapes

@@ -1,5 +1,6 @@
 """Batch norm in a tree of networks: each node normalizes by its own batch, a task by its running statistics."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -26,6 +27,23 @@ class Statistics(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
         self.momentum: float | None = None
+
+
+def average(modules: Iterable[nn.Module], batches: Iterable[Tensor], forward: Callable[[Tensor], object]) -> None:
+    """Set all statistics within modules to their averages over batches; without any, no batch is taken.
+
+    Args:
+        modules: Hold `Statistics`.
+        batches: Images (B, C, H, W).
+        forward: Runs a batch through the norms that read them.
+    """
+    held = [part for module in modules for part in module.modules() if isinstance(part, Statistics)]
+    for number, images in enumerate(batches if held else (), start=1):
+        for statistics in held:
+            statistics.momentum = 1 / number
+        forward(images)
+    for statistics in held:
+        statistics.momentum = None
 
 
 @dataclass(frozen=True)

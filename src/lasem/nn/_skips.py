@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lasem.errors import require
 from lasem.nn._pooling import same_max_pool
+from lasem.nn._transferable import AbstractTransferable
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,18 @@ def walk(
             skip = ends[number]
             x = skip.join(x, kept[skip.start], ancestors=ancestors(skip) if ancestors else None)
     return x
+
+
+def output_shapes(
+    layers: Sequence[AbstractTransferable], *, shape: tuple[int, ...], skips: Sequence[Skip]
+) -> list[tuple[int, ...]]:
+    """Shapes of the image and of every stage's result, skips included."""
+    ends, shapes = {skip.end: skip for skip in skips}, [shape]
+    for number, layer in enumerate(layers):
+        result = layer.output_shape(shapes[-1])
+        skip = ends.get(number)
+        shapes.append(result if skip is None else skip.output_shape(result, source=shapes[skip.start]))
+    return shapes
 
 
 class SkipSequential(nn.Sequential):
