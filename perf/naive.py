@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from lasem.configurations import ConfigurationSpace
-from lasem.nn import Backbone, flatten_features
+from lasem.nn import Backbone
 from lasem.search import dropout_mask
 
 
@@ -45,10 +45,8 @@ def naive_em_step(
         q = (prior + torch.stack(likelihoods)).softmax(0)
     total = torch.zeros(())
     for weight, bits in zip(q, space.layer_bits, strict=True):
-        hidden = backbone.enter(images)
-        for fork, bit in zip(backbone.forks(0), bits, strict=True):
-            hidden = fork.branch(bit)(hidden)
-        features = flatten_features(hidden)
+        branches = [fork.branch(bit) for fork, bit in zip(backbone.forks(0), bits, strict=True)]
+        features = backbone.walk(images, lambda stage, hidden, branches=branches: branches[stage](hidden))
         if keep < 1:
             features = features * dropout_mask(features, keep=keep, source=masks)
         loss = F.cross_entropy(backbone.heads["0"](features).squeeze(0), labels) * weight.float()

@@ -40,8 +40,7 @@ def list_command(
     from lasem.experiments import benchmark_entries, learner_entries, preset_entries
     from lasem.nn import NETWORKS
 
-    deepest = max(len(network.layers) for network in NETWORKS.values())
-    learners = {entry.name: entry.summary for entry in learner_entries(deepest)}
+    learners = {entry.name: entry.summary for entry in learner_entries()}
     parts = {
         "benchmarks": {entry.name: entry.summary for entry in benchmark_entries()},
         "networks": {name: network.summary for name, network in NETWORKS.items()},

@@ -33,7 +33,13 @@ def check(spec: Spec) -> AbstractBenchmark:
     if spec.benchmark.kind in BENCHMARKS:
         benchmark = _attempt(faults, lambda: build_benchmark(spec))
     if spec.network.name in NETWORKS:
-        layers = len(NETWORKS[spec.network.name].layers)
+        network = NETWORKS[spec.network.name]
+        if spec.learner.mechanism in network.excludes:
+            reason = network.excludes[spec.learner.mechanism]
+            faults.append(
+                f"learner.mechanism: {spec.learner.mechanism!r} is not offered on {spec.network.name}: {reason}"
+            )
+        layers = len(network.layers)
         _attempt(faults, lambda: build_strategy(spec, layers).space(layers))
         _attempt(faults, lambda: _searched(spec).space(layers))
     if faults or benchmark is None:
@@ -86,6 +92,8 @@ def _searched(spec: Spec) -> EM:
     """The search that a spec describes, whether its learner uses it or not."""
     search = spec.search
     partition = None if search.partition is None else Partition.parse(search.partition)
+    if partition is not None and spec.network.name in NETWORKS:
+        partition = NETWORKS[spec.network.name].stage_partition(partition)
     candidates = tuple(tuple(map(int, bits)) for bits in search.candidates or ())
     return EM(
         partition=partition,

@@ -1,4 +1,7 @@
-"""Presets: a benchmark file and a learner entry make an experiment, `<benchmark>/<learner>`."""
+"""Presets: a benchmark file and a learner entry make an experiment, `<benchmark>/<learner>`.
+
+A benchmark comes with a network; `<benchmark>/<network>/<learner>` takes another one that it lists.
+"""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -41,8 +44,13 @@ def benchmark_entries() -> list[Entry]:
     return [Entry(name, table["summary"]) for name, table in _benchmarks().items()]
 
 
-def learner_entries(layers: int) -> list[Entry]:
-    """The learners for a network of so many layers, static configurations included."""
+def learner_entries(layers: int | None = None) -> list[Entry]:
+    """The learners for a network of so many layers, static configurations included.
+
+    Args:
+        layers: Those of the deepest network that a benchmark comes with, by default.
+    """
+    layers = layers or max(_depth(table) for table in _benchmarks().values())
     entries: list[Entry] = []
     for name, table in _file("learners.toml").items():
         entries.append(Entry(name, table["summary"]))
@@ -54,11 +62,40 @@ def learner_entries(layers: int) -> list[Entry]:
 
 def preset_entries() -> list[Entry]:
     """Every preset, a line each."""
-    return [
-        Entry(f"{benchmark}/{entry.name}", entry.summary)
-        for benchmark, table in _benchmarks().items()
-        for entry in learner_entries(len(NETWORKS[table["network"]["name"]].layers))
-    ]
+    entries: list[Entry] = []
+    for benchmark, table in _benchmarks().items():
+        entries += [Entry(f"{benchmark}/{entry.name}", entry.summary) for entry in learner_entries(_depth(table))]
+        for network in table.get("networks", ()):
+            entries += [Entry(f"{benchmark}/{network}/{e.name}", e.summary) for e in _network_entries(network)]
+    return entries
+
+
+def _depth(table: Table) -> int:
+    """Stages of the network that a benchmark comes with."""
+    return len(NETWORKS[table["network"]["name"]].layers)
+
+
+def _network_entries(network: str) -> list[Entry]:
+    """The learners that are listed for a further network; it has many static configurations, which go unlisted."""
+    entries: list[Entry] = []
+    for name, table in _file("learners.toml").items():
+        if table["learner"].get("mechanism") in NETWORKS[network].excludes:
+            continue
+        entries.append(Entry(name, table["summary"]))
+        if _searches(table):
+            groups = _groups(network).items()
+            entries += [Entry(f"{name}-{key}", f"{name} over groups of layers, {text}") for key, text in groups]
+    return entries
+
+
+def _groups(network: str) -> dict[str, str]:
+    """Named partitions of a network's layers."""
+    return _file("networks.toml").get(network, {}).get("groups", {})
+
+
+def _searches(entry: Table) -> bool:
+    """Whether a learner chooses among the configurations of a partition."""
+    return entry["learner"].get("strategy") == "em"
 
 
 def resolve(target: str, settings: Sequence[str] = ()) -> Spec:
@@ -92,8 +129,9 @@ def _profile(above: Mapping[str, Any]) -> Table:
 
 
 def _preset(name: object, above: Mapping[str, Any]) -> Table:
-    """Compose a preset: profile, then benchmark with its part of the profile, then learner."""
-    benchmark, slash, learner = str(name).partition("/")
+    """Compose a preset: profile, benchmark with its part of the profile, further network if any, learner."""
+    benchmark, slash, rest = str(name).partition("/")
+    network, _, learner = rest.rpartition("/")
     if not slash or benchmark not in _benchmarks():
         known = [entry.name for entry in preset_entries()] if not slash else list(_benchmarks())
         raise SpecError(
@@ -101,27 +139,46 @@ def _preset(name: object, above: Mapping[str, Any]) -> Table:
             f"{'' if slash else ' (lasem list names all)'}"
         )
     profile = _profile(above)
-    table = dict(_benchmarks()[benchmark])
-    sections = {key: value for key, value in table.items() if key not in ("summary", *PROFILES)}
+    table = _benchmarks()[benchmark]
+    sections = {key: value for key, value in table.items() if key not in ("summary", "networks", *PROFILES)}
     return merge(
         {"name": str(name)},
         profile,
         {"benchmark": {"name": benchmark}},
         sections,
         table.get(profile["profile"], {}),
-        {"learner": _learner(learner, table)},
+        _network(network, benchmark) if network else {},
+        _learner(learner, network or table["network"]["name"]),
     )
 
 
-def _learner(name: str, benchmark: Table) -> Table:
-    """The entry of a learner, or its variant with a static configuration."""
-    entries = _file("learners.toml")
+def _network(name: str, benchmark: str) -> Table:
+    """What a further network of a benchmark changes."""
+    known = _benchmarks()[benchmark].get("networks", [])
+    if name not in known:
+        raise SpecError(
+            f"a preset is called <benchmark>/<learner> or <benchmark>/<network>/<learner> - got network {name!r} of"
+            f" {benchmark!r} - {nearest(name, known) if known else 'it comes with one network only, leave that out'}"
+        )
+    table = _file("networks.toml")[name]
+    sections = {key: value for key, value in table.items() if key != "groups"}
+    groups = [{"search": {"partition": text}} for text in _groups(name).values()]
+    return merge({"network": {"name": name}}, *groups[:1], sections)
+
+
+def _learner(name: str, network: str) -> Table:
+    """The entry of a learner, or its variant with a static configuration or a named partition."""
+    entries, groups = _file("learners.toml"), _groups(network)
     if name in entries:
-        return {"name": name, **entries[name]["learner"]}
+        return {"learner": {"name": name, **entries[name]["learner"]}}
     for base, entry in entries.items():
-        if entry.get("static") and name.startswith(f"{base}-"):
-            configuration = name.removeprefix(f"{base}-")
-            return {"name": name, **entry["learner"], "configuration": configuration}
-    layers = len(NETWORKS[benchmark["network"]["name"]].layers)
-    known = [entry.name for entry in learner_entries(layers)]
+        variant = name.removeprefix(f"{base}-")
+        if variant == name:
+            continue
+        if _searches(entry) and variant in groups:
+            return {"learner": {"name": name, **entry["learner"]}, "search": {"partition": groups[variant]}}
+        if entry.get("static"):
+            return {"learner": {"name": name, **entry["learner"], "configuration": variant}}
+    known = [entry.name for entry in learner_entries(len(NETWORKS[network].layers))]
+    known += [f"{base}-{group}" for base, entry in entries.items() if _searches(entry) for group in groups]
     raise SpecError(f"a preset is called <benchmark>/<learner> - got learner {name!r} - {nearest(name, known)}")

@@ -25,6 +25,7 @@ class Active:
 
     Attributes:
         epoch: Epochs trained on this visit.
+        estimated: The configuration whose running statistics are up to date; None after every step.
     """
 
     task: Task
@@ -32,6 +33,7 @@ class Active:
     search: AbstractSearch
     optimizer: Optimizer
     epoch: int = 0
+    estimated: tuple[int, ...] | None = None
 
 
 class SelectiveTransfer(AbstractLearner):
@@ -104,6 +106,8 @@ class SelectiveTransfer(AbstractLearner):
             LasemError: A name or a shape does not fit.
         """
         self.backbone.load_values(values)
+        if self.active is not None:
+            self.active.estimated = None
 
     def train_epoch(self) -> float:
         """Shuffle, then learn from every complete batch."""
@@ -138,6 +142,7 @@ class SelectiveTransfer(AbstractLearner):
             The loss, a detached scalar.
         """
         active = self._open()
+        active.estimated = None
         source = masks or torch.Generator(images.device).manual_seed(derive_seed(self.seed, "dropout", 0, 0))
         network = OpenTask(
             backbone=self.backbone, task=active.identity, keep=self.training.keep, masks=source, update=self._update
@@ -155,6 +160,7 @@ class SelectiveTransfer(AbstractLearner):
     def end_task(self) -> None:
         """Commit the leading configuration; restore the knowledge that it does not share."""
         active = self._open()
+        self._estimate()
         self.backbone.commit(active.search.space.layer_bits[active.search.leader()])
         for parameter in self.backbone.parameters():
             parameter.grad = None
@@ -162,9 +168,26 @@ class SelectiveTransfer(AbstractLearner):
 
     @torch.no_grad()
     def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
-        """Answer along the task's configuration, without dropout."""
+        """Answer along the task's configuration, without dropout, normalizing by the task's running statistics."""
+        if self.active is not None and self.active.identity == task:
+            self._estimate()
         on_trial = True if trial else None
-        return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=on_trial)
+        return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=on_trial, running=True)
+
+    def _estimate(self) -> None:
+        """Estimate the open task's running statistics along its leading configuration, if they are out of date.
+
+        The batches are those of one shuffle, always the same, so that nothing depends on when this is asked for.
+        """
+        active = self._open()
+        bits, split = self.configuration(active.identity), active.task.train
+        if active.estimated == bits or not self.backbone.normalizes:
+            return
+        order = torch.randperm(len(split), generator=_generator(self.seed, "statistics", len(self._visits) - 1))
+        size = self.training.batch_size
+        batches = order[: len(split) - len(split) % size].to(split.labels.device).split(size)
+        self.backbone.estimate_statistics((split.images[rows] for rows in batches), active.identity, bits=bits)
+        active.estimated = bits
 
     def configuration(self, task: int) -> tuple[int, ...]:
         """Committed, or leading for the open task."""

@@ -4,15 +4,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lasem.nn._backbone import Backbone as Backbone
+from lasem.nn._blocks import TransferBlock as TransferBlock
 from lasem.nn._conv import TransferConv2d as TransferConv2d
 from lasem.nn._features import flatten_features as flatten_features
 from lasem.nn._mechanisms import AbstractMechanism as AbstractMechanism
 from lasem.nn._mechanisms import ConvShape as ConvShape
 from lasem.nn._mechanisms import HardParameterSharing as HardParameterSharing
 from lasem.nn._networks import NETWORKS as NETWORKS
+from lasem.nn._networks import BasicBlock as BasicBlock
 from lasem.nn._networks import Conv as Conv
 from lasem.nn._networks import Network as Network
+from lasem.nn._networks import NormConv as NormConv
+from lasem.nn._norm import Statistics as Statistics
 from lasem.nn._pooling import same_max_pool as same_max_pool
+from lasem.nn._skips import Skip as Skip
 from lasem.nn._stage import Fork as Fork
 from lasem.nn._stage import Stage as Stage
 from lasem.nn._transferable import AbstractBranch as AbstractBranch

@@ -1,7 +1,7 @@
 """A backbone: stages in sequence, a head per task, and the transaction by which a task changes them."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import TypeVar
 
@@ -11,6 +11,8 @@ from torch import Generator, Tensor, nn
 from lasem.errors import LasemError, nearest
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import generator
+from lasem.nn._norm import average
+from lasem.nn._skips import Skip, SkipSequential, output_shapes, walk
 from lasem.nn._stage import Fork, Stage
 from lasem.nn._transferable import AbstractTransferable
 from lasem.seeds import derive_seed
@@ -25,13 +27,15 @@ class Backbone(nn.Module):
     """Stages and heads, with the parameters of every task learned so far.
 
     Parameters are named ``stages.{l}.shared.*`` (knowledge), ``stages.{l}.trial.*`` (its copy while a task is learned),
-    ``stages.{l}.own.{task}.*``, ``stages.{l}.mapping.{task}.*`` and ``heads.{task}.*``, with l from 0.
+    ``stages.{l}.own.{task}.*``, ``stages.{l}.mapping.{task}.*`` and ``heads.{task}.*``, with l from 0. Layers with
+    batch norm have buffers ``stages.{l}.statistics.{task}.*``.
 
     Args:
         layers: One transferable layer per stage, from input to output.
         shape: (C, H, W) of an image.
         head: Builds a task's output layers.
         seed: Seed of all initial values.
+        skips: Identity connections around stages.
         memory_format: Layout of images and kernels.
     """
 
@@ -42,6 +46,7 @@ class Backbone(nn.Module):
         shape: tuple[int, int, int],
         head: MakeHead,
         seed: int = 0,
+        skips: Sequence[Skip] = (),
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         super().__init__()
@@ -52,11 +57,10 @@ class Backbone(nn.Module):
         self.make_head = head
         self.seed = seed
         self.memory_format = memory_format
+        self.skips = tuple(skips)
+        self.normalizes = any(layer.new_statistics() is not None for layer in layers)
         self.learning: int | None = None
-        features: tuple[int, ...] = shape
-        for layer in layers:
-            features = layer.output_shape(features)
-        self.num_features = prod(features)
+        self.num_features = prod(output_shapes(layers, shape=shape, skips=self.skips)[-1])
         self._place(self)
 
     def iter_stages(self) -> Iterator[Stage]:
@@ -95,6 +99,9 @@ class Backbone(nn.Module):
                     stage.own[str(task)] = self._place(stage.new_own(task))
                 if shared:
                     stage.mapping[str(task)] = self._place(stage.new_mapping(task))
+                statistics = stage.layer.new_statistics()
+                if statistics is not None:
+                    stage.statistics[str(task)] = self._place(statistics)
             if shared:
                 stage.open_trial()
         if str(task) not in self.heads:
@@ -120,18 +127,25 @@ class Backbone(nn.Module):
         self.configurations[self.learning] = tuple(bits)
         self.learning = None
 
-    def forks(self, task: int, *, trial: bool | None = None) -> list[Fork]:
+    def forks(self, task: int, *, trial: bool | None = None, running: bool = False) -> list[Fork]:
         """Read every stage's branches for a task.
 
         Args:
             task: Identity of the task.
             trial: Read the trial copy of shared knowledge; by default for the task that is being learned.
+            running: Normalize by the task's running statistics instead of each batch; see `estimate_statistics`.
         """
         on_trial = task == self.learning if trial is None else trial
-        return [stage.fork(task, trial=on_trial) for stage in self.iter_stages()]
+        return [stage.fork(task, trial=on_trial, running=running) for stage in self.iter_stages()]
 
     def path_logits(
-        self, images: Tensor, task: int, *, bits: Sequence[int] | None = None, trial: bool | None = None
+        self,
+        images: Tensor,
+        task: int,
+        *,
+        bits: Sequence[int] | None = None,
+        trial: bool | None = None,
+        running: bool = False,
     ) -> Tensor:
         """Logits along one configuration, without dropout: (B, C, H, W) -> (B, classes).
 
@@ -140,12 +154,45 @@ class Backbone(nn.Module):
             task: Identity of the task.
             bits: One bit per stage; the committed configuration by default.
             trial: See `forks`.
+            running: See `forks`.
         """
-        hidden = self.enter(images)
         path = self.configuration(task) if bits is None else bits
-        for fork, bit in zip(self.forks(task, trial=trial), path, strict=True):
-            hidden = fork.branch(bit)(hidden)
-        return self.heads[str(task)](flatten_features(hidden)).squeeze(0)
+        forks = self.forks(task, trial=trial, running=running)
+        branches = [fork.branch(bit) for fork, bit in zip(forks, path, strict=True)]
+        features = self.walk(images, lambda stage, hidden: branches[stage](hidden))
+        return self.heads[str(task)](features).squeeze(0)
+
+    def walk(
+        self,
+        images: Tensor,
+        step: Callable[[int, Tensor], Tensor],
+        *,
+        ancestors: Callable[[Skip], tuple[int, ...]] | None = None,
+    ) -> Tensor:
+        """Carry a batch through the stages and around them: (B, C, H, W) -> (N, B, F).
+
+        Args:
+            images: A batch.
+            step: Applies one stage, by its number from 0, to all nodes.
+            ancestors: Per skip, (N,) for each node after it the node before it; one and the same by default.
+        """
+        hidden = walk(self.enter(images), step, stages=len(self.stages), skips=self.skips, ancestors=ancestors)
+        return flatten_features(hidden)
+
+    @torch.no_grad()
+    def estimate_statistics(self, batches: Iterable[Tensor], task: int, *, bits: Sequence[int]) -> None:
+        """Set a task's running statistics to the average over batches, along one configuration.
+
+        Each batch counts alike, as in `torch.nn.BatchNorm2d` with ``momentum=None``. Without batch norm nothing is
+        done, and no batch is taken.
+
+        Args:
+            batches: Images (B, C, H, W).
+            task: Identity of the task.
+            bits: One bit per stage.
+        """
+        held = [stage.statistics[str(task)] for stage in self.iter_stages() if str(task) in stage.statistics]
+        average(held, batches, lambda images: self.path_logits(images, task, bits=bits, running=True))
 
     def configuration(self, task: int) -> tuple[int, ...]:
         """The committed configuration of a task, one bit per stage.
@@ -184,8 +231,9 @@ class Backbone(nn.Module):
     def network(self, task: int) -> nn.Sequential:
         """The committed network of a task as plain modules with their own copies: (B, C, H, W) -> (B, classes)."""
         bits = self.configuration(task)
-        modules = [fork.branch(bit).module() for fork, bit in zip(self.forks(task), bits, strict=True)]
-        return nn.Sequential(*modules, FlattenPositionsFirst(), copy.deepcopy(self.heads[str(task)])).eval()
+        modules = [fork.branch(bit).module() for fork, bit in zip(self.forks(task, running=True), bits, strict=True)]
+        modules += [FlattenPositionsFirst(), copy.deepcopy(self.heads[str(task)])]
+        return (SkipSequential(*modules, skips=self.skips) if self.skips else nn.Sequential(*modules)).eval()
 
     def load_values(self, values: Mapping[str, Tensor]) -> None:
         """Put given values into parameters, by name (see the class).

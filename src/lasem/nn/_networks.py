@@ -1,15 +1,23 @@
 """The named networks, as tables of layers (LASEM, figure 7)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
+from math import prod
 from types import MappingProxyType
+from typing import ClassVar
 
 from torch import Generator, nn
 
+from lasem.configurations import Partition
+from lasem.errors import require
 from lasem.nn._backbone import Backbone
+from lasem.nn._blocks import TransferBlock
 from lasem.nn._conv import TransferConv2d
 from lasem.nn._initializers import mlp
 from lasem.nn._mechanisms import AbstractMechanism, ConvShape, HardParameterSharing
+from lasem.nn._skips import Skip
+from lasem.nn._transferable import AbstractTransferable
 
 
 @dataclass(frozen=True)
@@ -20,38 +28,134 @@ class Conv:
         kernel: Size of the kernel, odd.
         channels: Number of outputs.
         pool: Window and stride of the pool; 1 = none.
+        skip: So many layers, of which this is the last, have an identity skip around them, added after the ReLU and
+            before the pool; 0 = none.
     """
 
     kernel: int
     channels: int
     pool: int = 1
+    skip: int = 0
+    convolutions: ClassVar[int] = 1
+
+    @property
+    def summary(self) -> str:
+        """Channels, kernel, skip and pool."""
+        skip, pool = "+" if self.skip else "", f" /{self.pool}" if self.pool > 1 else ""
+        return f"{self.channels}@{self.kernel}x{self.kernel}{skip}{pool}"
+
+    def multiply_adds(self, shape: tuple[int, ...]) -> int:
+        """Of the convolution, for an input (C, H, W)."""
+        return prod(shape) * self.kernel**2 * self.channels
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """After the pool: (C, H, W) -> (C', ceil(H/pool), ceil(W/pool))."""
+        return (self.channels, *(-(-size // self.pool) for size in shape[1:]))
+
+    def build(self, inputs: int, mechanism: AbstractMechanism) -> AbstractTransferable:
+        """The layer; where it closes a skip, the pool comes with that."""
+        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=self.kernel)
+        return TransferConv2d(shape, pool=1 if self.skip else self.pool, mechanism=mechanism)
+
+
+@dataclass(frozen=True)
+class NormConv:
+    """A row of the table: a convolution with batch norm and ReLU.
+
+    Attributes:
+        kernel: Size of the kernel, odd.
+        channels: Number of outputs.
+    """
+
+    kernel: int
+    channels: int
+    convolutions: ClassVar[int] = 1
+
+    @property
+    def summary(self) -> str:
+        """Channels and kernel."""
+        return f"{self.channels}@{self.kernel}x{self.kernel} norm"
+
+    def multiply_adds(self, shape: tuple[int, ...]) -> int:
+        """Of the convolution, for an input (C, H, W)."""
+        return prod(shape) * self.kernel**2 * self.channels
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(C, H, W) -> (C', H, W)."""
+        return (self.channels, *shape[1:])
+
+    def build(self, inputs: int, mechanism: AbstractMechanism) -> AbstractTransferable:
+        """The layer."""
+        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=self.kernel)
+        return TransferBlock(shape, stride=1, residual=False, average=False, mechanism=mechanism)
+
+
+@dataclass(frozen=True)
+class BasicBlock:
+    """A row of the table: two 3x3 convolutions with batch norm, which decide together, and the skip around them.
+
+    Attributes:
+        channels: Number of outputs.
+        stride: Of the first convolution; above 1 the skip is a projection.
+        average: Average the result over all positions.
+    """
+
+    channels: int
+    stride: int = 1
+    average: bool = False
+    convolutions: ClassVar[int] = 2
+
+    @property
+    def summary(self) -> str:
+        """Channels, stride and average."""
+        stride, average = f" /{self.stride}" if self.stride > 1 else "", " average" if self.average else ""
+        return f"block {self.channels}{stride}{average}"
+
+    def multiply_adds(self, shape: tuple[int, ...]) -> int:
+        """Of its convolutions, for an input (C, H, W)."""
+        projection = shape[0] if self.stride > 1 or shape[0] != self.channels else 0
+        positions = prod(-(-size // self.stride) for size in shape[1:])
+        return positions * self.channels * (9 * (shape[0] + self.channels) + projection)
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(C, H, W) -> (C', ceil(H/stride), ceil(W/stride)), or (C', 1, 1) where it averages."""
+        return (self.channels, *(1 if self.average else -(-size // self.stride) for size in shape[1:]))
+
+    def build(self, inputs: int, mechanism: AbstractMechanism) -> AbstractTransferable:
+        """The block."""
+        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=3)
+        return TransferBlock(shape, stride=self.stride, residual=True, average=self.average, mechanism=mechanism)
+
+
+Row = Conv | NormConv | BasicBlock
 
 
 @dataclass(frozen=True)
 class Network:
-    """A plain network: convolutions, then fully connected layers.
+    """A network: convolutions or blocks, one stage each, then fully connected layers.
 
     Attributes:
-        layers: Convolutions from input to output.
+        layers: From input to output.
         hidden: Hidden units of the head, before its classes.
+        excludes: Mechanisms that are not offered on it, each with the reason.
     """
 
-    layers: tuple[Conv, ...]
+    layers: tuple[Row, ...]
     hidden: tuple[int, ...]
+    excludes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def summary(self) -> str:
         """Its layers in a line."""
-        convs = (f"{c.channels}@{c.kernel}x{c.kernel}" + (f" /{c.pool}" if c.pool > 1 else "") for c in self.layers)
-        return f"{', '.join(convs)}; head {', '.join([*map(str, self.hidden), 'classes'])}"
+        rows, head = ", ".join(row.summary for row in self.layers), ", ".join([*map(str, self.hidden), "classes"])
+        return f"{rows}; head {head}"
 
-    def multiply_adds(self, shape: tuple[int, int, int]) -> int:
+    def multiply_adds(self, shape: tuple[int, ...]) -> int:
         """Multiply-adds of the convolutions for one image of this shape, (C, H, W)."""
-        inputs, height, width = shape
         total = 0
-        for layer in self.layers:
-            total += height * width * layer.kernel**2 * inputs * layer.channels
-            inputs, height, width = layer.channels, -(-height // layer.pool), -(-width // layer.pool)
+        for row in self.layers:
+            total += row.multiply_adds(shape)
+            shape = row.output_shape(shape)
         return total
 
     def build(
@@ -65,18 +169,67 @@ class Network:
             seed: Seed of all initial values.
         """
         inputs = (shape[0], *(layer.channels for layer in self.layers))
-        layers = [
-            TransferConv2d(
-                ConvShape(inputs=size, outputs=layer.channels, kernel=layer.kernel),
-                pool=layer.pool,
-                mechanism=mechanism or HardParameterSharing(),
+        reader = mechanism or HardParameterSharing()
+        layers = [row.build(size, reader) for size, row in zip(inputs, self.layers, strict=False)]
+        return Backbone(layers, shape=shape, head=self._head, seed=seed, skips=self.skips)
+
+    @property
+    def skips(self) -> tuple[Skip, ...]:
+        """Identity connections between the rows."""
+        convs = [(i, row) for i, row in enumerate(self.layers) if isinstance(row, Conv)]
+        return tuple(Skip(start=i - row.skip + 1, end=i, pool=row.pool) for i, row in convs if row.skip)
+
+    def stage_partition(self, partition: Partition) -> Partition:
+        """The partition of the stages that a partition of the convolutions makes; blocks hold several of these.
+
+        Raises:
+            SpecError: It has another number of convolutions, or divides those of a block.
+        """
+        sizes = [row.convolutions for row in self.layers]
+        require(
+            partition.num_layers == sum(sizes),
+            f"a partition covers all {sum(sizes)} layers of the network",
+            remedy=f"name every layer from 1 to {sum(sizes)} once",
+            partition=str(partition),
+        )
+        ends = list(accumulate(sizes))
+        blocks = [tuple(range(end - size + 1, end + 1)) for size, end in zip(sizes, ends, strict=True)]
+        groups = []
+        for group in partition.groups:
+            cut = next((block for block in blocks if 0 < len({*block} & {*group}) < len(block)), None)
+            require(
+                cut is None,
+                "a block with batch norm decides as one, so a partition keeps its layers in one group",
+                remedy=f"put layers {' and '.join(map(str, cut or ()))} into one group",
+                group="{" + ",".join(map(str, group)) + "}",
             )
-            for size, layer in zip(inputs, self.layers, strict=False)
-        ]
-        return Backbone(layers, shape=shape, head=self._head, seed=seed)
+            groups.append(tuple(number for number, block in enumerate(blocks, 1) if block[0] in group))
+        return Partition(tuple(groups))
 
     def _head(self, features: int, classes: int, source: Generator) -> nn.Module:
         return mlp((features, *self.hidden, classes), source=source)
+
+
+NO_DFCNN = (
+    "by the published rule its contraction tensors would hold 690 million parameters per task"
+    " - choose another mechanism or a smaller network"
+)
+
+
+def _resnet_18() -> Network:
+    """ResNet-18 as in the authors' release: no batch norm, no projections, a skip where two layers keep the shape."""
+    rows = [Conv(7, 64, pool=2), Conv(3, 64), Conv(3, 64, skip=2), Conv(3, 64), Conv(3, 64, skip=2)]
+    for size in (128, 256, 512):
+        rows += [Conv(3, size, pool=2), Conv(3, size), Conv(3, size), Conv(3, size, skip=2)]
+    return Network(tuple(rows), hidden=(1000,), excludes={"dfcnn": NO_DFCNN})
+
+
+def _resnet_18_bn() -> Network:
+    """ResNet-18 for 32x32 images: a 3x3 stem, four times two blocks with batch norm, average, one linear layer."""
+    rows: list[Row] = [NormConv(3, 64), BasicBlock(64), BasicBlock(64)]
+    for size in (128, 256, 512):
+        rows += [BasicBlock(size, stride=2), BasicBlock(size, average=size == 512)]
+    return Network(tuple(rows), hidden=(), excludes={"dfcnn": NO_DFCNN})
 
 
 NETWORKS: Mapping[str, Network] = MappingProxyType(
@@ -96,6 +249,8 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
             tuple(Conv(3, size, pool=3 if last else 1) for size in (32, 64, 128) for last in (False, False, True)),
             hidden=(128, 16),
         ),
+        "resnet-18": _resnet_18(),
+        "resnet-18-bn": _resnet_18_bn(),
     }
 )
 """Networks by name."""

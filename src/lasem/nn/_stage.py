@@ -38,8 +38,8 @@ class Fork:
 class Stage(nn.Module):
     """Parameters of one layer: shared knowledge, and each task's own version or mapping.
 
-    While a task is learned, `trial` is its copy of the shared knowledge; `commit` keeps or drops it. Entries of `own`
-    and `mapping` are named after the task.
+    While a task is learned, `trial` is its copy of the shared knowledge; `commit` keeps or drops it. Entries of `own`,
+    `mapping` and, in layers with batch norm, `statistics` are named after the task.
 
     Args:
         layer: How versions are made and read.
@@ -56,6 +56,7 @@ class Stage(nn.Module):
         self.trial: nn.Module | None = None
         self.own = nn.ModuleDict()
         self.mapping = nn.ModuleDict()
+        self.statistics = nn.ModuleDict()
 
     def redraw_shared(self, task: int) -> nn.Module:
         """Shared knowledge drawn anew, as if nothing had been learned."""
@@ -82,16 +83,18 @@ class Stage(nn.Module):
             self.shared = self.trial
         self.trial = None
 
-    def fork(self, task: int, *, trial: bool) -> Fork:
+    def fork(self, task: int, *, trial: bool, running: bool = False) -> Fork:
         """Read the branches that a task has, once for as many uses as follow.
 
         Args:
             task: Identity of the task.
             trial: Read the trial copy of the shared knowledge, where there is one.
+            running: Normalize by the task's running statistics instead of each node's batch.
         """
         key = str(task)
         knowledge = self.trial if trial and self.trial is not None else self.shared
-        return Fork(
-            own=self.layer.own_branch(self.own[key]) if key in self.own else None,
-            shared=self.layer.shared_branch(knowledge, self.mapping[key]) if key in self.mapping else None,
-        )
+        own = self.layer.own_branch(self.own[key]) if key in self.own else None
+        shared = self.layer.shared_branch(knowledge, self.mapping[key]) if key in self.mapping else None
+        if running and key in self.statistics:
+            own, shared = (branch and branch.running(self.statistics[key]) for branch in (own, shared))
+        return Fork(own=own, shared=shared)

@@ -23,6 +23,11 @@ class AbstractBranch(ABC):
     def module(self) -> nn.Module:
         """The same function as a plain module with its own copy of the values, on (B, C, H, W)."""
 
+    def running(self, statistics: nn.Module) -> "AbstractBranch":
+        """The same branch, normalizing by a task's running statistics instead of its batch; itself without norm."""
+        del statistics
+        return self
+
 
 class AbstractTransferable(ABC):
     """A layer in two versions. It holds no parameters: `Stage` keeps those it makes."""
@@ -38,6 +43,10 @@ class AbstractTransferable(ABC):
     @abstractmethod
     def new_mapping(self, source: Generator) -> nn.Module:
         """The parameters by which a task reads its shared version; without any where knowledge is used as it is."""
+
+    def new_statistics(self) -> nn.Module | None:
+        """A task's running statistics, as buffers of a module; None for layers without batch norm."""
+        return None
 
     @abstractmethod
     def own_branch(self, own: nn.Module) -> AbstractBranch:

@@ -83,7 +83,7 @@ class EMSearch(AbstractSearch):
         layout = plan(self.space)
         loss = torch.zeros(())
         for number in range(self._options.m_steps):
-            features = leaf_features(network.backbone.forks(network.task), network.backbone.enter(images), layout)
+            features = leaf_features(network.backbone, images, network.task, layout=layout)
             if number == 0:
                 with torch.no_grad():
                     self._expect(in_space_order(network.head(features), layout), labels)

@@ -148,7 +148,7 @@ class Fixed(AbstractStrategy):
 def candidate_logits(network: OpenTask, images: Tensor, space: ConfigurationSpace) -> Tensor:
     """Logits of every candidate with dropout: (B, C, H, W) -> (K, B, classes)."""
     layout = plan(space)
-    features = leaf_features(network.backbone.forks(network.task), network.backbone.enter(images), layout)
+    features = leaf_features(network.backbone, images, network.task, layout=layout)
     return in_space_order(network.head(network.dropout(features)), layout)
 
 
@@ -162,5 +162,5 @@ def configuration_logits(backbone: Backbone, images: Tensor, task: int, *, space
         space: The candidates.
     """
     layout = plan(space)
-    features = leaf_features(backbone.forks(task), backbone.enter(images), layout)
+    features = leaf_features(backbone, images, task, layout=layout)
     return in_space_order(backbone.heads[str(task)](features), layout)

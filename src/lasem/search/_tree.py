@@ -5,9 +5,9 @@ The tree lives in an axis: `hidden` is (N, B, C, H, W), one node per distinct pr
 applies its own branch to the nodes that continue with 0, its shared branch to those that continue with 1, and
 concatenates. In the full space of d layers, layer l has 2^(l-1) inputs instead of 2^d. Layers of one group need no
 special case: a prefix that shared the group's first layer has no continuation that does otherwise.
+An identity skip may go around decisions: it follows its node, so each node adds the activation of its own ancestor.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace
-from lasem.nn import Fork, flatten_features
+from lasem.nn import Backbone, Skip
 
 Rows = slice | tuple[int, ...]
 
@@ -34,6 +34,11 @@ class Step:
     shared: Rows
     nodes: int
 
+    @property
+    def parents(self) -> list[int]:
+        """Per node after it, the node before it."""
+        return [*_listed(self.own), *_listed(self.shared)]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -46,6 +51,14 @@ class Plan:
 
     steps: tuple[Step, ...]
     leaves: tuple[int, ...]
+
+    def ancestors(self, skip: Skip) -> tuple[int, ...]:
+        """Per node after a skip, the node before it that it descends from."""
+        rows = list(range(self.steps[skip.end].nodes))
+        for step in reversed(self.steps[skip.start : skip.end + 1]):
+            parents = step.parents
+            rows = [parents[row] for row in rows]
+        return tuple(rows)
 
 
 @lru_cache(maxsize=64)
@@ -70,16 +83,22 @@ def _rows(rows: list[int]) -> Rows:
     return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else tuple(rows)
 
 
-def leaf_features(forks: Sequence[Fork], hidden: Tensor, layout: Plan) -> Tensor:
-    """Run a batch through every path: (1, B, C, H, W) -> (K, B, F), in the order of the leaves."""
-    for fork, step in zip(forks, layout.steps, strict=True):
-        results = [
-            fork.branch(bit)(_take(hidden, rows))
-            for bit, rows in enumerate((step.own, step.shared))
-            if rows != slice(0, 0)
-        ]
-        hidden = _joined(results) if len(results) > 1 else results[0]
-    return flatten_features(hidden)
+def _listed(rows: Rows) -> list[int] | tuple[int, ...]:
+    """Rows one by one."""
+    return list(range(rows.start, rows.stop)) if isinstance(rows, slice) else rows
+
+
+def leaf_features(backbone: Backbone, images: Tensor, task: int, *, layout: Plan) -> Tensor:
+    """Run a batch through every path: (B, C, H, W) -> (K, B, F), in the order of the leaves."""
+    forks = backbone.forks(task)
+
+    def step(number: int, hidden: Tensor) -> Tensor:
+        rows = (layout.steps[number].own, layout.steps[number].shared)
+        taken = [(bit, _take(hidden, nodes)) for bit, nodes in enumerate(rows) if nodes != slice(0, 0)]
+        results = [forks[number].branch(bit)(nodes) for bit, nodes in taken]
+        return _joined(results) if len(results) > 1 else results[0]
+
+    return backbone.walk(images, step, ancestors=layout.ancestors)
 
 
 def in_space_order(leaves: Tensor, layout: Plan) -> Tensor:

@@ -17,7 +17,8 @@ def test_every_preset_resolves_and_passes_its_check(name, profile):
     check(spec)
     assert spec.name == name
     assert spec.profile == profile
-    assert name == f"{spec.benchmark.name}/{spec.learner.name}"
+    network = f"{spec.network.name}/" if name.count("/") == 2 else ""
+    assert name == f"{spec.benchmark.name}/{network}{spec.learner.name}"
 
 
 def test_the_benchmarks_of_the_paper_and_their_stand_ins_are_there():
@@ -84,6 +85,60 @@ def test_the_number_of_candidates_is_as_published(benchmark, candidates):
     spec = resolve(f"{benchmark}/lasem-hps")
     layers = len(NETWORKS[spec.network.name].layers)
     assert len(build_strategy(spec, layers).space(layers)) == candidates
+
+
+# Further networks
+
+
+@pytest.mark.parametrize("benchmark", ["cifar100-10", "cifar100-40"])
+@pytest.mark.parametrize("profile", ["paper", "release"])
+def test_resnet_18_is_trained_as_published(benchmark, profile):
+    spec = resolve(f"{benchmark}/resnet-18/lasem-hps-5-groups", [f"profile={profile}"])
+    own = resolve(f"{benchmark}/lasem-hps", [f"profile={profile}"])
+    assert differences(own.table(), spec.table()) == {
+        "name": (f"{benchmark}/lasem-hps", f"{benchmark}/resnet-18/lasem-hps-5-groups"),
+        "learner.name": ("lasem-hps", "lasem-hps-5-groups"),
+        "network.name": ("cifar-4", "resnet-18"),
+        "training.epochs": (2000, 200),
+        "search.partition": (None, "{1-5},{6-9},{10-13},{14,15},{16,17}"),
+    } | ({"search.evidence": ("product", "mean")} if profile == "paper" else {})
+
+
+@pytest.mark.parametrize(
+    ("groups", "sizes"),
+    [
+        ("4-groups", [5, 4, 4, 4]),
+        ("5-groups", [5, 4, 4, 2, 2]),
+        ("6-groups", [5, 4, 2, 2, 2, 2]),
+        ("7-groups", [5, 2, 2, 2, 2, 2, 2]),
+    ],
+)
+def test_partitions_of_resnet_18_are_those_of_table_5(groups, sizes):
+    from lasem.experiments._build import build_strategy
+
+    spec = resolve(f"cifar100-10/resnet-18/lasem-hps-{groups}")
+    space = build_strategy(spec, 17).space(17)
+    assert [len(group) for group in space.partition.groups] == sizes
+    assert len(space) == 2 ** len(sizes)
+
+
+def test_partitions_with_batch_norm_are_the_same_in_blocks():
+    from lasem.experiments._build import build_strategy
+
+    spec = resolve("cifar100-10/resnet-18-bn/lasem-hps-7-groups")
+    assert spec.search.partition == resolve("cifar100-10/resnet-18/lasem-hps-7-groups").search.partition
+    space = build_strategy(spec, 9).space(9)
+    assert [len(group) for group in space.partition.groups] == [3, 1, 1, 1, 1, 1, 1]
+
+
+def test_without_a_named_partition_the_first_is_taken():
+    spec = resolve("cifar100-40/resnet-18/lasem-hps")
+    assert spec.search.partition == resolve("cifar100-40/resnet-18/lasem-hps-4-groups").search.partition
+
+
+def test_static_configurations_of_a_further_network_are_known_but_not_listed():
+    assert resolve("cifar100-10/resnet-18/hps-top-16").learner.configuration == "top-16"
+    assert not any("resnet-18/hps-" in name for name in PRESETS)
 
 
 # Profiles
@@ -173,6 +228,10 @@ def test_later_settings_win():
         ("digits/slt", "did you mean 'stl'"),
         ("digits", "a preset is called <benchmark>/<learner> - got 'digits'"),
         ("", "a preset is called <benchmark>/<learner>"),
+        ("cifar100-10/resnet18/hps", "got network 'resnet18' of 'cifar100-10' - did you mean 'resnet-18'"),
+        ("digits/resnet-18/hps", "got network 'resnet-18' of 'digits' - it comes with one network only"),
+        ("cifar100-10/resnet-18/lasem-hps-3-groups", "did you mean 'lasem-hps-[4-7]-groups'"),
+        ("cifar100-10/lasem-hps-4-groups", "got learner 'lasem-hps-4-groups'"),
     ],
 )
 def test_an_unknown_preset_suggests_the_nearest(target, words):
@@ -203,6 +262,12 @@ def test_an_unknown_profile_lists_the_profiles():
 def test_a_check_names_what_is_unknown_or_does_not_fit(setting, words):
     with pytest.raises(SpecError, match=words):
         check(resolve("digits/lasem-hps", [setting]))
+
+
+def test_df_cnn_is_not_offered_on_resnet_18_and_the_reason_is_said():
+    spec = resolve("cifar100-10/hps", ["network.name=resnet-18", "learner.mechanism=dfcnn", "search.partition={1-17}"])
+    with pytest.raises(SpecError, match=r"'dfcnn' is not offered on resnet-18: .* 690 million parameters per task"):
+        check(spec)
 
 
 def test_a_check_reports_several_faults_together():

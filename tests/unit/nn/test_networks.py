@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from lasem.configurations import Partition
+from lasem.errors import SpecError
 from lasem.nn import MECHANISMS, NETWORKS
 
 BOTH = (True, True)
@@ -23,6 +25,7 @@ def count(module):
         ("office-home-4", (3, 128, 128), 13, 1_613_312, 1_066_125),
         ("stl-6", (3, 96, 96), 3, 287_008, 264_387),
         ("stl-9", (3, 96, 96), 5, 480_768, 264_421),
+        ("resnet-18", (3, 32, 32), 10, 10_998_784, 2_059_010),
     ],
 )
 def test_parameter_counts_of_the_papers_networks(name, shape, classes, convolutions, head):
@@ -39,6 +42,7 @@ def test_parameter_counts_of_the_papers_networks(name, shape, classes, convoluti
         ("office-home-4", (3, 128, 128), 4096),
         ("stl-6", (3, 96, 96), 2048),
         ("stl-9", (3, 96, 96), 2048),
+        ("resnet-18", (3, 32, 32), 2048),
     ],
 )
 def test_flattened_features_of_the_papers_networks(name, shape, features):
@@ -73,3 +77,46 @@ def test_a_networks_layers_read_kernels_by_the_given_mechanism(mechanism):
 
 def test_a_summary_names_channels_kernels_pools_and_hidden_units():
     assert NETWORKS["cifar-4"].summary == "32@3x3, 32@3x3 /2, 64@3x3, 64@3x3 /2; head 64, classes"
+
+
+def test_resnet_18_has_the_skips_and_pools_of_the_release():
+    network = NETWORKS["resnet-18"]
+    around = [tuple(range(skip.start + 1, skip.end + 2)) for skip in network.skips]
+    assert around == [(2, 3), (4, 5), (8, 9), (12, 13), (16, 17)]
+    assert [number for number, row in enumerate(network.layers, 1) if row.pool == 2] == [1, 6, 10, 14]
+    assert len(network.layers) == 17
+
+
+def test_resnet_18_with_batch_norm_has_the_parameters_of_the_standard_one():
+    backbone = opened("resnet-18-bn", (3, 32, 32), 10)
+    assert sum(count(stage.shared) for stage in backbone.stages) + count(backbone.heads["0"]) == 11_173_962
+    assert (len(backbone.stages), backbone.num_features) == (9, 512)
+    backbone.commit([1] * 9)
+    network = backbone.network(0)
+    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules()) == 20
+    assert count(network) == 11_173_962
+
+
+def test_a_partition_of_layers_becomes_one_of_blocks():
+    network = NETWORKS["resnet-18-bn"]
+    assert str(network.stage_partition(Partition.parse("{1-5},{6-9},{10-13},{14-17}"))) == "{1,2,3},{4,5},{6,7},{8,9}"
+    assert str(network.stage_partition(Partition.parse("{1,4,5},{2,3},{6-17}"))) == "{1,3},{2},{4,5,6,7,8,9}"
+    plain = Partition.parse("{1,3},{2,4}")
+    assert NETWORKS["cifar-4"].stage_partition(plain) == plain
+
+
+@pytest.mark.parametrize("text", ["{1,2},{3-17}", "{1-9},{10},{11-17}", "{1-16},{17}"])
+def test_a_partition_that_divides_a_block_is_refused_with_its_layers(text):
+    with pytest.raises(
+        SpecError, match=r"a block with batch norm decides as one.* - put layers (\d+) and (\d+) into one"
+    ):
+        NETWORKS["resnet-18-bn"].stage_partition(Partition.parse(text))
+
+
+def test_df_cnn_on_resnet_18_would_hold_690_million_contraction_parameters():
+    network = NETWORKS["resnet-18"]
+    inputs = (3, *(row.channels for row in network.layers))
+    pairs = [(size, row.channels) for size, row in zip(inputs, network.layers, strict=False)]
+    contraction = sum(round(2 * (size + outputs) / 3) * size * outputs for size, outputs in pairs)
+    assert contraction // 10**6 == 690
+    assert "690 million" in network.excludes["dfcnn"]

@@ -1,0 +1,120 @@
+"""Identity skips: connections around stages that may span decisions, and the walk through stages that keeps them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lasem.errors import require
+from lasem.nn._pooling import same_max_pool
+from lasem.nn._transferable import AbstractTransferable
+
+
+@dataclass(frozen=True)
+class Skip:
+    """An identity connection around adjacent stages, counted from 0.
+
+    The activation before stage `start` is added to the result of stage `end`, after its ReLU; the pool follows.
+
+    Attributes:
+        start: First stage that it goes around.
+        end: Last one.
+        pool: Window and stride of the max-pool after the sum; 1 = none.
+    """
+
+    start: int
+    end: int
+    pool: int = 1
+
+    def join(self, result: Tensor, source: Tensor, *, ancestors: tuple[int, ...] | None = None) -> Tensor:
+        """Add the source and pool: (N, B, C, H, W), (M, B, C, H, W) -> (N, B, C, H', W').
+
+        Args:
+            result: Of stage `end`.
+            source: The activation before stage `start`.
+            ancestors: (N,) per node of the result its node of the source; the same nodes by default.
+        """
+        nodes = len(source)
+        if ancestors is None or ancestors == tuple(range(nodes)):
+            total = result + source
+        elif ancestors == tuple(range(nodes)) * (len(ancestors) // nodes):
+            total = (result.unflatten(0, (-1, nodes)) + source).flatten(0, 1)
+        else:
+            total = result + source[torch.tensor(ancestors, device=source.device)]
+        return total if self.pool == 1 else same_max_pool(total.flatten(0, 1), self.pool).unflatten(0, result.shape[:2])
+
+    def output_shape(self, result: tuple[int, ...], *, source: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape after the join, all without leading axes.
+
+        Raises:
+            SpecError: The two ends have different shapes.
+        """
+        require(
+            result == source,
+            f"an identity skip joins equal shapes, here the input of layer {self.start + 1} and the output of layer"
+            f" {self.end + 1}",
+            remedy="let it go around layers that keep the shape",
+            input=source,
+            output=result,
+        )
+        channels, *sizes = result
+        return (channels, *(-(-size // self.pool) for size in sizes))
+
+
+def walk(
+    x: Tensor,
+    step: Callable[[int, Tensor], Tensor],
+    *,
+    stages: int,
+    skips: Sequence[Skip],
+    ancestors: Callable[[Skip], tuple[int, ...]] | None = None,
+) -> Tensor:
+    """Carry an activation through the stages, around which skips go.
+
+    Args:
+        x: Input of the first stage.
+        step: Applies one stage, by its number.
+        stages: How many there are.
+        skips: At most one ends at a stage.
+        ancestors: See `Skip.join`.
+    """
+    ends, starts = {skip.end: skip for skip in skips}, {skip.start for skip in skips}
+    kept: dict[int, Tensor] = {}
+    for number in range(stages):
+        if number in starts:
+            kept[number] = x
+        x = step(number, x)
+        if number in ends:
+            skip = ends[number]
+            x = skip.join(x, kept[skip.start], ancestors=ancestors(skip) if ancestors else None)
+    return x
+
+
+def output_shapes(
+    layers: Sequence[AbstractTransferable], *, shape: tuple[int, ...], skips: Sequence[Skip]
+) -> list[tuple[int, ...]]:
+    """Shapes of the image and of every stage's result, skips included."""
+    ends, shapes = {skip.end: skip for skip in skips}, [shape]
+    for number, layer in enumerate(layers):
+        result = layer.output_shape(shapes[-1])
+        skip = ends.get(number)
+        shapes.append(result if skip is None else skip.output_shape(result, source=shapes[skip.start]))
+    return shapes
+
+
+class SkipSequential(nn.Sequential):
+    """Modules in sequence with identity skips around some of them, for one network.
+
+    Args:
+        modules: In order.
+        skips: By position.
+    """
+
+    def __init__(self, *modules: nn.Module, skips: Sequence[Skip]) -> None:
+        super().__init__(*modules)
+        self.skips = tuple(skips)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) -> what the last module makes of it."""
+        return walk(input, lambda number, x: self[number](x), stages=len(self), skips=self.skips)
