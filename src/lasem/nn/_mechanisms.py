@@ -14,11 +14,16 @@ from lasem.nn._initializers import constant_bias, truncated_normal
 
 @dataclass(frozen=True)
 class ConvShape:
-    """Sizes of a convolution's kernel: (outputs, inputs, kernel, kernel)."""
+    """Sizes of a convolution's kernel: (outputs, inputs, kernel, kernel).
+
+    Attributes:
+        channels: (c_kb, c_ts) of DF-CNN, where the network lists them; see `DeconvolutionalFactorization`.
+    """
 
     inputs: int
     outputs: int
     kernel: int
+    channels: tuple[int, int] | None = None
 
     @property
     def weight(self) -> tuple[int, int, int, int]:

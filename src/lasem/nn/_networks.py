@@ -34,10 +34,12 @@ class Network:
     Attributes:
         layers: Convolutions from input to output.
         hidden: Hidden units of the head, before its classes.
+        channels: (c_kb, c_ts) of DF-CNN per layer in the authors' release; None where it has none.
     """
 
     layers: tuple[Conv, ...]
     hidden: tuple[int, ...]
+    channels: tuple[tuple[int, int], ...] | None = None
 
     @property
     def summary(self) -> str:
@@ -56,13 +58,14 @@ class Network:
             seed: Seed of all initial values.
         """
         inputs = (shape[0], *(layer.channels for layer in self.layers))
+        listed = self.channels or (None,) * len(self.layers)
         layers = [
             TransferConv2d(
-                ConvShape(inputs=size, outputs=layer.channels, kernel=layer.kernel),
+                ConvShape(inputs=size, outputs=layer.channels, kernel=layer.kernel, channels=channels),
                 pool=layer.pool,
                 mechanism=mechanism or HardParameterSharing(),
             )
-            for size, layer in zip(inputs, self.layers, strict=False)
+            for size, layer, channels in zip(inputs, self.layers, listed, strict=False)
         ]
         return Backbone(layers, shape=shape, head=self._head, seed=seed)
 
@@ -70,21 +73,30 @@ class Network:
         return mlp((features, *self.hidden, classes), source=source)
 
 
+STL_6 = (Conv(3, 32), Conv(3, 32, pool=3), Conv(3, 64), Conv(3, 64, pool=3), Conv(3, 128), Conv(3, 128, pool=3))
+
 NETWORKS: Mapping[str, Network] = MappingProxyType(
     {
         "digits-3": Network((Conv(3, 16), Conv(3, 16, pool=2), Conv(3, 32, pool=2)), hidden=(32,)),
         "synthetic-3": Network((Conv(3, 8, pool=2), Conv(3, 16, pool=2), Conv(3, 16)), hidden=()),
-        "cifar-4": Network((Conv(3, 32), Conv(3, 32, pool=2), Conv(3, 64), Conv(3, 64, pool=2)), hidden=(64,)),
+        "cifar-4": Network(
+            (Conv(3, 32), Conv(3, 32, pool=2), Conv(3, 64), Conv(3, 64, pool=2)),
+            hidden=(64,),
+            channels=((16, 24), (24, 48), (32, 64), (36, 72)),
+        ),
         "office-home-4": Network(
-            (Conv(11, 64, pool=3), Conv(5, 256, pool=3), Conv(3, 256, pool=2), Conv(3, 256, pool=2)), hidden=(256, 64)
+            (Conv(11, 64, pool=3), Conv(5, 256, pool=3), Conv(3, 256, pool=2), Conv(3, 256, pool=2)),
+            hidden=(256, 64),
+            channels=((24, 48), (64, 128), (64, 128), (64, 128)),
         ),
         "stl-6": Network(
-            (Conv(3, 32), Conv(3, 32, pool=3), Conv(3, 64), Conv(3, 64, pool=3), Conv(3, 128), Conv(3, 128, pool=3)),
-            hidden=(128, 16),
+            STL_6, hidden=(128, 16), channels=((12, 24), (24, 48), (32, 64), (48, 96), (64, 128), (96, 192))
         ),
+        "stl-6-tf": Network(STL_6, hidden=(128,)),
         "stl-9": Network(
             tuple(Conv(3, size, pool=3 if last else 1) for size in (32, 64, 128) for last in (False, False, True)),
             hidden=(128, 16),
+            channels=tuple((size, 2 * size) for size in (12, 24, 24, 32, 48, 48, 64, 96, 96)),
         ),
     }
 )
