@@ -1,7 +1,7 @@
 """Presets: a benchmark file and a learner entry make an experiment, `<benchmark>/<learner>`."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -10,10 +10,12 @@ from typing import Any
 
 from lasem.configurations import static_names
 from lasem.errors import SpecError, nearest
-from lasem.nn import NETWORKS
-from lasem.specs import Spec, Table, merge, parse_assignment, read_spec, read_toml
+from lasem.nn import MECHANISMS, NETWORKS
+from lasem.specs import LearnerSpec, Spec, Table, merge, parse_assignment, read_spec, read_toml
 
 PROFILES = ("paper", "release")
+APART = ("summary", "partitions", "small")
+"""What a benchmark's file holds beside sections of a spec, profiles and mechanisms."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,25 @@ def benchmark_entries() -> list[Entry]:
     return [Entry(name, table["summary"]) for name, table in _benchmarks().items()]
 
 
-def learner_entries(layers: int) -> list[Entry]:
-    """The learners for a network of so many layers, static configurations included."""
+def learner_entries(layers: int, partitions: Iterable[str] = ()) -> list[Entry]:
+    """The learners for a network of so many layers, static configurations and partitions included."""
     entries: list[Entry] = []
     for name, table in _file("learners.toml").items():
         entries.append(Entry(name, table["summary"]))
         if table.get("static"):
             partial = [text for text in static_names(layers) if text not in ("all", "none")]
             entries += [Entry(f"{name}-{text}", f"{name} with the static configuration {text}") for text in partial]
+        if _searches(table):
+            entries += [Entry(f"{name}-{text}", f"{name}, layers in groups ({text})") for text in partitions]
     return entries
 
 
 def preset_entries() -> list[Entry]:
-    """Every preset, a line each."""
+    """Every full preset, a line each; `/small` behind a name makes its small variant."""
     return [
         Entry(f"{benchmark}/{entry.name}", entry.summary)
         for benchmark, table in _benchmarks().items()
-        for entry in learner_entries(len(NETWORKS[table["network"]["name"]].layers))
+        for entry in _learners_of(table)
     ]
 
 
@@ -74,13 +78,52 @@ def resolve(target: str, settings: Sequence[str] = ()) -> Spec:
         SpecError: Something in it is unknown, missing or impossible.
     """
     overrides = merge(*(parse_assignment(text) for text in settings))
-    if target.endswith(".toml"):
-        table = read_toml(Path(target))
-        name: Any = table.pop("preset", None)
-        base = _preset(name, merge(table, overrides)) if name is not None else _profile(merge(table, overrides))
-        spec = merge({"name": Path(target).stem}, base, table, overrides)
-        return read_spec(spec, place=target)
-    return read_spec(merge(_preset(target, overrides), overrides), place=target)
+    if not target.endswith(".toml"):
+        return read_spec(_compose(target, overrides), place=target)
+    table = read_toml(Path(target))
+    preset = table.pop("preset", None)
+    above = merge({"name": Path(target).stem} if preset is None else {}, table, overrides)
+    return read_spec(_compose(preset, above), place=target)
+
+
+def _compose(preset: object | None, above: Table) -> Table:
+    """Lay what is set over a preset, or over its profile alone where there is none."""
+    name, _, variant = str(preset).rpartition("/")
+    small = variant == "small" and "/" in name
+    base = _profile(above) if preset is None else _preset(name if small else str(preset), above)
+    if not small:
+        return _settled(merge(base, above))
+    _, table = _benchmark(name)
+    lowered = merge(base, table["small"], {"name": preset, "benchmark": {"name": f"{base['benchmark']['name']}/small"}})
+    spec = _settled(merge(lowered, above))
+    return spec | {"small": _changes(base, spec, table["small"])}
+
+
+def _changes(full: Mapping[str, Any], spec: Mapping[str, Any], small: Mapping[str, Any]) -> list[str]:
+    """In words, what a small variant changes: the settings of its section, with both values."""
+    places = [(section, key) for section, values in small.items() for key in values]
+    pairs = [(f"{section}.{key}", spec[section].get(key), full[section].get(key)) for section, key in places]
+    return [
+        f"{name} is {now!r} instead of {'the whole' if before is None else repr(before)}"
+        for name, now, before in pairs
+        if now != before
+    ]
+
+
+def _settled(table: Table) -> Table:
+    """Take the options of the mechanism that is used from the profile, below those that are set."""
+    given = table.get("mechanism", {})
+    options = _file("profiles.toml")[table["profile"]]["mechanisms"].get(_mechanism(table), {})
+    if not isinstance(given, dict) or not (options or given):
+        return table
+    return table | {"mechanism": merge(options, given)}
+
+
+def _mechanism(table: Mapping[str, Any]) -> str:
+    """Name of the mechanism that a table asks for."""
+    learner = table.get("learner")
+    default = LearnerSpec.model_fields["mechanism"].default
+    return str(learner.get("mechanism", default) if isinstance(learner, Mapping) else default)
 
 
 def _profile(above: Mapping[str, Any]) -> Table:
@@ -88,40 +131,60 @@ def _profile(above: Mapping[str, Any]) -> Table:
     profile = above.get("profile", "paper")
     if profile not in PROFILES:
         raise SpecError(f"a profile is one of {', '.join(PROFILES)} - got {profile!r} - set profile to one of these")
-    return merge({"profile": profile}, _file("profiles.toml")[profile])
+    sections = {key: value for key, value in _file("profiles.toml")[profile].items() if key != "mechanisms"}
+    return merge({"profile": profile}, sections)
 
 
-def _preset(name: object, above: Mapping[str, Any]) -> Table:
-    """Compose a preset: profile, then benchmark with its part of the profile, then learner."""
-    benchmark, slash, learner = str(name).partition("/")
+def _preset(name: str, above: Mapping[str, Any]) -> Table:
+    """Compose a preset: profile; benchmark, with its parts for the profile and for the mechanism; learner."""
+    learner, table = _benchmark(name)
+    profile, chosen = _profile(above), _learner(learner, table)
+    sections = {key: value for key, value in table.items() if key not in (*APART, *PROFILES, *MECHANISMS)}
+    mechanism = _mechanism(merge(chosen, above))
+    return merge(
+        {"name": name},
+        profile,
+        {"benchmark": {"name": name.removesuffix(f"/{learner}")}},
+        sections,
+        table.get(profile["profile"], {}),
+        table.get(mechanism, {}) if mechanism in MECHANISMS else {},
+        chosen,
+    )
+
+
+def _benchmark(name: str) -> tuple[str, Table]:
+    """Of a preset's name, the learner and the benchmark's file."""
+    benchmark, slash, learner = name.partition("/")
     if not slash or benchmark not in _benchmarks():
         known = [entry.name for entry in preset_entries()] if not slash else list(_benchmarks())
         raise SpecError(
             f"a preset is called <benchmark>/<learner> - got {name!r} - {nearest(benchmark, known)}"
             f"{'' if slash else ' (lasem list names all)'}"
         )
-    profile = _profile(above)
-    table = dict(_benchmarks()[benchmark])
-    sections = {key: value for key, value in table.items() if key not in ("summary", *PROFILES)}
-    return merge(
-        {"name": str(name)},
-        profile,
-        {"benchmark": {"name": benchmark}},
-        sections,
-        table.get(profile["profile"], {}),
-        {"learner": _learner(learner, table)},
-    )
+    return learner, _benchmarks()[benchmark]
 
 
 def _learner(name: str, benchmark: Table) -> Table:
-    """The entry of a learner, or its variant with a static configuration."""
-    entries = _file("learners.toml")
+    """The entry of a learner, its variant with a static configuration, or that with a partition of the benchmark."""
+    entries, partitions = _file("learners.toml"), benchmark.get("partitions", {})
     if name in entries:
-        return {"name": name, **entries[name]["learner"]}
+        return {"learner": {"name": name, **entries[name]["learner"]}}
     for base, entry in entries.items():
-        if entry.get("static") and name.startswith(f"{base}-"):
-            configuration = name.removeprefix(f"{base}-")
-            return {"name": name, **entry["learner"], "configuration": configuration}
-    layers = len(NETWORKS[benchmark["network"]["name"]].layers)
-    known = [entry.name for entry in learner_entries(layers)]
+        variant = name.removeprefix(f"{base}-")
+        if entry.get("static") and variant != name:
+            return {"learner": {"name": name, **entry["learner"], "configuration": variant}}
+        if _searches(entry) and variant in partitions:
+            return {"learner": {"name": name, **entry["learner"]}, "search": {"partition": partitions[variant]}}
+    known = [entry.name for entry in _learners_of(benchmark)]
     raise SpecError(f"a preset is called <benchmark>/<learner> - got learner {name!r} - {nearest(name, known)}")
+
+
+def _learners_of(benchmark: Table) -> list[Entry]:
+    """The learners for a benchmark's network."""
+    layers = len(NETWORKS[benchmark["network"]["name"]].layers)
+    return learner_entries(layers, benchmark.get("partitions", {}))
+
+
+def _searches(entry: Table) -> bool:
+    """Whether a learner chooses of configurations."""
+    return entry["learner"].get("strategy", "fixed") != "fixed"

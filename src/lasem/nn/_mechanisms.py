@@ -39,7 +39,7 @@ def plain_kernel(shape: ConvShape, source: Generator) -> nn.ParameterDict:
 
 
 class AbstractMechanism(ABC):
-    """A kernel reader."""
+    """A kernel reader; a frozen dataclass of its options, so that a spec can name them."""
 
     @abstractmethod
     def new_shared(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
@@ -58,6 +58,7 @@ class AbstractMechanism(ABC):
         """Regularizer of a mapping, a scalar; None without one."""
 
 
+@dataclass(frozen=True)
 class HardParameterSharing(AbstractMechanism):
     """HPS: the shared parameters are the kernel (Caruana 1997)."""
 
