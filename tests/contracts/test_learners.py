@@ -16,7 +16,7 @@ NAMES = [entry.name for entry in learner_entries(NETWORK_LAYERS)]
 SETTINGS = ["training.batch_size=4", "training.epochs=2", "training.learning_rate=0.01", "training.decay=0.1"]
 
 pytestmark = pytest.mark.parametrize(
-    ("name", "profile"), [*((name, "paper") for name in NAMES), ("lasem-hps", "release")]
+    ("name", "profile"), [*((name, "paper") for name in NAMES), ("lasem-hps", "release"), ("lasem-dfcnn", "release")]
 )
 
 

@@ -104,7 +104,7 @@ def _changes(full: Mapping[str, Any], spec: Mapping[str, Any], small: Mapping[st
     places = [(section, key) for section, values in small.items() for key in values]
     pairs = [(f"{section}.{key}", spec[section].get(key), full[section].get(key)) for section, key in places]
     return [
-        f"{name} is {now!r} instead of {'the whole' if before is None else repr(before)}"
+        f"{name} is {now!r} instead of {'the default' if before is None else repr(before)}"
         for name, now, before in pairs
         if now != before
     ]
