@@ -195,7 +195,7 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
     ("arguments", "words"),
     [
         (["digit/stl"], ["'digit/stl'", "did you mean 'digits'"]),
-        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-hps'"]),
+        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-tf'"]),
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
         (["digits/stl", "--set", "training.epoch=3"], ["'training.epoch'", "did you mean 'epochs'"]),
         (["digits/stl", "--set", "benchmark.taks=3"], ["'taks'", "did you mean 'tasks'"]),

@@ -94,7 +94,7 @@ def test_a_fixed_strategy_adds_the_penalties_of_the_layers_that_it_shares(config
         made.begin_task(task())
         held = [stage.index for stage in made.backbone.stages if "0" in stage.mapping]
         assert tuple(held) == layers
-        total = sum(float(term) for _, term in made.backbone.penalties(0))
+        total = sum(term.item() for _, term in made.backbone.penalties(0))
         losses.append(made.train_step(*batch()).item())
     assert total > 0
     assert losses[1] - losses[0] == pytest.approx(total, rel=1e-9)
