@@ -163,6 +163,8 @@ def _dry_run(spec: "Spec", place: "Place") -> None:
     where = choose_device(place.device)
     folder = RunFolder.of(spec, place.out)
     typer.echo(spec.toml())
+    for change in spec.small or []:
+        typer.echo(f"small: {change}")
     if benchmark.built_in or place.data is not None:
         stream = prepare(spec, place, device=where).stream
         outline = stream.outline

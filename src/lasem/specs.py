@@ -119,10 +119,14 @@ class Spec(_Section):
     benchmark: BenchmarkSpec
     network: NetworkSpec
     learner: LearnerSpec
+    mechanism: Table | None = None
+    """Options of the learner's mechanism; None where it has none."""
     search: SearchSpec = SearchSpec()
     training: TrainingSpec
     evaluation: EvaluationSpec = EvaluationSpec()
     seeds: SeedsSpec = SeedsSpec()
+    small: list[str] | None = None
+    """What differs from the full experiment, in words; None for the full one."""
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.learners import SelectiveTransfer, Training
-from lasem.nn import Backbone, Conv, Network
+from lasem.nn import NETWORKS, Backbone, Conv, Network
 from lasem.search import EM, configuration_logits, plan
 
 SHAPE, CLASSES = (2, 7, 7), 3
@@ -143,3 +143,22 @@ def test_em_step_equals_its_naive_twin():
         torch.testing.assert_close(loss, expected.double(), rtol=1e-6, atol=1e-9)
     for (name, value), other in zip(tree.backbone.named_parameters(), twin.backbone.parameters(), strict=True):
         torch.testing.assert_close(value, other, rtol=1e-6, atol=1e-8, msg=name)
+
+
+def test_groups_that_are_not_adjacent_are_searched_on_the_six_layer_network():
+    partition = Partition.parse("{1,3},{2,4},{5},{6}")
+    backbone = NETWORKS["stl-6"].build((3, 27, 27)).double()
+    learner = SelectiveTransfer(backbone, EM(partition=partition), training=Training(batch_size=2, keep=1.0))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 27, 27, generator=generator, dtype=torch.float64)
+    split = Split(images=images, labels=torch.tensor([0, 2]))
+    learner.begin_task(Task(name="toy", classes=CLASSES, train=split, valid=split, test=split))
+    together = configuration_logits(backbone, images, 0, space=learner.space)
+    assert len(together) == 16
+    for index, bits in enumerate(learner.space.layer_bits):
+        assert bits[0] == bits[2]
+        assert bits[1] == bits[3]
+        torch.testing.assert_close(together[index], backbone.path_logits(images, 0, bits=bits), rtol=1e-12, atol=1e-12)
+    learner.train_epoch()
+    learner.end_task()
+    assert backbone.configuration(0) in learner.space.layer_bits

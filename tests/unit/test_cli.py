@@ -157,6 +157,16 @@ def test_a_dry_run_counts_parameters(lasem):
     assert f"{convolutions:,} kept for the roll-back" in flat
 
 
+def test_a_small_variant_prints_what_it_changes(lasem):
+    command = ("run", "digits/stl/small", "--set", "training.epochs=1", "--device", "cpu")
+    for output in (lasem(*command, "--dry-run")[1], lasem(*command)[1]):
+        assert "small: training.epochs is 1 instead of 40" in output
+        assert "small: benchmark.first_tasks is 5 instead of the default" in output
+    status, output, _ = lasem("show", "runs")
+    assert status == 0
+    assert "training.epochs is 1 instead of 40" in " ".join(output.split())
+
+
 def test_a_dry_run_without_the_data_at_hand_says_so(lasem):
     status, output, _ = lasem("run", "cifar100-10/lasem-hps", "--dry-run")
     assert status == 0
@@ -185,7 +195,7 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
     ("arguments", "words"),
     [
         (["digit/stl"], ["'digit/stl'", "did you mean 'digits'"]),
-        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-hps'"]),
+        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-tf'"]),
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
         (["digits/stl", "--set", "training.epoch=3"], ["'training.epoch'", "did you mean 'epochs'"]),
         (["digits/stl", "--set", "benchmark.taks=3"], ["'taks'", "did you mean 'tasks'"]),

@@ -17,12 +17,12 @@ from lasem.benchmarks._source import Columns, locate, open_source
 from lasem.benchmarks._task import Outline, TaskStream
 from lasem.benchmarks._transforms import Noise, TransformChoice
 
-SIZE, NUM_CLASSES = 96, 10
+NUM_CLASSES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stl10(AbstractBenchmark):
-    """STL-10: tasks of random classes at 96 x 96 pixels in [-0.5, 0.5], each with noise and channels of its own.
+    """STL-10: tasks of random classes, pixels in [-0.5, 0.5], each with noise and channels of its own.
 
     Any two base tasks differ in a class, the noise or the channel order.
 
@@ -34,6 +34,7 @@ class Stl10(AbstractBenchmark):
         noise: Values that the noise's mean and spread are drawn from: the paper's, its release's, or none.
         channel_orders: Whether every task puts the channels in a random order.
         disjoint_draws: Whether data seeds 0, 1, 2 ... draw disjoint training and validation images.
+        size: Height and width that images are resized to.
     """
 
     tasks: int = 20
@@ -43,6 +44,7 @@ class Stl10(AbstractBenchmark):
     noise: Noise = "paper"
     channel_orders: bool = True
     disjoint_draws: bool = False
+    size: int = 96
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +62,7 @@ class Stl10(AbstractBenchmark):
 
 @dataclass(frozen=True, kw_only=True)
 class TinyImageNet10(AbstractBenchmark):
-    """Ten Tiny ImageNet classes that resemble STL-10's, resized to 96 x 96, with STL-10's noise and channel orders.
+    """Ten Tiny ImageNet classes that resemble STL-10's, resized, with STL-10's noise and channel orders.
 
     Read from a local folder `tiny-imagenet-10` with 300 training and 250 test images per class; not on the hub.
 
@@ -72,6 +74,7 @@ class TinyImageNet10(AbstractBenchmark):
         noise: Values that the noise's mean and spread are drawn from: the paper's, its release's, or none.
         channel_orders: Whether every task puts the channels in a random order.
         disjoint_draws: Whether data seeds 0, 1, 2 ... draw disjoint training and validation images.
+        size: Height and width that images are resized to.
     """
 
     tasks: int = 20
@@ -81,6 +84,7 @@ class TinyImageNet10(AbstractBenchmark):
     noise: Noise = "paper"
     channel_orders: bool = True
     disjoint_draws: bool = False
+    size: int = 96
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,6 +106,7 @@ def _require_sizes(options: Stl10 | TinyImageNet10) -> None:
         tasks=options.tasks,
         train_per_class=options.train_per_class,
         valid_per_class=options.valid_per_class,
+        size=options.size,
     )
     number = options.classes_per_task
     require(2 <= number <= NUM_CLASSES, f"a task has 2 to {NUM_CLASSES} classes", classes_per_task=number)
@@ -110,7 +115,7 @@ def _require_sizes(options: Stl10 | TinyImageNet10) -> None:
 def _outline(options: Stl10 | TinyImageNet10, *, test_per_class: int) -> Outline:
     per_class = {"train": options.train_per_class, "valid": options.valid_per_class, "test": test_per_class}
     return options.arrange(
-        shape=(3, SIZE, SIZE),
+        shape=(3, options.size, options.size),
         classes=[options.classes_per_task] * options.tasks,
         images={split: options.classes_per_task * number for split, number in per_class.items()},
     )
@@ -132,7 +137,7 @@ def _stream(
         test_split="test",
         disjoint=options.disjoint_draws,
     )
-    source = open_source(place, columns=Columns(), decoding=Decoding(size=SIZE))
+    source = open_source(place, columns=Columns(), decoding=Decoding(size=options.size))
     draw = Draw(source=source, sizes=sizes, stream_seed=stream_seed, data_seed=data_seed, max_test=options.max_test)
     plans = distinct_plans(options.tasks, draw=plan, stream_seed=stream_seed)
     return assemble(options, draw=draw, plans=plans, scaling=Scaling(pixels="[-0.5,0.5]"), device=device)

@@ -11,9 +11,9 @@ from lasem.benchmarks import BENCHMARKS, AbstractBenchmark, Outline
 from lasem.configurations import Partition
 from lasem.errors import LasemError, SpecError, nearest
 from lasem.learners import OPTIMIZERS, AbstractLearner, SelectiveTransfer, SingleNetwork, Training
-from lasem.nn import MECHANISMS, NETWORKS
+from lasem.nn import MECHANISMS, NETWORKS, AbstractMechanism
 from lasem.search import EM, AbstractStrategy, Fixed
-from lasem.specs import Spec
+from lasem.specs import Spec, Table
 
 Built = TypeVar("Built")
 
@@ -32,6 +32,8 @@ def check(spec: Spec) -> AbstractBenchmark:
     benchmark = None
     if spec.benchmark.kind in BENCHMARKS:
         benchmark = _attempt(faults, lambda: build_benchmark(spec))
+    if spec.learner.mechanism in MECHANISMS:
+        _attempt(faults, lambda: build_mechanism(spec))
     if spec.network.name in NETWORKS:
         network = NETWORKS[spec.network.name]
         if spec.learner.mechanism in network.excludes:
@@ -53,28 +55,49 @@ def build_benchmark(spec: Spec) -> AbstractBenchmark:
     Raises:
         SpecError: An option is unknown, or has the wrong type or an impossible value.
     """
-    kind = BENCHMARKS[spec.benchmark.kind]
-    options = spec.benchmark.options
-    known = [item.name for item in dataclasses.fields(kind)]
+    kind, options = spec.benchmark.kind, spec.benchmark.options
+    return _with_options(BENCHMARKS[kind], options, place="benchmark", name=kind)
+
+
+def build_mechanism(spec: Spec) -> AbstractMechanism:
+    """The mechanism with its options, checked by the types of its fields.
+
+    Raises:
+        SpecError: An option is unknown, or has the wrong type or an impossible value.
+    """
+    name = spec.learner.mechanism
+    return _with_options(MECHANISMS[name], spec.mechanism or {}, place="mechanism", name=name)
+
+
+def _with_options(kind: type[Built], options: Table, *, place: str, name: str) -> Built:
+    """An entry of a registry, a dataclass, made of options.
+
+    Args:
+        kind: The entry.
+        options: Values of its fields.
+        place: Section of the spec that holds them.
+        name: Key of the entry.
+    """
+    known = [item.name for item in dataclasses.fields(kind)]  # pyright: ignore[reportArgumentType]
     faults = [
-        f"benchmark: unknown option {name!r} of {spec.benchmark.kind!r} - {nearest(name, known)}"
-        for name in options
-        if name not in known
+        f"{place}: unknown option {option!r} of {name!r} - {nearest(option, known) if known else 'it has none'}"
+        for option in options
+        if option not in known
     ]
     if not faults:
         try:
             return TypeAdapter(kind).validate_python(options)
         except ValidationError as error:
-            faults = [_option_fault(item) for item in error.errors()]
+            faults = [_option_fault(item, place) for item in error.errors()]
     raise SpecError("\n  ".join(faults))
 
 
-def _option_fault(item: Mapping[str, Any]) -> str:
-    """A fault in an option: pydantic's words, or the benchmark's own error where that is the cause."""
+def _option_fault(item: Mapping[str, Any], place: str) -> str:
+    """A fault in an option: pydantic's words, or the entry's own error where that is the cause."""
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, LasemError):
-        return f"benchmark: {cause}"
-    return f"benchmark.{'.'.join(map(str, item['loc']))}: {item['msg']} - got {item['input']!r}"
+        return f"{place}: {cause}"
+    return f"{place}.{'.'.join(map(str, item['loc']))}: {item['msg']} - got {item['input']!r}"
 
 
 def build_strategy(spec: Spec, layers: int) -> AbstractStrategy:
@@ -108,8 +131,8 @@ def _searched(spec: Spec) -> EM:
 
 def build_learner(spec: Spec, outline: Outline, *, device: torch.device) -> AbstractLearner:
     """A new learner for streams of this outline."""
-    mechanism = MECHANISMS[spec.learner.mechanism]()
-    backbone = NETWORKS[spec.network.name].build(outline.shape, mechanism=mechanism, seed=spec.seeds.training)
+    network, mechanism = NETWORKS[spec.network.name], build_mechanism(spec)
+    backbone = network.build(outline.shape, mechanism=mechanism, seed=spec.seeds.training)
     backbone.to(device)
     training = Training(
         batch_size=spec.training.batch_size,

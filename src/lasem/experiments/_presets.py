@@ -13,10 +13,12 @@ from typing import Any
 
 from lasem.configurations import static_names
 from lasem.errors import SpecError, nearest
-from lasem.nn import NETWORKS
-from lasem.specs import Spec, Table, merge, parse_assignment, read_spec, read_toml
+from lasem.nn import MECHANISMS, NETWORKS
+from lasem.specs import LearnerSpec, Spec, Table, merge, parse_assignment, read_spec, read_toml
 
 PROFILES = ("paper", "release")
+APART = ("summary", "partitions", "small", "networks")
+"""What a benchmark's file holds beside sections of a spec, profiles and mechanisms."""
 
 
 @dataclass(frozen=True)
@@ -51,51 +53,49 @@ def learner_entries(layers: int | None = None) -> list[Entry]:
         layers: Those of the deepest network that a benchmark comes with, by default.
     """
     layers = layers or max(_depth(table) for table in _benchmarks().values())
-    entries: list[Entry] = []
-    for name, table in _file("learners.toml").items():
-        entries.append(Entry(name, table["summary"]))
-        if table.get("static"):
-            partial = [text for text in static_names(layers) if text not in ("all", "none")]
-            entries += [Entry(f"{name}-{text}", f"{name} with the static configuration {text}") for text in partial]
-    return entries
+    return [entry for name in _file("learners.toml") for entry in (*_plain(name), *_static(name, layers))]
 
 
 def preset_entries() -> list[Entry]:
-    """Every preset, a line each."""
+    """Every full preset, a line each; `/small` behind a name makes its small variant."""
     entries: list[Entry] = []
     for benchmark, table in _benchmarks().items():
-        entries += [Entry(f"{benchmark}/{entry.name}", entry.summary) for entry in learner_entries(_depth(table))]
+        entries += [Entry(f"{benchmark}/{entry.name}", entry.summary) for entry in _learners_of(table)]
         for network in table.get("networks", ()):
-            entries += [Entry(f"{benchmark}/{network}/{e.name}", e.summary) for e in _network_entries(network)]
+            further = _learners_of(_with_network(benchmark, network), static=False)
+            entries += [Entry(f"{benchmark}/{network}/{entry.name}", entry.summary) for entry in further]
     return entries
+
+
+def _learners_of(table: Table, *, static: bool = True) -> list[Entry]:
+    """The learners for a benchmark's network; a deep one has many static configurations, which may go unlisted."""
+    excluded = NETWORKS[table["network"]["name"]].excludes
+    entries: list[Entry] = []
+    for name, entry in _file("learners.toml").items():
+        if entry["learner"].get("mechanism") in excluded:
+            continue
+        entries += [*_plain(name), *(_static(name, _depth(table)) if static else [])]
+        if _searches(entry):
+            named = table.get("partitions", {}).items()
+            entries += [Entry(f"{name}-{key}", f"{name} over groups of layers, {text}") for key, text in named]
+    return entries
+
+
+def _plain(learner: str) -> list[Entry]:
+    return [Entry(learner, _file("learners.toml")[learner]["summary"])]
+
+
+def _static(learner: str, layers: int) -> list[Entry]:
+    """The variants of a learner with a static configuration."""
+    if not _file("learners.toml")[learner].get("static"):
+        return []
+    partial = [text for text in static_names(layers) if text not in ("all", "none")]
+    return [Entry(f"{learner}-{text}", f"{learner} with the static configuration {text}") for text in partial]
 
 
 def _depth(table: Table) -> int:
-    """Stages of the network that a benchmark comes with."""
+    """Stages of a benchmark's network."""
     return len(NETWORKS[table["network"]["name"]].layers)
-
-
-def _network_entries(network: str) -> list[Entry]:
-    """The learners that are listed for a further network; it has many static configurations, which go unlisted."""
-    entries: list[Entry] = []
-    for name, table in _file("learners.toml").items():
-        if table["learner"].get("mechanism") in NETWORKS[network].excludes:
-            continue
-        entries.append(Entry(name, table["summary"]))
-        if _searches(table):
-            groups = _groups(network).items()
-            entries += [Entry(f"{name}-{key}", f"{name} over groups of layers, {text}") for key, text in groups]
-    return entries
-
-
-def _groups(network: str) -> dict[str, str]:
-    """Named partitions of a network's layers."""
-    return _file("networks.toml").get(network, {}).get("groups", {})
-
-
-def _searches(entry: Table) -> bool:
-    """Whether a learner chooses among the configurations of a partition."""
-    return entry["learner"].get("strategy") == "em"
 
 
 def resolve(target: str, settings: Sequence[str] = ()) -> Spec:
@@ -111,13 +111,52 @@ def resolve(target: str, settings: Sequence[str] = ()) -> Spec:
         SpecError: Something in it is unknown, missing or impossible.
     """
     overrides = merge(*(parse_assignment(text) for text in settings))
-    if target.endswith(".toml"):
-        table = read_toml(Path(target))
-        name: Any = table.pop("preset", None)
-        base = _preset(name, merge(table, overrides)) if name is not None else _profile(merge(table, overrides))
-        spec = merge({"name": Path(target).stem}, base, table, overrides)
-        return read_spec(spec, place=target)
-    return read_spec(merge(_preset(target, overrides), overrides), place=target)
+    if not target.endswith(".toml"):
+        return read_spec(_compose(target, overrides), place=target)
+    table = read_toml(Path(target))
+    preset = table.pop("preset", None)
+    above = merge({"name": Path(target).stem} if preset is None else {}, table, overrides)
+    return read_spec(_compose(preset, above), place=target)
+
+
+def _compose(preset: object | None, above: Table) -> Table:
+    """Lay what is set over a preset, or over its profile alone where there is none."""
+    name, _, variant = str(preset).rpartition("/")
+    small = variant == "small" and "/" in name
+    base = _profile(above) if preset is None else _preset(name if small else str(preset), above)
+    if not small:
+        return _settled(merge(base, above))
+    _, table = _benchmark(name)
+    lowered = merge(base, table["small"], {"name": preset, "benchmark": {"name": f"{base['benchmark']['name']}/small"}})
+    spec = _settled(merge(lowered, above))
+    return spec | {"small": _changes(base, spec, table["small"])}
+
+
+def _changes(full: Mapping[str, Any], spec: Mapping[str, Any], small: Mapping[str, Any]) -> list[str]:
+    """In words, what a small variant changes: the settings of its section, with both values."""
+    places = [(section, key) for section, values in small.items() for key in values]
+    pairs = [(f"{section}.{key}", spec[section].get(key), full[section].get(key)) for section, key in places]
+    return [
+        f"{name} is {now!r} instead of {'the default' if before is None else repr(before)}"
+        for name, now, before in pairs
+        if now != before
+    ]
+
+
+def _settled(table: Table) -> Table:
+    """Take the options of the mechanism that is used from the profile, below those that are set."""
+    given = table.get("mechanism", {})
+    options = _file("profiles.toml")[table["profile"]]["mechanisms"].get(_mechanism(table), {})
+    if not isinstance(given, dict) or not (options or given):
+        return table
+    return table | {"mechanism": merge(options, given)}
+
+
+def _mechanism(table: Mapping[str, Any]) -> str:
+    """Name of the mechanism that a table asks for."""
+    learner = table.get("learner")
+    default = LearnerSpec.model_fields["mechanism"].default
+    return str(learner.get("mechanism", default) if isinstance(learner, Mapping) else default)
 
 
 def _profile(above: Mapping[str, Any]) -> Table:
@@ -125,12 +164,30 @@ def _profile(above: Mapping[str, Any]) -> Table:
     profile = above.get("profile", "paper")
     if profile not in PROFILES:
         raise SpecError(f"a profile is one of {', '.join(PROFILES)} - got {profile!r} - set profile to one of these")
-    return merge({"profile": profile}, _file("profiles.toml")[profile])
+    sections = {key: value for key, value in _file("profiles.toml")[profile].items() if key != "mechanisms"}
+    return merge({"profile": profile}, sections)
 
 
-def _preset(name: object, above: Mapping[str, Any]) -> Table:
-    """Compose a preset: profile, benchmark with its part of the profile, further network if any, learner."""
-    benchmark, slash, rest = str(name).partition("/")
+def _preset(name: str, above: Mapping[str, Any]) -> Table:
+    """Compose a preset: profile; benchmark, with its parts for the profile and for the mechanism; learner."""
+    learner, table = _benchmark(name)
+    profile, chosen = _profile(above), _learner(learner, table)
+    sections = {key: value for key, value in table.items() if key not in (*APART, *PROFILES, *MECHANISMS)}
+    mechanism = _mechanism(merge(chosen, above))
+    return merge(
+        {"name": name},
+        profile,
+        {"benchmark": {"name": name.partition("/")[0]}},
+        sections,
+        table.get(profile["profile"], {}),
+        table.get(mechanism, {}) if mechanism in MECHANISMS else {},
+        chosen,
+    )
+
+
+def _benchmark(name: str) -> tuple[str, Table]:
+    """Of a preset's name, the learner and the table of the benchmark, with the further network if one is named."""
+    benchmark, slash, rest = name.partition("/")
     network, _, learner = rest.rpartition("/")
     if not slash or benchmark not in _benchmarks():
         known = [entry.name for entry in preset_entries()] if not slash else list(_benchmarks())
@@ -138,47 +195,39 @@ def _preset(name: object, above: Mapping[str, Any]) -> Table:
             f"a preset is called <benchmark>/<learner> - got {name!r} - {nearest(benchmark, known)}"
             f"{'' if slash else ' (lasem list names all)'}"
         )
-    profile = _profile(above)
+    return learner, _with_network(benchmark, network) if network else _benchmarks()[benchmark]
+
+
+def _with_network(benchmark: str, network: str) -> Table:
+    """The table of a benchmark with one of its further networks; of its partitions the first is the default."""
     table = _benchmarks()[benchmark]
-    sections = {key: value for key, value in table.items() if key not in ("summary", "networks", *PROFILES)}
-    return merge(
-        {"name": str(name)},
-        profile,
-        {"benchmark": {"name": benchmark}},
-        sections,
-        table.get(profile["profile"], {}),
-        _network(network, benchmark) if network else {},
-        _learner(learner, network or table["network"]["name"]),
-    )
-
-
-def _network(name: str, benchmark: str) -> Table:
-    """What a further network of a benchmark changes."""
-    known = _benchmarks()[benchmark].get("networks", [])
-    if name not in known:
+    known = table.get("networks", [])
+    if network not in known:
         raise SpecError(
-            f"a preset is called <benchmark>/<learner> or <benchmark>/<network>/<learner> - got network {name!r} of"
-            f" {benchmark!r} - {nearest(name, known) if known else 'it comes with one network only, leave that out'}"
+            f"a preset is called <benchmark>/<learner> or <benchmark>/<network>/<learner> - got network {network!r} of"
+            f" {benchmark!r} - {nearest(network, known) if known else 'it comes with one network only, leave that out'}"
         )
-    table = _file("networks.toml")[name]
-    sections = {key: value for key, value in table.items() if key != "groups"}
-    groups = [{"search": {"partition": text}} for text in _groups(name).values()]
-    return merge({"network": {"name": name}}, *groups[:1], sections)
+    below = {key: value for key, value in table.items() if key != "partitions"}
+    changes = _file("networks.toml")[network]
+    first = [{"search": {"partition": text}} for text in changes.get("partitions", {}).values()]
+    return merge(below, {"network": {"name": network}}, *first[:1], changes)
 
 
-def _learner(name: str, network: str) -> Table:
-    """The entry of a learner, or its variant with a static configuration or a named partition."""
-    entries, groups = _file("learners.toml"), _groups(network)
+def _learner(name: str, benchmark: Table) -> Table:
+    """The entry of a learner, its variant with a static configuration, or that with a partition of the benchmark."""
+    entries, partitions = _file("learners.toml"), benchmark.get("partitions", {})
     if name in entries:
         return {"learner": {"name": name, **entries[name]["learner"]}}
     for base, entry in entries.items():
         variant = name.removeprefix(f"{base}-")
-        if variant == name:
-            continue
-        if _searches(entry) and variant in groups:
-            return {"learner": {"name": name, **entry["learner"]}, "search": {"partition": groups[variant]}}
-        if entry.get("static"):
+        if _searches(entry) and variant in partitions:
+            return {"learner": {"name": name, **entry["learner"]}, "search": {"partition": partitions[variant]}}
+        if entry.get("static") and variant != name:
             return {"learner": {"name": name, **entry["learner"], "configuration": variant}}
-    known = [entry.name for entry in learner_entries(len(NETWORKS[network].layers))]
-    known += [f"{base}-{group}" for base, entry in entries.items() if _searches(entry) for group in groups]
+    known = [entry.name for entry in _learners_of(benchmark)]
     raise SpecError(f"a preset is called <benchmark>/<learner> - got learner {name!r} - {nearest(name, known)}")
+
+
+def _searches(entry: Table) -> bool:
+    """Whether a learner chooses of configurations."""
+    return entry["learner"].get("strategy", "fixed") != "fixed"

@@ -59,6 +59,8 @@ class ProgressDisplay:
         where = f"goes on after epoch {start.resumed}" if start.resumed else "starts"
         seed = start.spec.seeds.training
         self._console.print(f"{start.spec.name} seed {seed} {where}: {start.folder}", highlight=False, soft_wrap=True)
+        for change in start.spec.small or []:
+            self._console.print(f"  small: {change}", highlight=False, markup=False, soft_wrap=True)
         self._bar.add_task(start.spec.name, total=self._total, completed=start.resumed)
 
     def watch(self, event: Event) -> None:

@@ -102,10 +102,14 @@ class SelectiveTransfer(AbstractLearner):
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
         """Put values into the backbone, by its parameters' names.
 
+        Knowledge given as kernels is ignored where no stage shares its kernel as it is (TF, DF-CNN).
+
         Raises:
             LasemError: A name or a shape does not fit.
         """
-        self.backbone.load_values(values)
+        names = {name for name, _ in self.backbone.named_parameters()}
+        if any(name.endswith(".shared.weight") for name in names):
+            self.backbone.load_values(values)
         if self.active is not None:
             self.active.estimated = None
 
@@ -204,6 +208,11 @@ class SelectiveTransfer(AbstractLearner):
         prior = np.exp(log_prior.cpu().numpy())
         marginals = prior @ np.array(search.space.candidates, dtype=np.float64)
         return SearchStatus(names=search.space.names(), prior=prior, marginals=marginals)
+
+    def posterior(self) -> Tensor | None:
+        """Posterior of the last minibatch, (K,), double precision: uniform before the first; None without a search."""
+        log_posterior = self._open().search.log_posterior
+        return None if log_posterior is None else log_posterior.exp()
 
     def network(self, task: int) -> nn.Module:
         """Plain modules with their own copies of the committed values."""

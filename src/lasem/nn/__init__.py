@@ -6,6 +6,7 @@ from types import MappingProxyType
 from lasem.nn._backbone import Backbone as Backbone
 from lasem.nn._blocks import TransferBlock as TransferBlock
 from lasem.nn._conv import TransferConv2d as TransferConv2d
+from lasem.nn._deconvolution import DeconvolutionalFactorization as DeconvolutionalFactorization
 from lasem.nn._features import flatten_features as flatten_features
 from lasem.nn._mechanisms import AbstractMechanism as AbstractMechanism
 from lasem.nn._mechanisms import ConvShape as ConvShape
@@ -20,9 +21,12 @@ from lasem.nn._pooling import same_max_pool as same_max_pool
 from lasem.nn._skips import Skip as Skip
 from lasem.nn._stage import Fork as Fork
 from lasem.nn._stage import Stage as Stage
+from lasem.nn._tensor_factorization import TensorFactorization as TensorFactorization
 from lasem.nn._transferable import AbstractBranch as AbstractBranch
 from lasem.nn._transferable import AbstractTransferable as AbstractTransferable
 from lasem.nn._transferable import TransferModule as TransferModule
 
-MECHANISMS: Mapping[str, type[AbstractMechanism]] = MappingProxyType({"hps": HardParameterSharing})
+MECHANISMS: Mapping[str, type[AbstractMechanism]] = MappingProxyType(
+    {"hps": HardParameterSharing, "tf": TensorFactorization, "dfcnn": DeconvolutionalFactorization}
+)
 """Mechanisms by name."""

@@ -14,11 +14,16 @@ from lasem.nn._initializers import constant_bias, truncated_normal
 
 @dataclass(frozen=True)
 class ConvShape:
-    """Sizes of a convolution's kernel: (outputs, inputs, kernel, kernel)."""
+    """Sizes of a convolution's kernel: (outputs, inputs, kernel, kernel).
+
+    Attributes:
+        channels: (c_kb, c_ts) of DF-CNN, where the network lists them; see `DeconvolutionalFactorization`.
+    """
 
     inputs: int
     outputs: int
     kernel: int
+    channels: tuple[int, int] | None = None
 
     @property
     def weight(self) -> tuple[int, int, int, int]:
@@ -34,7 +39,7 @@ def plain_kernel(shape: ConvShape, source: Generator) -> nn.ParameterDict:
 
 
 class AbstractMechanism(ABC):
-    """A kernel reader."""
+    """A kernel reader; a frozen dataclass of its options, so that a spec can name them."""
 
     @abstractmethod
     def new_shared(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
@@ -53,6 +58,7 @@ class AbstractMechanism(ABC):
         """Regularizer of a mapping, a scalar; None without one."""
 
 
+@dataclass(frozen=True)
 class HardParameterSharing(AbstractMechanism):
     """HPS: the shared parameters are the kernel (Caruana 1997)."""
 

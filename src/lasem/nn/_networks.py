@@ -19,6 +19,9 @@ from lasem.nn._mechanisms import AbstractMechanism, ConvShape, HardParameterShar
 from lasem.nn._skips import Skip
 from lasem.nn._transferable import AbstractTransferable
 
+Pair = tuple[int, int] | None
+"""(c_kb, c_ts) of DF-CNN in a layer, where a network lists them."""
+
 
 @dataclass(frozen=True)
 class Conv:
@@ -52,9 +55,9 @@ class Conv:
         """After the pool: (C, H, W) -> (C', ceil(H/pool), ceil(W/pool))."""
         return (self.channels, *(-(-size // self.pool) for size in shape[1:]))
 
-    def build(self, inputs: int, mechanism: AbstractMechanism) -> AbstractTransferable:
+    def build(self, inputs: int, mechanism: AbstractMechanism, *, channels: Pair) -> AbstractTransferable:
         """The layer; where it closes a skip, the pool comes with that."""
-        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=self.kernel)
+        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=self.kernel, channels=channels)
         return TransferConv2d(shape, pool=1 if self.skip else self.pool, mechanism=mechanism)
 
 
@@ -84,9 +87,9 @@ class NormConv:
         """(C, H, W) -> (C', H, W)."""
         return (self.channels, *shape[1:])
 
-    def build(self, inputs: int, mechanism: AbstractMechanism) -> AbstractTransferable:
+    def build(self, inputs: int, mechanism: AbstractMechanism, *, channels: Pair) -> AbstractTransferable:
         """The layer."""
-        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=self.kernel)
+        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=self.kernel, channels=channels)
         return TransferBlock(shape, stride=1, residual=False, average=False, mechanism=mechanism)
 
 
@@ -121,9 +124,9 @@ class BasicBlock:
         """(C, H, W) -> (C', ceil(H/stride), ceil(W/stride)), or (C', 1, 1) where it averages."""
         return (self.channels, *(1 if self.average else -(-size // self.stride) for size in shape[1:]))
 
-    def build(self, inputs: int, mechanism: AbstractMechanism) -> AbstractTransferable:
+    def build(self, inputs: int, mechanism: AbstractMechanism, *, channels: Pair) -> AbstractTransferable:
         """The block."""
-        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=3)
+        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=3, channels=channels)
         return TransferBlock(shape, stride=self.stride, residual=True, average=self.average, mechanism=mechanism)
 
 
@@ -138,11 +141,13 @@ class Network:
         layers: From input to output.
         hidden: Hidden units of the head, before its classes.
         excludes: Mechanisms that are not offered on it, each with the reason.
+        channels: (c_kb, c_ts) of DF-CNN per layer in the authors' release; None where it has none.
     """
 
     layers: tuple[Row, ...]
     hidden: tuple[int, ...]
     excludes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    channels: tuple[tuple[int, int], ...] | None = None
 
     @property
     def summary(self) -> str:
@@ -170,7 +175,11 @@ class Network:
         """
         inputs = (shape[0], *(layer.channels for layer in self.layers))
         reader = mechanism or HardParameterSharing()
-        layers = [row.build(size, reader) for size, row in zip(inputs, self.layers, strict=False)]
+        listed = self.channels or (None,) * len(self.layers)
+        layers = [
+            row.build(size, reader, channels=channels)
+            for size, row, channels in zip(inputs, self.layers, listed, strict=False)
+        ]
         return Backbone(layers, shape=shape, head=self._head, seed=seed, skips=self.skips)
 
     @property
@@ -232,22 +241,31 @@ def _resnet_18_bn() -> Network:
     return Network(tuple(rows), hidden=(), excludes={"dfcnn": NO_DFCNN})
 
 
+STL_6 = (Conv(3, 32), Conv(3, 32, pool=3), Conv(3, 64), Conv(3, 64, pool=3), Conv(3, 128), Conv(3, 128, pool=3))
+
 NETWORKS: Mapping[str, Network] = MappingProxyType(
     {
         "digits-3": Network((Conv(3, 16), Conv(3, 16, pool=2), Conv(3, 32, pool=2)), hidden=(32,)),
         "synthetic-3": Network((Conv(3, 8, pool=2), Conv(3, 16, pool=2), Conv(3, 16)), hidden=()),
         "synthetic-2": Network((Conv(3, 32, pool=2), Conv(3, 32, pool=2)), hidden=()),
-        "cifar-4": Network((Conv(3, 32), Conv(3, 32, pool=2), Conv(3, 64), Conv(3, 64, pool=2)), hidden=(64,)),
+        "cifar-4": Network(
+            (Conv(3, 32), Conv(3, 32, pool=2), Conv(3, 64), Conv(3, 64, pool=2)),
+            hidden=(64,),
+            channels=((16, 24), (24, 48), (32, 64), (36, 72)),
+        ),
         "office-home-4": Network(
-            (Conv(11, 64, pool=3), Conv(5, 256, pool=3), Conv(3, 256, pool=2), Conv(3, 256, pool=2)), hidden=(256, 64)
+            (Conv(11, 64, pool=3), Conv(5, 256, pool=3), Conv(3, 256, pool=2), Conv(3, 256, pool=2)),
+            hidden=(256, 64),
+            channels=((24, 48), (64, 128), (64, 128), (64, 128)),
         ),
         "stl-6": Network(
-            (Conv(3, 32), Conv(3, 32, pool=3), Conv(3, 64), Conv(3, 64, pool=3), Conv(3, 128), Conv(3, 128, pool=3)),
-            hidden=(128, 16),
+            STL_6, hidden=(128, 16), channels=((12, 24), (24, 48), (32, 64), (48, 96), (64, 128), (96, 192))
         ),
+        "stl-6-tf": Network(STL_6, hidden=(128,)),
         "stl-9": Network(
             tuple(Conv(3, size, pool=3 if last else 1) for size in (32, 64, 128) for last in (False, False, True)),
             hidden=(128, 16),
+            channels=tuple((size, 2 * size) for size in (12, 24, 24, 32, 48, 48, 64, 96, 96)),
         ),
         "resnet-18": _resnet_18(),
         "resnet-18-bn": _resnet_18_bn(),

@@ -132,6 +132,8 @@ def _run(path: Path) -> Run:
     if result is None or not result.complete:
         warnings.append(f"{path}: this run is not finished; its numbers cover the tasks learned so far")
     warnings += [f"{path}: {event.text}" for event in events if isinstance(event, NoteRecord)]
+    if spec.get("small"):
+        warnings.append(f"{path}: a small variant, no published setting: {'; '.join(map(str, spec['small']))}")
     return Run(
         path=path,
         name=str(spec.get("name") or (result.name if result else path.name)),

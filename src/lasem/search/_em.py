@@ -71,8 +71,7 @@ class EMSearch(AbstractSearch):
         self._prior: AbstractPrior = (
             Counts(self._ranks, device=device) if options.prior == "counts" else RunningMean(len(space), device=device)
         )
-        self.log_posterior = self._prior.log_prior
-        """(K,): the posterior of the last minibatch."""
+        self._log_posterior = self._prior.log_prior
 
     def step(self, network: OpenTask, images: Tensor, labels: Tensor) -> Tensor:
         """E-step, `m_steps` M-steps, prior update.
@@ -96,7 +95,7 @@ class EMSearch(AbstractSearch):
     def _expect(self, logits: Tensor, labels: Tensor) -> None:
         """E-step (equation 2): posterior from the prior and the batch's evidence."""
         log_evidence = EVIDENCE[self._options.evidence](log_likelihoods(logits, labels))
-        self.log_posterior = log_posterior(self._prior.log_prior, log_evidence)
+        self._log_posterior = log_posterior(self._prior.log_prior, log_evidence)
 
     def _loss(self, network: OpenTask, logits: Tensor, labels: Tensor) -> Tensor:
         """Posterior-weighted cross-entropy plus each penalty weighted by the posterior mass that uses it."""
@@ -119,6 +118,11 @@ class EMSearch(AbstractSearch):
     def log_prior(self) -> Tensor:
         """(K,)."""
         return self._prior.log_prior
+
+    @property
+    def log_posterior(self) -> Tensor:
+        """(K,): uniform before the first batch."""
+        return self._log_posterior
 
     def state(self) -> dict[str, Tensor]:
         """The prior's accumulators."""

@@ -80,6 +80,11 @@ class AbstractSearch(ABC):
     def log_prior(self) -> Tensor | None:
         """Log-probability of every candidate, (K,); None where nothing is searched."""
 
+    @property
+    def log_posterior(self) -> Tensor | None:
+        """Log-probability of every candidate given the last batch, (K,); None where none is computed."""
+        return None
+
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
         """All that a search remembers, live: copying values into it restores the search."""

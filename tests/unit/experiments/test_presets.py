@@ -1,13 +1,21 @@
 import pytest
+import torch
 
+from lasem.benchmarks import Outline, Split, Task
 from lasem.configurations import named
 from lasem.errors import SpecError
-from lasem.experiments import benchmark_entries, check, learner_entries, preset_entries, resolve
-from lasem.nn import NETWORKS
+from lasem.experiments import benchmark_entries, build_learner, check, learner_entries, preset_entries, resolve
+from lasem.experiments._build import build_strategy
+from lasem.nn import MECHANISMS, NETWORKS
 from lasem.specs import merge
 
 PRESETS = [entry.name for entry in preset_entries()]
 BENCHMARKS = [entry.name for entry in benchmark_entries()]
+
+
+def candidates(spec):
+    layers = len(NETWORKS[spec.network.name].layers)
+    return len(build_strategy(spec, layers).space(layers))
 
 
 @pytest.mark.parametrize("profile", ["paper", "release"])
@@ -29,8 +37,11 @@ def test_the_benchmarks_of_the_paper_and_their_stand_ins_are_there():
 
 
 def test_every_benchmark_has_every_learner():
+    single = {"stl", "snn"}
+    products = {f"{prefix}{name}" for name in MECHANISMS for prefix in ("", "lasem-")}
+    static = {f"{name}-{variant}" for name in MECHANISMS for variant in ("top-1", "bottom-1")}
     for benchmark in BENCHMARKS:
-        assert {f"{benchmark}/{name}" for name in ("stl", "snn", "hps", "hps-top-1", "lasem-hps")} <= set(PRESETS)
+        assert {f"{benchmark}/{name}" for name in single | products | static} <= set(PRESETS)
 
 
 def test_presets_have_no_name_twice_and_a_summary_each():
@@ -48,6 +59,133 @@ def test_a_static_variant_names_its_configuration():
 
 def test_bits_name_a_static_variant_too():
     assert resolve("cifar100-10/hps-0110").learner.configuration == "0110"
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+@pytest.mark.parametrize("learner", ["stl", "snn", *(f"{p}{name}" for name in MECHANISMS for p in ("", "lasem-"))])
+def test_every_kind_of_learner_opens_a_task_of_every_benchmark(benchmark, learner):
+    spec = resolve(f"{benchmark}/{learner}/small")
+    outline = check(spec).outline() or Outline(shape=(3, 32, 32), classes=(3,), images={}, identities=(0,))
+    made = build_learner(spec, outline, device=torch.device("cpu"))
+    size, classes = spec.training.batch_size, max(outline.classes)
+    images = torch.zeros(size, *outline.shape)
+    split = Split(images=images, labels=torch.arange(size) % classes)
+    made.begin_task(Task(name="blank", classes=classes, train=split, valid=split, test=split))
+    assert made.logits(images[:1], 0).shape == (1, classes)
+
+
+# Mechanisms
+
+
+@pytest.mark.parametrize("benchmark", ["stl10-20", "tiny-imagenet-10"])
+def test_with_tf_the_six_layer_network_has_the_head_of_the_paper(benchmark):
+    for learner in ("tf", "tf-top-2", "lasem-tf", "lasem-tf-groups", "lasem-tf/small"):
+        assert NETWORKS[resolve(f"{benchmark}/{learner}").network.name].hidden == (128,)
+    for learner in ("hps", "dfcnn", "lasem-hps", "stl"):
+        assert NETWORKS[resolve(f"{benchmark}/{learner}").network.name].hidden == (128, 16)
+    assert NETWORKS["stl-6-tf"].layers == NETWORKS["stl-6"].layers
+
+
+def test_a_mechanism_that_is_set_brings_its_network_and_options():
+    spec = resolve("stl10-20/hps", ["learner.mechanism=tf", "mechanism.penalty_weight=0.01"])
+    assert spec.network.name == "stl-6-tf"
+    assert spec.mechanism == {"penalty_weight": 0.01}
+
+
+@pytest.mark.parametrize(("profile", "channels"), [("paper", "rule"), ("release", "table")])
+def test_the_profile_decides_the_channels_of_dfcnn(profile, channels):
+    assert resolve("cifar100-10/dfcnn", [f"profile={profile}"]).mechanism == {"channels": channels}
+    assert resolve("cifar100-10/lasem-tf", [f"profile={profile}"]).mechanism == {"penalty_weight": 0.1}
+    assert resolve("cifar100-10/lasem-hps", [f"profile={profile}"]).mechanism is None
+
+
+def test_options_of_a_mechanism_reach_its_layers():
+    for setting, expected in (("rule", (12, 23)), ("table", (16, 24)), ("[3,5]", (3, 5))):
+        spec = resolve("cifar100-10/dfcnn", [f"mechanism.channels={setting}"])
+        learner = build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
+        layer = learner.backbone.stages[0].layer
+        assert layer.mechanism.sizes(layer.shape) == expected
+    spec = resolve("cifar100-10/tf", ["mechanism.penalty_weight=0.05"])
+    learner = build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
+    assert learner.backbone.stages[3].layer.mechanism.penalty_weight == 0.05
+
+
+@pytest.mark.parametrize(
+    ("target", "setting", "words"),
+    [
+        ("digits/tf", "mechanism.penalty_wait=1", "unknown option 'penalty_wait' of 'tf' - did you mean 'penalty_weig"),
+        ("digits/tf", "mechanism.penalty_weight=-1", "at least 0 - got penalty_weight = -1"),
+        ("digits/tf", "mechanism.penalty_weight=much", r"mechanism\.penalty_weight: .* - got 'much'"),
+        ("digits/dfcnn", "mechanism.channels=rules", "mechanism.channels"),
+        ("digits/dfcnn", "mechanism.channels=[1,0]", "channels are 'rule', 'table' or a pair"),
+        ("digits/hps", "mechanism.channels=rule", "unknown option 'channels' of 'hps' - it has none"),
+        ("digits/hps", "mechanism=tf", "mechanism: "),
+        ("digits/tf", "mechanisms.tf.penalty_weight=1", "unknown key 'mechanisms' - did you mean 'mechanism'"),
+    ],
+)
+def test_options_that_a_mechanism_does_not_have_are_refused(target, setting, words):
+    with pytest.raises(SpecError, match=words):
+        check(resolve(target, [setting]))
+
+
+# Groups
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_groups_of_layers_are_variants_of_learners_that_search(mechanism):
+    layer_by_layer = resolve(f"stl10-15/lasem-{mechanism}")
+    groups = resolve(f"stl10-15/lasem-{mechanism}-groups")
+    assert candidates(layer_by_layer) == 2**9
+    assert candidates(groups) == 2**3
+    assert groups.search.partition == "{1,2,3},{4,5,6},{7,8,9}"
+    assert groups.learner.name == f"lasem-{mechanism}-groups"
+    for benchmark in ("stl10-20", "tiny-imagenet-10"):
+        spec = resolve(f"{benchmark}/lasem-{mechanism}-groups")
+        assert spec.search.partition == "{1,3},{2,4},{5},{6}"
+        assert candidates(spec) == 2**4
+
+
+@pytest.mark.parametrize("name", ["digits/lasem-hps-groups", "stl10-15/hps-groups", "stl10-15/lasem-hps-7-groups"])
+def test_other_groups_have_no_name(name):
+    with pytest.raises(SpecError):
+        check(resolve(name))
+
+
+# Small variants
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_has_a_small_variant(name):
+    full, small = resolve(name), resolve(f"{name}/small")
+    benchmark = check(small)
+    assert (small.name, small.benchmark.name) == (f"{name}/small", f"{full.benchmark.name}/small")
+    assert (small.learner, small.search, small.mechanism) == (full.learner, full.search, full.mechanism)
+    outline = benchmark.outline()
+    assert outline is None or outline.num_tasks <= 5
+    assert small.training.epochs < full.training.epochs
+    changed = {name for name in differences(full.table(), small.table()) if name.partition(".")[2]}
+    told = {change.partition(" is ")[0] for change in small.small}
+    assert told == changed - {"benchmark.name"}
+
+
+def test_a_small_variant_tells_what_it_changes_with_both_values():
+    changes = resolve("cifar100-10/hps/small", ["training.epochs=3", "benchmark.max_test=50"]).small
+    assert "training.epochs is 3 instead of 2000" in changes
+    assert "benchmark.max_test is 50 instead of the default" in changes
+    assert resolve("cifar100-10/hps").small is None
+
+
+def test_a_small_variant_in_a_file_is_the_same(tmp_path):
+    (tmp_path / "mine.toml").write_text('preset = "cifar100-10/lasem-tf/small"')
+    (tmp_path / "whole.toml").write_text(resolve("cifar100-10/lasem-tf/small").toml())
+    assert resolve(str(tmp_path / "mine.toml")) == resolve("cifar100-10/lasem-tf/small")
+    assert resolve(str(tmp_path / "whole.toml")) == resolve("cifar100-10/lasem-tf/small")
+
+
+@pytest.mark.parametrize("name", ["digits/small", "small", "digits/lasem-hps/smal", "/small", "digits/slt/small"])
+def test_a_small_variant_of_nothing_is_refused(name):
+    with pytest.raises(SpecError, match="a preset is called"):
+        resolve(name)
 
 
 # Published settings
@@ -76,15 +214,11 @@ def test_training_is_as_published(benchmark, network, rate, decay, batch, epochs
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "candidates"),
-    [("cifar100-10", 2**4), ("office-home", 2**4), ("stl10-20", 2**6), ("stl10-15", 2**3), ("pacs", 2**4)],
+    ("benchmark", "number"),
+    [("cifar100-10", 2**4), ("office-home", 2**4), ("stl10-20", 2**6), ("pacs", 2**4)],
 )
-def test_the_number_of_candidates_is_as_published(benchmark, candidates):
-    from lasem.experiments._build import build_strategy
-
-    spec = resolve(f"{benchmark}/lasem-hps")
-    layers = len(NETWORKS[spec.network.name].layers)
-    assert len(build_strategy(spec, layers).space(layers)) == candidates
+def test_the_number_of_candidates_is_as_published(benchmark, number):
+    assert candidates(resolve(f"{benchmark}/lasem-hps")) == number
 
 
 # Further networks

@@ -8,6 +8,7 @@ from lasem.benchmarks import Split, Task
 from lasem.configurations import Partition
 from lasem.errors import DataError, LasemError, RunError
 from lasem.learners import OPTIMIZERS, LearnerState, SelectiveTransfer, Training
+from lasem.nn import Conv, DeconvolutionalFactorization, Network, TensorFactorization
 from lasem.search import EM, Fixed, OpenTask
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2, decay=0.5)
@@ -432,3 +433,30 @@ def test_an_impossible_search_is_refused_before_a_task_opens(make_learner, optio
 def test_a_partition_of_another_number_of_layers_is_refused_before_a_task_opens(make_learner):
     with pytest.raises(LasemError, match="2"):
         make_learner(EM(partition=Partition.single(3)))
+
+
+def test_the_posterior_is_that_of_the_last_batch(make_learner, make_task):
+    learner = make_learner()
+    learner.begin_task(make_task(train=4))
+    assert learner.posterior().tolist() == pytest.approx([0.25] * 4)
+    learner.train_epoch()
+    first = learner.posterior()
+    assert first.dtype == torch.float64
+    assert first.tolist() == pytest.approx(learner.status().prior.tolist())  # of one batch, the prior is its posterior
+    learner.train_epoch()
+    mean = (first + learner.posterior()) / 2
+    assert mean.tolist() == pytest.approx(learner.status().prior.tolist())
+
+
+def test_without_a_search_there_is_no_posterior(make_learner, make_task):
+    learner = make_learner(Fixed("all"))
+    learner.begin_task(make_task())
+    assert learner.posterior() is None
+
+
+@pytest.mark.parametrize("mechanism", [TensorFactorization(), DeconvolutionalFactorization()])
+def test_knowledge_given_as_kernels_is_ignored_by_mechanisms_that_compute_theirs(mechanism):
+    backbone = Network((Conv(3, 3),), hidden=()).build((1, 6, 6), mechanism=mechanism)
+    before = {name: value.detach().clone() for name, value in backbone.named_parameters()}
+    SelectiveTransfer(backbone, EM()).load_knowledge({"stages.0.shared.weight": torch.ones(3, 1, 3, 3)})
+    assert all(torch.equal(value, before[name]) for name, value in backbone.named_parameters())

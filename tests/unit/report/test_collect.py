@@ -121,3 +121,11 @@ def test_candidates_are_named_by_their_bits_or_by_the_tasks_list(tmp_path):
 def test_the_report_needs_no_torch():
     code = "import lasem.report, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_small_variant_is_a_warning_with_its_changes(tmp_path):
+    folder = write_run(tmp_path / "run", [])
+    text = (folder / "spec.toml").read_text()
+    (folder / "spec.toml").write_text('small = ["training.epochs is 3 instead of 2000"]\n' + text)
+    (run,) = collect([folder])
+    assert any("training.epochs is 3 instead of 2000" in warning for warning in run.warnings)
