@@ -9,10 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from lasem.benchmarks import BENCHMARKS, AbstractBenchmark, Outline
 from lasem.configurations import Partition
-from lasem.errors import LasemError, SpecError, nearest
+from lasem.errors import LasemError, SpecError, nearest, require
 from lasem.learners import OPTIMIZERS, AbstractLearner, SelectiveTransfer, SingleNetwork, Training
 from lasem.nn import MECHANISMS, NETWORKS
-from lasem.search import EM, AbstractStrategy, Fixed
+from lasem.search import DARTS, EM, AbstractStrategy, Fixed
 from lasem.specs import Spec
 
 Built = TypeVar("Built")
@@ -79,7 +79,7 @@ def build_strategy(spec: Spec, layers: int) -> AbstractStrategy:
     """
     if spec.learner.strategy == "fixed" or spec.learner.kind != "selective":
         return Fixed(spec.learner.configuration if spec.learner.kind == "selective" else "none")
-    return _searched(spec)
+    return _differentiable(spec) if spec.learner.strategy == "darts" else _searched(spec)
 
 
 def _searched(spec: Spec) -> EM:
@@ -95,6 +95,27 @@ def _searched(spec: Spec) -> EM:
         restart=search.restart,
         m_steps=search.m_steps,
         ties=search.ties,
+    )
+
+
+def _differentiable(spec: Spec) -> DARTS:
+    """The differentiable search that a spec describes."""
+    require(
+        spec.search.candidates is None,
+        "DARTS lets every group decide by itself, among all configurations",
+        remedy="leave search.candidates out",
+        candidates=spec.search.candidates,
+    )
+    options = spec.darts
+    first, second = options.betas
+    return DARTS(
+        partition=None if spec.search.partition is None else Partition.parse(spec.search.partition),
+        order=options.order,
+        held_out=options.held_out,
+        optimizer=options.optimizer,
+        learning_rate=options.learning_rate,
+        betas=(first, second),
+        weight_decay=options.weight_decay,
     )
 
 

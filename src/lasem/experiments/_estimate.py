@@ -40,11 +40,10 @@ class Estimate:
 def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
     """Train a few steps on random images of the stream's shape, and extrapolate."""
     learner = build_learner(spec, outline, device=device)
-    batch = spec.training.batch_size
-    classes = max(outline.classes)
+    batch, classes, number = spec.training.batch_size, max(outline.classes), learner.least_images
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(batch, *outline.shape, generator=generator).to(device)
-    labels = torch.randint(classes, (batch,), generator=generator).to(device)
+    images = torch.rand(number, *outline.shape, generator=generator).to(device)
+    labels = torch.randint(classes, (number,), generator=generator).to(device)
     split = Split(images=images, labels=labels)
     learner.begin_task(Task(name="random images", classes=classes, train=split, valid=split, test=split))
     saved: dict[int, int] = {}

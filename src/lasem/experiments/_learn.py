@@ -87,11 +87,11 @@ class Loop:
             DataError: A task has too few images for a batch.
         """
         require(self.epochs >= 1, "a task is trained for at least one epoch", epochs=self.epochs)
-        batch = self.learner.training.batch_size
+        least = self.learner.least_images
         for position, images in enumerate(self.stream.train_images):
-            if images < batch:
+            if images < least:
                 raise DataError(
-                    f"training needs at least one batch, {batch} images - got {images} in 'train' of task {position}"
+                    f"training needs at least one batch, {least} images - got {images} in 'train' of task {position}"
                     " - lower batch_size or give more images"
                 )
 

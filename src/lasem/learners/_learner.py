@@ -40,6 +40,10 @@ class Training:
         if self.optimizer not in OPTIMIZERS:
             raise SpecError(f"optimizer: unknown name {self.optimizer!r} - {nearest(self.optimizer, OPTIMIZERS)}")
 
+    def rate(self, epochs: int) -> float:
+        """Learning rate after so many epochs of the stream."""
+        return self.learning_rate / (1 + epochs * self.decay)
+
 
 @dataclass(frozen=True)
 class SearchStatus:
@@ -104,9 +108,17 @@ class AbstractLearner(ABC):
 
     training: Training
 
+    @property
+    def least_images(self) -> int:
+        """Fewest training images that a task may have: one batch."""
+        return self.training.batch_size
+
     @abstractmethod
     def begin_task(self, task: Task) -> None:
-        """Open a task; its training split is the only data read until it ends."""
+        """Open a task; its training split is the only data read until it ends.
+
+        A search that learns from held-out images reads the validation split too.
+        """
 
     @abstractmethod
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:

@@ -1,7 +1,8 @@
 """Selective layer transfer: any search strategy over any mechanism."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -11,12 +12,12 @@ from torch.optim import Optimizer
 
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace
-from lasem.errors import DataError, LasemError, RunError
+from lasem.errors import LasemError, RunError
+from lasem.learners._batches import Batches, least_images
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
 from lasem.learners._optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.nn import Backbone
 from lasem.search import AbstractSearch, AbstractStrategy, Fixed, OpenTask
-from lasem.seeds import derive_seed
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Active:
     identity: int
     search: AbstractSearch
     optimizer: Optimizer
+    batches: Batches
     epoch: int = 0
 
 
@@ -77,25 +79,32 @@ class SelectiveTransfer(AbstractLearner):
             DataError: The training split holds less than one batch.
             LasemError: Another task is open.
         """
-        if len(task.train) < self.training.batch_size:
-            raise DataError(
-                f"training needs at least one batch, {self.training.batch_size} images"
-                f" - got {len(task.train)} in 'train' of task '{task.name}' - lower batch_size or give more images"
-            )
         identity = len(self._visits) if task.identity is None else task.identity
         committed = self.backbone.configurations.get(identity)
         space = self.space if committed is None else ConfigurationSpace.only(committed)
         strategy = self.strategy if committed is None else Fixed()
+        batches = Batches(
+            task,
+            size=self.training.batch_size,
+            held_out=strategy.held_out,
+            seed=self.seed,
+            visit=len(self._visits),
+        )
         self.backbone.begin_task(identity, classes=task.classes, uses=space.uses, redraw_unchosen=self.redraw_unchosen)
         parameters = self.backbone.task_parameters(identity)
         optimizer = OPTIMIZERS[self.training.optimizer](parameters, self.training.learning_rate)
         search = strategy.search(space, device=parameters[0].device)
-        self.active = Active(task=task, identity=identity, search=search, optimizer=optimizer)
+        self.active = Active(task=task, identity=identity, search=search, optimizer=optimizer, batches=batches)
         self._visits.append(identity)
         self._classes[identity] = task.classes
         trial = sum(p.numel() for stage in self.backbone.iter_stages() if stage.trial for p in stage.trial.parameters())
         for name, count in (("search", sum(p.numel() for p in parameters)), ("rollback", trial)):
             self._most[name] = max(self._most[name], count)
+
+    @property
+    def least_images(self) -> int:
+        """A batch; two where the search takes half of the images."""
+        return least_images(self.training.batch_size, self.strategy.held_out)
 
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
         """Put values into the backbone, by its parameters' names.
@@ -108,13 +117,10 @@ class SelectiveTransfer(AbstractLearner):
     def train_epoch(self) -> float:
         """Shuffle, then learn from every complete batch."""
         active = self._open()
-        split = active.task.train
-        place = (len(self._visits) - 1, active.epoch)
-        order = torch.randperm(len(split), generator=_generator(self.seed, "shuffle", *place)).to(split.labels.device)
-        masks = torch.Generator(split.labels.device).manual_seed(derive_seed(self.seed, "dropout", *place))
-        batches = order[: len(split) - len(split) % self.training.batch_size].split(self.training.batch_size)
+        batches = active.batches
+        step = partial(self.train_step, masks=batches.masks(active.epoch), held_out=batches.held_out(active.epoch))
         active.search.start_epoch()
-        losses = torch.stack([self.train_step(split.images[rows], split.labels[rows], masks=masks) for rows in batches])
+        losses = torch.stack([step(images, labels) for images, labels in batches.epoch(active.epoch)])
         if not bool(losses.isfinite().all()):
             batch = int((~losses.isfinite()).nonzero()[0])
             raise RunError(
@@ -126,28 +132,42 @@ class SelectiveTransfer(AbstractLearner):
         self.epochs_trained += 1
         return float(losses.mean())
 
-    def train_step(self, images: Tensor, labels: Tensor, *, masks: torch.Generator | None = None) -> Tensor:
+    def train_step(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        masks: torch.Generator | None = None,
+        held_out: Iterator[tuple[Tensor, Tensor]] | None = None,
+    ) -> Tensor:
         """Learn from one given minibatch.
 
         Args:
             images: (B, C, H, W).
             labels: (B,).
             masks: Source of dropout masks; the first epoch's by default.
+            held_out: Batches for a search that learns from held-out images; the first epoch's by default.
 
         Returns:
             The loss, a detached scalar.
         """
         active = self._open()
-        source = masks or torch.Generator(images.device).manual_seed(derive_seed(self.seed, "dropout", 0, 0))
+        held_out = held_out or active.batches.held_out(0)
         network = OpenTask(
-            backbone=self.backbone, task=active.identity, keep=self.training.keep, masks=source, update=self._update
+            backbone=self.backbone,
+            task=active.identity,
+            keep=self.training.keep,
+            masks=masks or active.batches.masks(0),
+            update=self._update,
+            learning_rate=self.training.rate(self.epochs_trained),
+            held_out=partial(next, held_out) if held_out else None,
         )
         return active.search.step(network, images, labels)
 
     def _update(self, loss: Tensor) -> None:
         optimizer = self._open().optimizer
         for group in optimizer.param_groups:
-            group["lr"] = self.training.learning_rate / (1 + self.epochs_trained * self.training.decay)
+            group["lr"] = self.training.rate(self.epochs_trained)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -249,10 +269,6 @@ class SelectiveTransfer(AbstractLearner):
         if self.active is None:
             raise LasemError("this needs an open task - there is none - call begin_task first")
         return self.active
-
-
-def _generator(seed: int, *place: str | int) -> torch.Generator:
-    return torch.Generator().manual_seed(derive_seed(seed, *place))
 
 
 def _belongs(parameter: str, task: int) -> bool:

@@ -34,6 +34,34 @@ class Fork:
         """Apply both branches: (N, B, ...) -> (2 N, B, ...), all results of the own branch first."""
         return torch.cat([self.branch(0)(x), self.branch(1)(x)])
 
+    def mixed(self, weights: Tensor) -> "Fork":
+        """A fork whose shared branch is the weighted sum of both: (2,) weights, own branch first."""
+        return Fork(own=None, shared=Mixture(own=self.branch(0), shared=self.branch(1), weights=weights))
+
+
+@dataclass(frozen=True)
+class Mixture(AbstractBranch):
+    """Weighted sum of both branches' activations, which a differentiable search trains.
+
+    Attributes:
+        own: Own branch.
+        shared: Shared branch.
+        weights: (2,), own branch first.
+    """
+
+    own: AbstractBranch
+    shared: AbstractBranch
+    weights: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, B, ...) -> (N, B, ...)."""
+        own, shared = self.weights.to(x.dtype).unbind()
+        return self.shared.finish(own * self.own.activations(x) + shared * self.shared.activations(x))
+
+    def module(self) -> nn.Module:
+        """None: a commit keeps one of the branches."""
+        raise LasemError("a mixture of branches is only trained - it has no module of its own - commit one branch")
+
 
 class Stage(nn.Module):
     """Parameters of one layer: shared knowledge, and each task's own version or mapping.

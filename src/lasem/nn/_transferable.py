@@ -23,6 +23,14 @@ class AbstractBranch(ABC):
     def module(self) -> nn.Module:
         """The same function as a plain module with its own copy of the values, on (B, C, H, W)."""
 
+    def activations(self, x: Tensor) -> Tensor:
+        """What mixtures of branches are taken of; `finish` makes the output of it."""
+        return self(x)
+
+    def finish(self, activations: Tensor) -> Tensor:
+        """The part without parameters, alike for both branches of a stage, that follows a mixture: such as a pool."""
+        return activations
+
 
 class AbstractTransferable(ABC):
     """A layer in two versions. It holds no parameters: `Stage` keeps those it makes."""

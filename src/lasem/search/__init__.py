@@ -1,5 +1,9 @@
 """Search over transfer configurations: the tree, the evidence, the prior, and the strategies built on them."""
 
+from lasem.search._architecture import ARCHITECTURE_OPTIMIZERS as ARCHITECTURE_OPTIMIZERS
+from lasem.search._architecture import AbstractArchitectureOptimizer as AbstractArchitectureOptimizer
+from lasem.search._darts import DARTS as DARTS
+from lasem.search._darts import DARTSSearch as DARTSSearch
 from lasem.search._em import EM as EM
 from lasem.search._em import EMSearch as EMSearch
 from lasem.search._evidence import EVIDENCE as EVIDENCE

@@ -200,7 +200,7 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted(uninterrupted, tmp_
     assert not starts[0].done
 
 
-@pytest.mark.parametrize("learner", ["snn", "stl", "hps-top-1"])
+@pytest.mark.parametrize("learner", ["snn", "stl", "hps-top-1", "darts-hps"])
 @pytest.mark.parametrize("number", [3, 6, 8, 16])
 def test_every_kind_of_learner_resumes(uninterrupted, tmp_path, learner, number):
     with pytest.raises(Interrupted):
