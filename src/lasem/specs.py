@@ -55,9 +55,11 @@ class LearnerSpec(_Section):
     """What results are called after."""
     kind: Literal["selective", "snn"] = "selective"
     mechanism: str = "hps"
-    strategy: Literal["fixed", "em", "darts"] = "fixed"
+    strategy: Literal["fixed", "em", "darts", "brute-force"] = "fixed"
     configuration: str = "all"
     """Of the fixed strategy."""
+    first_task: Literal["searched", "as-second"] = "searched"
+    """Whether brute force searches the first task, or lets it take the second task's choice."""
     redraw_unchosen: bool = False
     """Draw shared knowledge anew at every task that no task has chosen yet."""
 

@@ -16,7 +16,13 @@ NAMES = [entry.name for entry in learner_entries(NETWORK_LAYERS)]
 SETTINGS = ["training.batch_size=4", "training.epochs=2", "training.learning_rate=0.01", "training.decay=0.1"]
 
 pytestmark = pytest.mark.parametrize(
-    ("name", "profile"), [*((name, "paper") for name in NAMES), ("lasem-hps", "release"), ("darts-hps", "release")]
+    ("name", "profile"),
+    [
+        *((name, "paper") for name in NAMES),
+        ("lasem-hps", "release"),
+        ("darts-hps", "release"),
+        ("brute-force-hps", "release"),
+    ],
 )
 
 
@@ -40,7 +46,10 @@ def make(name, profile, stream):
 
 def learn(learner, task):
     learner.begin_task(task)
-    losses = [learner.train_epoch() for _ in range(2)]
+    losses = []
+    for turn in range(len(learner.turns() or "1")):
+        losses += [learner.train_epoch() for _ in range(2)]
+        learner.end_turn(turn % 3 / 3)
     learner.end_task()
     return losses
 

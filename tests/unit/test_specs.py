@@ -63,6 +63,7 @@ CHANGES = [
     {"learner": {"strategy": "fixed"}},
     {"learner": {"configuration": "top-1"}},
     {"learner": {"redraw_unchosen": True}},
+    {"learner": {"first_task": "as-second"}},
     {"search": {"partition": "{1,2},{3}"}},
     {"search": {"candidates": ["000", "111"]}},
     {"search": {"evidence": "mean"}},

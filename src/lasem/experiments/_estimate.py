@@ -10,7 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from lasem.benchmarks import Outline, Split, Task
 from lasem.experiments._build import build_learner
-from lasem.learners import ParameterCounts, SelectiveTransfer
+from lasem.learners import BruteForce, ParameterCounts, SelectiveTransfer
 from lasem.specs import Spec
 
 MEASURED_STEPS = 3
@@ -23,7 +23,8 @@ class Estimate:
     Attributes:
         candidates: Configurations to choose from.
         parameters: While the first task is learned.
-        steps_per_task: Optimizer steps.
+        steps_per_task: Most optimizer steps of one task.
+        steps: Of the whole stream.
         seconds: Training alone, on this machine.
         activation_bytes: Values that one step keeps for its backward pass.
         model_bytes: Parameters with gradients, optimizer state and the roll-back copy.
@@ -32,6 +33,7 @@ class Estimate:
     candidates: int
     parameters: ParameterCounts
     steps_per_task: int
+    steps: int
     seconds: float
     activation_bytes: int
     model_bytes: int
@@ -62,11 +64,13 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
     counts = learner.parameter_counts()
     steps = outline.images["train"] // batch * spec.training.epochs
     m_steps = spec.search.m_steps if spec.learner.strategy == "em" else 1
+    trainings = learner.trainings(outline.identities)
     return Estimate(
-        candidates=len(learner.space) if isinstance(learner, SelectiveTransfer) else 1,
+        candidates=len(learner.space) if isinstance(learner, SelectiveTransfer | BruteForce) else 1,
         parameters=counts,
-        steps_per_task=steps * m_steps,
-        seconds=median(times) * steps * outline.num_tasks,
+        steps_per_task=steps * m_steps * max(trainings),
+        steps=steps * m_steps * sum(trainings),
+        seconds=median(times) * steps * sum(trainings),
         activation_bytes=sum(saved.values()),
         model_bytes=4 * (3 * counts.search + counts.rollback),
     )

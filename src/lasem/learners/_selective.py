@@ -70,10 +70,14 @@ class SelectiveTransfer(AbstractLearner):
         self._classes: dict[int, int] = {}
         self._most = {"search": 0, "rollback": 0}
 
-    def begin_task(self, task: Task) -> None:
+    def begin_task(self, task: Task, *, space: ConfigurationSpace | None = None) -> None:
         """Open a task: fresh branches, a trial copy of the shared knowledge, a new optimizer and a new search.
 
         A task that comes back goes on training its committed configuration, without a search.
+
+        Args:
+            task: The task.
+            space: Candidates of a new task; those of the strategy by default.
 
         Raises:
             DataError: The training split holds less than one batch.
@@ -81,7 +85,7 @@ class SelectiveTransfer(AbstractLearner):
         """
         identity = len(self._visits) if task.identity is None else task.identity
         committed = self.backbone.configurations.get(identity)
-        space = self.space if committed is None else ConfigurationSpace.only(committed)
+        space = (space or self.space) if committed is None else ConfigurationSpace.only(committed)
         strategy = self.strategy if committed is None else Fixed()
         batches = Batches(
             task,
@@ -101,6 +105,13 @@ class SelectiveTransfer(AbstractLearner):
         for name, count in (("search", sum(p.numel() for p in parameters)), ("rollback", trial)):
             self._most[name] = max(self._most[name], count)
 
+    def abandon_task(self) -> None:
+        """Close the open task as if it had not begun."""
+        self.epochs_trained -= self.opened().epoch
+        self.backbone.abandon()
+        self._visits.pop()
+        self.active = None
+
     @property
     def least_images(self) -> int:
         """A batch; two where the search takes half of the images."""
@@ -116,7 +127,7 @@ class SelectiveTransfer(AbstractLearner):
 
     def train_epoch(self) -> float:
         """Shuffle, then learn from every complete batch."""
-        active = self._open()
+        active = self.opened()
         batches = active.batches
         step = partial(self.train_step, masks=batches.masks(active.epoch), held_out=batches.held_out(active.epoch))
         active.search.start_epoch()
@@ -151,7 +162,7 @@ class SelectiveTransfer(AbstractLearner):
         Returns:
             The loss, a detached scalar.
         """
-        active = self._open()
+        active = self.opened()
         held_out = held_out or active.batches.held_out(0)
         network = OpenTask(
             backbone=self.backbone,
@@ -165,7 +176,7 @@ class SelectiveTransfer(AbstractLearner):
         return active.search.step(network, images, labels)
 
     def _update(self, loss: Tensor) -> None:
-        optimizer = self._open().optimizer
+        optimizer = self.opened().optimizer
         for group in optimizer.param_groups:
             group["lr"] = self.training.rate(self.epochs_trained)
         optimizer.zero_grad(set_to_none=True)
@@ -174,7 +185,7 @@ class SelectiveTransfer(AbstractLearner):
 
     def end_task(self) -> None:
         """Commit the leading configuration; restore the knowledge that it does not share."""
-        active = self._open()
+        active = self.opened()
         self.backbone.commit(active.search.space.layer_bits[active.search.leader()])
         for parameter in self.backbone.parameters():
             parameter.grad = None
@@ -194,7 +205,7 @@ class SelectiveTransfer(AbstractLearner):
 
     def status(self) -> SearchStatus | None:
         """The prior over the space, read from the device."""
-        search = self._open().search
+        search = self.opened().search
         log_prior = search.log_prior()
         if log_prior is None:
             return None
@@ -216,7 +227,7 @@ class SelectiveTransfer(AbstractLearner):
         )
         first_visits = [identity not in self._visits[:i] for i, identity in enumerate(self._visits)]
         per_task = [
-            sum(p.numel() for name, p in self.backbone.named_parameters() if _belongs(name, identity)) if first else 0
+            sum(p.numel() for name, p in self.backbone.named_parameters() if belongs(name, identity)) if first else 0
             for identity, first in zip(self._visits, first_visits, strict=True)
         ]
         return ParameterCounts(
@@ -240,8 +251,14 @@ class SelectiveTransfer(AbstractLearner):
             tensors |= optimizer_tensors(self.active.optimizer)
         return LearnerState(tensors=tensors, values=values)
 
-    def restore(self, state: LearnerState, *, task: Task | None) -> None:
-        """Repeat the growth (each task opened and committed), then load the tensors."""
+    def restore(self, state: LearnerState, *, task: Task | None, space: ConfigurationSpace | None = None) -> None:
+        """Repeat the growth (each task opened and committed), then load the tensors.
+
+        Args:
+            state: Of an equal learner.
+            task: The task that was open then; None where none was.
+            space: With which it was opened; see `begin_task`.
+        """
         values = state.values
         classes = {int(key): size for key, size in cast(dict[str, int], values["classes"]).items()}
         for key, bits in cast(dict[str, list[int]], values["configurations"]).items():
@@ -251,12 +268,12 @@ class SelectiveTransfer(AbstractLearner):
         visits = list(cast(list[int], values["visits"]))
         self._visits = visits[:-1] if task is not None else visits
         if task is not None:
-            self.begin_task(task)
+            self.begin_task(task, space=space)
         self._classes = classes
         self._most = dict(cast(dict[str, int], values["most"]))
         self.epochs_trained = cast(int, values["epochs_trained"])
         try:
-            self.backbone.load_state_dict(_part(state.tensors, "backbone."))
+            self.backbone.load_state_dict(part(state.tensors, "backbone."))
         except RuntimeError as error:
             raise RunError(f"a state has every parameter of its learner - {error} - start the run anew") from None
         if self.active is not None:
@@ -265,17 +282,23 @@ class SelectiveTransfer(AbstractLearner):
                 value.copy_(state.tensors[f"search.{name}"])
             restore_optimizer(self.active.optimizer, state.tensors)
 
-    def _open(self) -> Active:
+    def opened(self) -> Active:
+        """What exists only while a task is learned.
+
+        Raises:
+            LasemError: No task is open.
+        """
         if self.active is None:
             raise LasemError("this needs an open task - there is none - call begin_task first")
         return self.active
 
 
-def _belongs(parameter: str, task: int) -> bool:
+def belongs(parameter: str, task: int) -> bool:
     """Whether a parameter of a backbone, by name, is one task's own."""
     parts = parameter.split(".")
     return parts[:2] == ["heads", str(task)] or parts[2:4] in (["own", str(task)], ["mapping", str(task)])
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose name begins with a prefix, named without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

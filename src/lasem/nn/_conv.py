@@ -89,6 +89,11 @@ class TransferConv2d(AbstractTransferable):
         weight, bias = self.mechanism.read(cast(nn.ParameterDict, shared), cast(nn.ParameterDict, mapping))
         return ConvBranch(weight=weight, bias=bias, pool=self.pool)
 
+    def own_copy(self, shared: nn.Module, mapping: nn.Module) -> nn.Module:
+        """The kernel that the mechanism reads now."""
+        weight, bias = self.mechanism.read(cast(nn.ParameterDict, shared), cast(nn.ParameterDict, mapping))
+        return nn.ParameterDict({"weight": weight.detach().clone(), "bias": bias.detach().clone()})
+
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """(C, H, W) -> (C', ceil(H/pool), ceil(W/pool))."""
         _, height, width = shape

@@ -110,6 +110,18 @@ class Stage(nn.Module):
             self.shared = self.trial
         self.trial = None
 
+    def abandon(self, task: int, *, new: bool) -> None:
+        """Drop the trial copy, and what a new task has."""
+        self.trial = None
+        for group in (self.own, self.mapping):
+            if new and str(task) in group:
+                del group[str(task)]
+
+    def detach(self, task: int) -> None:
+        """Replace a task's mapping by an own version equal to what it reads now."""
+        self.own[str(task)] = self.layer.own_copy(self.shared, self.mapping[str(task)])
+        del self.mapping[str(task)]
+
     def fork(self, task: int, *, trial: bool) -> Fork:
         """Read the branches that a task has, once for as many uses as follow.
 

@@ -99,6 +99,8 @@ def _progress(tasks: Sequence[TaskHistory]) -> list[RenderableType]:
         Text(f"task {now.position} ({now.name}), epoch {latest.task_epoch} of the task, {latest.epoch} of the stream"),
         Text(f"loss {latest.loss:.4g}, valid {percent(latest.valid_accuracy)} %{test}, trained {duration(seconds)}"),
     ]
+    if latest.candidate is not None:
+        lines.append(Text(f"candidate {now.candidate(latest.candidate)}, number {latest.candidate + 1} in turn"))
     return lines + ([Text(_leading(now, latest))] if latest.prior else [])
 
 

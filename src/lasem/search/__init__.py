@@ -19,6 +19,7 @@ from lasem.search._prior import preferred as preferred
 from lasem.search._strategy import AbstractSearch as AbstractSearch
 from lasem.search._strategy import AbstractStrategy as AbstractStrategy
 from lasem.search._strategy import Fixed as Fixed
+from lasem.search._strategy import InTurn as InTurn
 from lasem.search._strategy import OpenTask as OpenTask
 from lasem.search._strategy import candidate_logits as candidate_logits
 from lasem.search._strategy import configuration_logits as configuration_logits

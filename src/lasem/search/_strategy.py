@@ -159,6 +159,29 @@ class Fixed(AbstractStrategy):
         return FixedSearch(space)
 
 
+@dataclass(frozen=True)
+class InTurn(AbstractStrategy):
+    """Candidates for a learner that trains them one after another, each as a plain network.
+
+    Attributes:
+        partition: Groups of layers that decide together; None = every layer for itself.
+        candidates: Configurations to choose from, as bits per group; None = all of them.
+    """
+
+    partition: Partition | None = None
+    candidates: tuple[tuple[int, ...], ...] | None = None
+
+    def space(self, layers: int) -> ConfigurationSpace:
+        """All configurations of the partition, or those listed."""
+        return space_of(layers, partition=self.partition, candidates=self.candidates)
+
+    def search(self, space: ConfigurationSpace, *, device: torch.device) -> AbstractSearch:
+        """The training of one candidate: a space of its own."""
+        del device
+        require(len(space) == 1, "candidates in turn are opened one by one", candidates=len(space))
+        return FixedSearch(space)
+
+
 def space_of(
     layers: int, *, partition: Partition | None, candidates: tuple[tuple[int, ...], ...] | None = None
 ) -> ConfigurationSpace:

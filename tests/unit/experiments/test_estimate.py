@@ -18,7 +18,13 @@ def estimated(name, *settings):
 
 @pytest.mark.parametrize(
     ("name", "settings", "candidates"),
-    [("lasem-hps", [], 8), ("lasem-hps", ["search.partition={1,3},{2}"], 4), ("hps", [], 1), ("snn", [], 1)],
+    [
+        ("lasem-hps", [], 8),
+        ("lasem-hps", ["search.partition={1,3},{2}"], 4),
+        ("hps", [], 1),
+        ("snn", [], 1),
+        ("brute-force-hps", [], 8),
+    ],
 )
 def test_an_estimate_counts_candidates(name, settings, candidates):
     assert estimated(name, *settings).candidates == candidates
@@ -27,6 +33,12 @@ def test_an_estimate_counts_candidates(name, settings, candidates):
 @pytest.mark.parametrize(("settings", "steps"), [([], 9 * 4), (["search.m_steps=2"], 9 * 4 * 2)])
 def test_an_estimate_counts_optimizer_steps(settings, steps):
     assert estimated("lasem-hps", *settings).steps_per_task == steps
+
+
+@pytest.mark.parametrize(("profile", "trainings"), [("paper", 8 + 8), ("release", 1 + 8)])
+def test_an_estimate_counts_every_candidates_epochs(profile, trainings):
+    found = estimated("brute-force-hps", f"profile={profile}")
+    assert (found.steps_per_task, found.steps) == (8 * 9 * 4, trainings * 9 * 4)
 
 
 def test_an_estimate_is_positive_and_finite():

@@ -108,6 +108,7 @@ MARKED = {
     "darts.held_out": ("valid", "none"),
     "darts.optimizer": ("adam", "rmsprop-tf"),
     "learner.redraw_unchosen": (False, True),
+    "learner.first_task": ("searched", "as-second"),
     "evaluation.earlier_tasks": ("after-commit", "before-commit"),
 }
 
