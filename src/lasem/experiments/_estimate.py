@@ -61,6 +61,8 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
         start = time.perf_counter()
         learner.train_epoch()
         times.append(time.perf_counter() - start)
+    for _ in learner.turns() or []:  # untrained turns: what every candidate holds
+        learner.end_turn(0.0)
     counts = learner.parameter_counts()
     steps = outline.images["train"] // batch * spec.training.epochs
     m_steps = spec.search.m_steps if spec.learner.strategy == "em" else 1

@@ -62,6 +62,12 @@ def test_the_search_trains_both_branches_and_keeps_the_knowledge_aside():
     assert search.parameters.rollback == static.parameters.rollback == convolutions
 
 
+def test_brute_force_keeps_the_knowledge_and_the_best_candidate_aside():
+    found, static = estimated("brute-force-hps").parameters, estimated("hps").parameters
+    assert found.search == static.search
+    assert found.rollback == static.rollback + static.search
+
+
 @pytest.mark.parametrize("name", [entry.name for entry in learner_entries(3)])
 def test_every_learner_can_be_estimated_without_data(name):
     assert estimated(name).parameters.search > 0
