@@ -184,7 +184,7 @@ def _dry_run(spec: "Spec", place: "Place") -> None:
         "configurations": f"{found.candidates}",
         "parameters": f"{counts.shared:,} shared; {counts.search:,} trained while a task is learned,"
         f" {counts.rollback:,} kept for the roll-back",
-        "steps": f"{found.steps_per_task:,} per task, {found.steps_per_task * outline.num_tasks:,} in all",
+        "steps": f"{found.steps_per_task:,} per task, {found.steps:,} in all",
         "time": f"about {_duration(found.seconds)} of training on this machine (from a few steps on random images)",
         "memory": f"about {(found.model_bytes + found.activation_bytes) / 2**20:,.0f} MiB for the step,"
         " beside the images",

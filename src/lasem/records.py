@@ -1,10 +1,11 @@
 """What a run leaves behind: one JSON line per event, and a result at the end.
 
 Records are read without torch: by the report, by ``lasem show`` and by whoever opens the files. Epochs are counted
-from 1; `epoch` runs over the whole stream, `task_epoch` inside a task. Positions of tasks in the stream start at 0.
+from 1; `epoch` runs over the whole stream, `task_epoch` inside a task, and where candidates take turns, inside a turn.
+Positions of tasks in the stream start at 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,6 +43,8 @@ class EpochRecord(Record):
     task: int
     epoch: int
     task_epoch: int
+    candidate: int | None = None
+    """Which candidate was trained, by index, where they take turns; None elsewhere."""
     loss: float
     valid_accuracy: float
     test_accuracy: float | None = None
@@ -59,12 +62,14 @@ class EpochRecord(Record):
 
 
 class DecisionRecord(Record):
-    """A task ended: the configuration that was committed."""
+    """A task ended: the configuration that was committed; of several for one task, the last one holds."""
 
     event: Literal["decision"] = "decision"
     task: int
     epoch: int
     configuration: list[int] | None = None
+    candidate: int | None = None
+    """Its index, where candidates took turns."""
     probability: float | None = None
     margin: float | None = None
     """Its prior less that of the runner-up."""
@@ -163,6 +168,19 @@ class Result(Record):
     seconds: Seconds
     undefined: dict[str, str]
     """Why a measure above is None: its name and the reason."""
+
+
+def chosen_epochs(epochs: Sequence[EpochRecord], decision: DecisionRecord | None) -> list[EpochRecord]:
+    """The epochs that are a task's own training: of candidates that took turns, those of the chosen one.
+
+    Args:
+        epochs: Of one task, in order.
+        decision: None while it is learned: then the candidate that validates best so far, the first of several.
+    """
+    if not epochs or epochs[0].candidate is None:
+        return list(epochs)
+    chosen = decision or max(epochs, key=lambda record: record.valid_accuracy)
+    return [record for record in epochs if record.candidate == chosen.candidate]
 
 
 def line(event: Event) -> str:

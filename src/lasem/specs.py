@@ -55,9 +55,11 @@ class LearnerSpec(_Section):
     """What results are called after."""
     kind: Literal["selective", "snn"] = "selective"
     mechanism: str = "hps"
-    strategy: Literal["fixed", "em"] = "fixed"
+    strategy: Literal["fixed", "em", "darts", "brute-force"] = "fixed"
     configuration: str = "all"
     """Of the fixed strategy."""
+    first_task: Literal["searched", "as-second"] = "searched"
+    """Whether brute force searches the first task, or lets it take the second task's choice."""
     redraw_unchosen: bool = False
     """Draw shared knowledge anew at every task that no task has chosen yet."""
 
@@ -74,6 +76,20 @@ class SearchSpec(_Section):
     restart: Literal["task", "epoch"] = "task"
     m_steps: Positive = 1
     ties: Literal["most-shared", "enumeration"] = "most-shared"
+
+
+class DartsSpec(_Section):
+    """How the strategy "darts" learns the mixture; the groups are those of the search."""
+
+    order: Literal["first", "second"] = "first"
+    held_out: Literal["none", "valid", "half"] = "valid"
+    """What the architecture learns from: the weights' batch, the validation split, or half of the training split."""
+    optimizer: Literal["adam", "rmsprop-tf"] = "adam"
+    """The latter with the learning rate of the weights."""
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3e-4
+    """Of Adam, as are the next two."""
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.5, 0.999]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-3
 
 
 class TrainingSpec(_Section):
@@ -122,6 +138,7 @@ class Spec(_Section):
     mechanism: Table | None = None
     """Options of the learner's mechanism; None where it has none."""
     search: SearchSpec = SearchSpec()
+    darts: DartsSpec = DartsSpec()
     training: TrainingSpec
     evaluation: EvaluationSpec = EvaluationSpec()
     seeds: SeedsSpec = SeedsSpec()

@@ -16,7 +16,14 @@ NAMES = [entry.name for entry in learner_entries(NETWORK_LAYERS)]
 SETTINGS = ["training.batch_size=4", "training.epochs=2", "training.learning_rate=0.01", "training.decay=0.1"]
 
 pytestmark = pytest.mark.parametrize(
-    ("name", "profile"), [*((name, "paper") for name in NAMES), ("lasem-hps", "release"), ("lasem-dfcnn", "release")]
+    ("name", "profile"),
+    [
+        *((name, "paper") for name in NAMES),
+        ("lasem-hps", "release"),
+        ("lasem-dfcnn", "release"),
+        ("darts-hps", "release"),
+        ("brute-force-hps", "release"),
+    ],
 )
 
 
@@ -40,7 +47,10 @@ def make(name, profile, stream):
 
 def learn(learner, task):
     learner.begin_task(task)
-    losses = [learner.train_epoch() for _ in range(2)]
+    losses = []
+    for turn in range(len(learner.turns() or "1")):
+        losses += [learner.train_epoch() for _ in range(2)]
+        learner.end_turn(turn % 3 / 3)
     learner.end_task()
     return losses
 
@@ -219,11 +229,13 @@ def test_a_task_that_comes_back_goes_on_with_its_network(make, make_task, stream
     assert learner.parameter_counts().per_task[2] == 0
 
 
-def test_only_the_training_split_is_read(make, make_task, stream):
+def test_only_the_training_split_is_read_and_validation_by_strategies_that_say_so(make, make_task, stream):
     del stream
     one, other = make(), make()
+    strategy = getattr(one, "strategy", None)
     tasks = [make_task(shape=SHAPE, valid=6, test=9), make_task(shape=SHAPE, valid=6, test=9)]
-    tasks[1].valid.images.fill_(float("nan"))
+    if strategy is None or strategy.held_out != "valid":
+        tasks[1].valid.images.fill_(float("nan"))
     tasks[1].test.images.fill_(float("nan"))
     images = tasks[0].train.images
     for learner, task in zip((one, other), tasks, strict=True):

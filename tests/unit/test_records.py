@@ -16,6 +16,7 @@ from lasem.records import (
     Seconds,
     Series,
     TaskRecord,
+    chosen_epochs,
     line,
     read,
     read_result,
@@ -34,6 +35,11 @@ EVENTS = [
     ),
     DecisionRecord(task=0, epoch=2, configuration=[0, 1], probability=0.9, margin=0.8),
     DecisionRecord(task=0, epoch=2),
+    EpochRecord(
+        task=1, epoch=9, task_epoch=1, candidate=3, loss=0.1, valid_accuracy=0.5, training_seconds=0.0,
+        evaluation_seconds=0.0,
+    ),
+    DecisionRecord(task=1, epoch=9, configuration=[1, 1], candidate=3),
     EvaluationRecord(task=1, epoch=4, accuracy=[0.5, 1 / 3], seconds=0.25),
     NoteRecord(text='a "note" with \\ and a tab\t'),
 ]  # fmt: skip
@@ -127,3 +133,19 @@ def test_records_cannot_be_changed_and_refuse_unknown_fields():
         EVENTS[0].task = 5
     with pytest.raises(ValueError, match=r"[Ee]xtra"):
         NoteRecord(text="x", more=1)
+
+
+def epoch_of(candidate, task_epoch, valid):
+    return EpochRecord(
+        task=0, epoch=1, task_epoch=task_epoch, candidate=candidate, loss=0.0, valid_accuracy=valid,
+        training_seconds=0.0, evaluation_seconds=0.0,
+    )  # fmt: skip
+
+
+def test_of_candidates_in_turn_the_chosen_ones_epochs_count():
+    epochs = [epoch_of(k, e, valid) for k, e, valid in [(0, 1, 0.5), (0, 2, 0.1), (1, 1, 0.5), (1, 2, 0.3)]]
+    assert chosen_epochs(epochs, DecisionRecord(task=0, epoch=4, candidate=1)) == epochs[2:]
+    assert chosen_epochs(epochs, None) == epochs[:2]
+    plain = [epoch.model_copy(update={"candidate": None}) for epoch in epochs]
+    assert chosen_epochs(plain, None) == chosen_epochs(plain, DecisionRecord(task=0, epoch=4)) == plain
+    assert chosen_epochs([], None) == []

@@ -9,10 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from lasem.benchmarks import BENCHMARKS, AbstractBenchmark, Outline
 from lasem.configurations import Partition
-from lasem.errors import LasemError, SpecError, nearest
-from lasem.learners import OPTIMIZERS, AbstractLearner, SelectiveTransfer, SingleNetwork, Training
+from lasem.errors import LasemError, SpecError, nearest, require
+from lasem.learners import OPTIMIZERS, AbstractLearner, BruteForce, SelectiveTransfer, SingleNetwork, Training
 from lasem.nn import MECHANISMS, NETWORKS, AbstractMechanism
-from lasem.search import EM, AbstractStrategy, Fixed
+from lasem.search import DARTS, EM, AbstractStrategy, Fixed, InTurn
 from lasem.specs import Spec, Table
 
 Built = TypeVar("Built")
@@ -108,24 +108,51 @@ def build_strategy(spec: Spec, layers: int) -> AbstractStrategy:
     """
     if spec.learner.strategy == "fixed" or spec.learner.kind != "selective":
         return Fixed(spec.learner.configuration if spec.learner.kind == "selective" else "none")
-    return _searched(spec)
+    return {"em": _searched, "darts": _differentiable, "brute-force": _in_turn}[spec.learner.strategy](spec)
 
 
-def _searched(spec: Spec) -> EM:
-    """The search that a spec describes, whether its learner uses it or not."""
+def _in_turn(spec: Spec) -> InTurn:
+    """The candidates that a spec describes."""
     search = spec.search
     partition = None if search.partition is None else Partition.parse(search.partition)
     if partition is not None and spec.network.name in NETWORKS:
         partition = NETWORKS[spec.network.name].stage_partition(partition)
     candidates = tuple(tuple(map(int, bits)) for bits in search.candidates or ())
+    return InTurn(partition=partition, candidates=candidates or None)
+
+
+def _searched(spec: Spec) -> EM:
+    """The search that a spec describes, whether its learner uses it or not."""
+    search, listed = spec.search, _in_turn(spec)
     return EM(
-        partition=partition,
-        candidates=candidates or None,
+        partition=listed.partition,
+        candidates=listed.candidates,
         evidence=search.evidence,
         prior=search.prior,
         restart=search.restart,
         m_steps=search.m_steps,
         ties=search.ties,
+    )
+
+
+def _differentiable(spec: Spec) -> DARTS:
+    """The differentiable search that a spec describes."""
+    require(
+        spec.search.candidates is None,
+        "DARTS lets every group decide by itself, among all configurations",
+        remedy="leave search.candidates out",
+        candidates=spec.search.candidates,
+    )
+    options = spec.darts
+    first, second = options.betas
+    return DARTS(
+        partition=_in_turn(spec).partition,
+        order=options.order,
+        held_out=options.held_out,
+        optimizer=options.optimizer,
+        learning_rate=options.learning_rate,
+        betas=(first, second),
+        weight_decay=options.weight_decay,
     )
 
 
@@ -143,6 +170,16 @@ def build_learner(spec: Spec, outline: Outline, *, device: torch.device) -> Abst
     )
     if spec.learner.kind == "snn":
         return SingleNetwork(backbone, classes=max(outline.classes), training=training, seed=spec.seeds.training)
+    if spec.learner.strategy == "brute-force":
+        return BruteForce(
+            backbone,
+            _in_turn(spec),
+            training=training,
+            seed=spec.seeds.training,
+            ties=spec.search.ties,
+            first_task=spec.learner.first_task,
+            redraw_unchosen=spec.learner.redraw_unchosen,
+        )
     return SelectiveTransfer(
         backbone,
         build_strategy(spec, len(backbone.stages)),

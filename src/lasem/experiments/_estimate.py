@@ -11,7 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from lasem.benchmarks import Outline, Split, Task
 from lasem.experiments._build import build_learner
 from lasem.experiments._environment import suited_threads, torch_threads
-from lasem.learners import ParameterCounts, SelectiveTransfer
+from lasem.learners import BruteForce, ParameterCounts, SelectiveTransfer
 from lasem.nn import NETWORKS
 from lasem.specs import Spec
 
@@ -25,7 +25,8 @@ class Estimate:
     Attributes:
         candidates: Configurations to choose from.
         parameters: While the first task is learned.
-        steps_per_task: Optimizer steps.
+        steps_per_task: Most optimizer steps of one task.
+        steps: Of the whole stream.
         seconds: Training alone, on this machine.
         activation_bytes: Values that one step keeps for its backward pass.
         model_bytes: Parameters with gradients, optimizer state and the roll-back copy.
@@ -34,6 +35,7 @@ class Estimate:
     candidates: int
     parameters: ParameterCounts
     steps_per_task: int
+    steps: int
     seconds: float
     activation_bytes: int
     model_bytes: int
@@ -42,11 +44,10 @@ class Estimate:
 def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
     """Train a few steps on random images of the stream's shape, and extrapolate."""
     learner = build_learner(spec, outline, device=device)
-    batch = spec.training.batch_size
-    classes = max(outline.classes)
+    batch, classes, number = spec.training.batch_size, max(outline.classes), learner.least_images
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(batch, *outline.shape, generator=generator).to(device)
-    labels = torch.randint(classes, (batch,), generator=generator).to(device)
+    images = torch.rand(number, *outline.shape, generator=generator).to(device)
+    labels = torch.randint(classes, (number,), generator=generator).to(device)
     split = Split(images=images, labels=labels)
     threads = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
     learner.begin_task(Task(name="random images", classes=classes, train=split, valid=split, test=split))
@@ -64,14 +65,18 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
             start = time.perf_counter()
             learner.train_epoch()
             times.append(time.perf_counter() - start)
+    for _ in learner.turns() or []:  # untrained turns: what every candidate holds
+        learner.end_turn(0.0)
     counts = learner.parameter_counts()
     steps = outline.images["train"] // batch * spec.training.epochs
     m_steps = spec.search.m_steps if spec.learner.strategy == "em" else 1
+    trainings = learner.trainings(outline.identities)
     return Estimate(
-        candidates=len(learner.space) if isinstance(learner, SelectiveTransfer) else 1,
+        candidates=len(learner.space) if isinstance(learner, SelectiveTransfer | BruteForce) else 1,
         parameters=counts,
-        steps_per_task=steps * m_steps,
-        seconds=median(times) * steps * outline.num_tasks,
+        steps_per_task=steps * m_steps * max(trainings),
+        steps=steps * m_steps * sum(trainings),
+        seconds=median(times) * steps * sum(trainings),
         activation_bytes=sum(saved.values()),
         model_bytes=4 * (3 * counts.search + counts.rollback),
     )

@@ -2,25 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Literal, TypedDict
+from dataclasses import dataclass, field
+from typing import Literal
 
-import numpy as np
 import torch
 
 from lasem.benchmarks import Split, Task, TaskStream
 from lasem.errors import DataError, require
-from lasem.learners import AbstractLearner, SearchStatus
-from lasem.metrics import LearningCurve, Measures, accuracy_matrix, measures
-from lasem.records import (
-    MOST_CANDIDATES,
-    DecisionRecord,
-    EpochRecord,
-    EvaluationRecord,
-    Event,
-    Parameters,
-    TaskRecord,
-)
+from lasem.experiments._measure import decisions, measure
+from lasem.experiments._status import candidate_names, search_fields
+from lasem.learners import AbstractLearner
+from lasem.metrics import Measures
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, TaskRecord
 
 KEPT_BYTES = 2**30
 """Test splits of earlier tasks are kept on the device up to this size; others are made anew."""
@@ -48,7 +41,7 @@ class Loop:
     Attributes:
         learner: New, or restored to where the events end.
         stream: Tasks in order.
-        epochs: Per task.
+        epochs: Per task; where candidates take turns, per turn.
         evaluation: What is measured.
         events: What has happened; a finished epoch or evaluation is a place to go on from.
     """
@@ -66,6 +59,16 @@ class Loop:
     def position(self) -> int:
         """The task that is open or comes next; the number of tasks once the stream has ended."""
         return sum(isinstance(event, EvaluationRecord) for event in self.events)
+
+    @property
+    def trained(self) -> int:
+        """Epochs trained so far, over the whole stream and all candidates."""
+        return next((event.epoch for event in reversed(self.events) if isinstance(event, EpochRecord)), 0)
+
+    @property
+    def total(self) -> int:
+        """Epochs of the whole stream, over all candidates."""
+        return self.epochs * sum(self.learner.trainings(self.stream.outline.identities))
 
     def run(self) -> Iterator[Event]:
         """Go on to the end of the stream, handing out every event as it happens.
@@ -87,11 +90,11 @@ class Loop:
             DataError: A task has too few images for a batch.
         """
         require(self.epochs >= 1, "a task is trained for at least one epoch", epochs=self.epochs)
-        batch = self.learner.training.batch_size
+        least = self.learner.least_images
         for position, images in enumerate(self.stream.train_images):
-            if images < batch:
+            if images < least:
                 raise DataError(
-                    f"training needs at least one batch, {batch} images - got {images} in 'train' of task {position}"
+                    f"training needs at least one batch, {least} images - got {images} in 'train' of task {position}"
                     " - lower batch_size or give more images"
                 )
 
@@ -109,12 +112,18 @@ class Loop:
                 self.learner.load_knowledge(self.stream.knowledge)
             self.learner.begin_task(task)
             yield self._introduction(position, task)
-        best = max((event.valid_accuracy for event in own), default=-1.0)
-        for task_epoch in range(len(own) + 1, self.epochs + 1):
-            event = self._epoch(task, position=position, task_epoch=task_epoch, best=best)
-            best = max(best, event.valid_accuracy)
-            yield event
-        yield from self._end(position)
+        turns = self.learner.turns()
+        for number in range(len(own), self.epochs * len(turns or "1")):
+            turn, trained = divmod(number, self.epochs)
+            if number and not trained:
+                self.learner.end_turn(_best(own[-self.epochs :]))
+            best = _best(own[turn * self.epochs :])
+            event = self._epoch(task, position=position, task_epoch=trained + 1, best=best)
+            own.append(event if turns is None else event.model_copy(update={"candidate": turn}))
+            yield own[-1]
+        if turns is not None:
+            self.learner.end_turn(_best(own[-self.epochs :]))
+        yield from self._end(position, own)
 
     def _introduction(self, position: int, task: Task) -> TaskRecord:
         return TaskRecord(
@@ -123,7 +132,7 @@ class Loop:
             name=task.name,
             classes=task.classes,
             images={name: len(split) for name, split in task.splits.items()},
-            candidates=_candidate_names(self.learner.status()),
+            candidates=self.learner.turns() or candidate_names(self.learner.status()),
         )
 
     def _epoch(self, task: Task, *, position: int, task_epoch: int, best: float) -> EpochRecord:
@@ -136,42 +145,54 @@ class Loop:
         every = self.evaluation.every or max(1, self.epochs // 20)
         due = valid > best or task_epoch % every == 0 or task_epoch == self.epochs
         test = self._accuracy(task.test, identity) if due else None
-        bits = self.learner.configuration(identity)
         return EpochRecord(
             task=position,
-            epoch=position * self.epochs + task_epoch,
+            epoch=self.trained + 1,
             task_epoch=task_epoch,
             loss=loss,
             valid_accuracy=valid,
             test_accuracy=test,
-            configuration=None if bits is None else list(bits),
+            configuration=self._bits(position),
             training_seconds=trained - start,
             evaluation_seconds=time.perf_counter() - trained,
-            **_search_fields(self.learner.status()),
+            **search_fields(self.learner.status()),
         )
 
-    def _end(self, position: int) -> Iterator[Event]:
+    def _end(self, position: int, own: Sequence[EpochRecord]) -> Iterator[Event]:
         """Commit, and measure every task seen."""
-        epoch = (position + 1) * self.epochs
+        epoch = self.trained
         identity = self.stream.outline.identities[position]
         status = self.learner.status()
         start = time.perf_counter()
         before = self._earlier(position, trial=True) if self.evaluation.earlier_tasks == "before-commit" else None
         seconds = time.perf_counter() - start
         self.learner.end_task()
-        bits = self.learner.configuration(identity)
+        bits = self._bits(position)
         yield DecisionRecord(
             task=position,
             epoch=epoch,
-            configuration=None if bits is None else list(bits),
+            configuration=bits,
+            candidate=next((event.candidate for event in own if event.configuration == bits), None),
             probability=None if status is None else float(status.prior.max()),
             margin=None if status is None else status.margin,
         )
+        yield from self._revisions(position)
         start = time.perf_counter()
         earlier = self._earlier(position, trial=False) if before is None else before
         accuracy = [*earlier, self._accuracy(self._test(position), identity)]
         seconds += time.perf_counter() - start
         yield EvaluationRecord(task=position, epoch=epoch, accuracy=accuracy, seconds=seconds)
+
+    def _revisions(self, position: int) -> Iterator[DecisionRecord]:
+        """Decisions of earlier tasks that this one has changed."""
+        for earlier, decision in enumerate(decisions(self.events)[:position]):
+            if decision.configuration != (bits := self._bits(earlier)):
+                yield DecisionRecord(task=earlier, epoch=self.trained, configuration=bits)
+
+    def _bits(self, position: int) -> list[int] | None:
+        """Configuration of the task at a position."""
+        bits = self.learner.configuration(self.stream.outline.identities[position])
+        return None if bits is None else list(bits)
 
     def _earlier(self, position: int, *, trial: bool) -> list[float]:
         """Test accuracy of the tasks before a position."""
@@ -196,63 +217,9 @@ class Loop:
         return split
 
 
-def _candidate_names(status: SearchStatus | None) -> list[str] | None:
-    """Names of the candidates, where they are not simply their indices in binary."""
-    if status is None:
-        return None
-    groups = len(status.marginals)
-    if len(status.names) != 2**groups:
-        return status.names
-    binary = [f"{index:0{groups}b}" for index in range(2**groups)]
-    return None if status.names == binary else status.names
-
-
-class _SearchFields(TypedDict, total=False):
-    prior: list[tuple[int, float]]
-    marginals: list[float]
-    entropy: float
-
-
-def _search_fields(status: SearchStatus | None) -> _SearchFields:
-    """The fields of an epoch's record that tell of the search."""
-    if status is None:
-        return {}
-    most = np.sort(np.argsort(-status.prior, kind="stable")[:MOST_CANDIDATES])
-    return {
-        "prior": [(int(index), _rounded(float(status.prior[index]))) for index in most],
-        "marginals": [_rounded(float(value)) for value in status.marginals],
-        "entropy": status.entropy,
-    }
-
-
-def _rounded(value: float) -> float:
-    """Six significant digits: enough to draw, a third of the bytes."""
-    return float(f"{value:.6g}")
-
-
-def measure(events: Sequence[Event], *, identities: Sequence[int], reference: Literal["end", "peak"]) -> Measures:
-    """All measures of the events so far."""
-    rows = {event.task: event.accuracy for event in events if isinstance(event, EvaluationRecord)}
-    epochs: list[list[EpochRecord]] = [[] for _ in identities]
-    for event in events:
-        if isinstance(event, EpochRecord):
-            epochs[event.task].append(event)
-    curves = [
-        LearningCurve(
-            valid=np.array([event.valid_accuracy for event in own]),
-            test=np.array([np.nan if event.test_accuracy is None else event.test_accuracy for event in own]),
-        )
-        for own in epochs
-    ]
-    matrix = accuracy_matrix(rows, len(identities))
-    return measures(matrix, curves, identities=identities, reference=reference)
-
-
-def parameters(learner: AbstractLearner) -> Parameters:
-    """Numbers of parameters, as a result holds them."""
-    counts = asdict(learner.parameter_counts())
-    counts.pop("rollback")
-    return Parameters(**counts)
+def _best(epochs: Sequence[EpochRecord]) -> float:
+    """Best validation accuracy; -1 where there is none."""
+    return max((event.valid_accuracy for event in epochs), default=-1.0)
 
 
 @dataclass(frozen=True)
@@ -265,7 +232,7 @@ class Outcome:
     @property
     def configurations(self) -> list[list[int] | None]:
         """Per task one bit per stage, 1 = shared."""
-        return [event.configuration for event in self.events if isinstance(event, DecisionRecord)]
+        return [decision.configuration for decision in decisions(self.events)]
 
 
 def learn(

@@ -55,7 +55,7 @@ class ProgressDisplay:
             self._console.print(f"done already: {start.folder}", highlight=False, soft_wrap=True)
             return
         self._num_tasks, self._task = start.num_tasks, start.task
-        self._total = start.num_tasks * start.spec.training.epochs
+        self._total = start.epochs
         where = f"goes on after epoch {start.resumed}" if start.resumed else "starts"
         seed = start.spec.seeds.training
         self._console.print(f"{start.spec.name} seed {seed} {where}: {start.folder}", highlight=False, soft_wrap=True)
@@ -92,6 +92,9 @@ class ProgressDisplay:
         name = self._task.name if self._task else ""
         grid.add_row("task", Text(f"{event.task + 1} of {self._num_tasks}  {name}"))
         grid.add_row("epoch", f"{event.task_epoch}  loss {event.loss:.4f}  validation {event.valid_accuracy:.1%}")
+        if event.candidate is not None and self._task and self._task.candidates:
+            names = self._task.candidates
+            grid.add_row("candidate", f"{event.candidate + 1} of {len(names)}  {names[event.candidate]}")
         if event.prior:
             ranked = sorted(event.prior, key=lambda item: -item[1])[:LEADING]
             groups = len(event.marginals or [])

@@ -12,9 +12,10 @@ from lasem.experiments._build import build_learner, check
 from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
 from lasem.experiments._environment import choose_device, describe, suited_threads, torch_threads
 from lasem.experiments._folder import RunFolder
-from lasem.experiments._learn import Evaluation, Loop, measure, parameters
+from lasem.experiments._learn import Evaluation, Loop
+from lasem.experiments._measure import decisions, measure, parameters
 from lasem.nn import NETWORKS
-from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, Result, Seconds, TaskRecord
+from lasem.records import EpochRecord, EvaluationRecord, Event, Result, Seconds, TaskRecord
 from lasem.specs import Spec
 
 
@@ -45,7 +46,8 @@ class Started:
         folder: Of the run.
         spec: Of the run.
         num_tasks: In the stream.
-        resumed: Epoch of the stream from which it goes on; 0 from the start.
+        epochs: Of the whole stream, over all candidates; 0 where nothing will be run.
+        resumed: How many of them are done.
         done: There is a result already; nothing will be run.
         task: The task that was open when an earlier attempt stopped.
     """
@@ -53,6 +55,7 @@ class Started:
     folder: Path
     spec: Spec
     num_tasks: int
+    epochs: int
     resumed: int
     done: bool
     task: TaskRecord | None = None
@@ -103,7 +106,8 @@ def run(
     finished = folder.result()
     if finished is not None:
         if started is not None:
-            started(_start(spec, folder, len(finished.tasks)))
+            tasks = len(finished.tasks)
+            started(Started(folder=folder.path, spec=spec, num_tasks=tasks, epochs=0, resumed=0, done=True))
         return finished
     loop = prepare(spec, place, device=device)
     folder.create(spec)
@@ -111,7 +115,7 @@ def run(
         _keep_stream(folder, loop.stream, device=device, data=place.data)
         _resume(loop, folder)
         if started is not None:
-            started(_start(spec, folder, len(loop.stream), events=loop.events))
+            started(_start(spec, folder, loop))
         _follow(loop, folder, Checkpoints(folder, every=place.checkpoint_every), watch)
     result = _result(spec, loop, device=device)
     folder.write_json(folder.result_path, result.model_dump())
@@ -164,16 +168,16 @@ def _keep_stream(folder: RunFolder, stream: TaskStream, *, device: torch.device,
         folder.write_json(folder.environment_path, describe(device) | facts)
 
 
-def _start(spec: Spec, folder: RunFolder, num_tasks: int, *, events: list[Event] | None = None) -> Started:
-    """What is known at the start; a run without events to go on from is done."""
-    epochs = [event.epoch for event in events or [] if isinstance(event, EpochRecord)]
-    tasks = [event for event in events or [] if isinstance(event, TaskRecord)]
+def _start(spec: Spec, folder: RunFolder, loop: Loop) -> Started:
+    """What is known before the first epoch."""
+    tasks = [event for event in loop.events if isinstance(event, TaskRecord)]
     return Started(
         folder=folder.path,
         spec=spec,
-        num_tasks=num_tasks,
-        resumed=max(epochs, default=0),
-        done=events is None,
+        num_tasks=len(loop.stream),
+        epochs=loop.total,
+        resumed=loop.trained,
+        done=False,
         task=tasks[-1] if tasks else None,
     )
 
@@ -182,8 +186,8 @@ def _result(spec: Spec, loop: Loop, *, device: torch.device) -> Result:
     """Everything that tables are made of."""
     identities = loop.stream.outline.identities
     found = measure(loop.events, identities=identities, reference=spec.evaluation.reference)
-    decisions = [event.configuration for event in loop.events if isinstance(event, DecisionRecord)]
-    known = [bits for bits in decisions if bits is not None]
+    committed = [decision.configuration for decision in decisions(loop.events)]
+    known = [bits for bits in committed if bits is not None]
     return Result.model_validate(
         {
             **asdict(found),
@@ -196,7 +200,7 @@ def _result(spec: Spec, loop: Loop, *, device: torch.device) -> Result:
             "device": str(device),
             "complete": True,
             "tasks": [event.name for event in loop.events if isinstance(event, TaskRecord)],
-            "configurations": known if len(known) == len(decisions) else None,
+            "configurations": known if len(known) == len(committed) else None,
             "parameters": parameters(loop.learner),
             "seconds": _seconds(loop.events),
         }

@@ -1,5 +1,6 @@
 """Learners: they learn tasks in order and keep answering for the earlier ones."""
 
+from lasem.learners._brute_force import BruteForce as BruteForce
 from lasem.learners._learner import AbstractLearner as AbstractLearner
 from lasem.learners._learner import LearnerState as LearnerState
 from lasem.learners._learner import ParameterCounts as ParameterCounts

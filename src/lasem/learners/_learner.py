@@ -1,7 +1,7 @@
 """What every learner does: four verbs, and what a runner may ask in between."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -40,6 +40,10 @@ class Training:
         if self.optimizer not in OPTIMIZERS:
             raise SpecError(f"optimizer: unknown name {self.optimizer!r} - {nearest(self.optimizer, OPTIMIZERS)}")
 
+    def rate(self, epochs: int) -> float:
+        """Learning rate after so many epochs of the stream."""
+        return self.learning_rate / (1 + epochs * self.decay)
+
 
 @dataclass(frozen=True)
 class SearchStatus:
@@ -76,7 +80,8 @@ class ParameterCounts:
         shared: Knowledge that tasks read.
         per_task: By position in the stream: own branches, mappings and head, as committed.
         search: Most parameters trained at once for one task.
-        rollback: Most values kept aside while a task was learned, to put back what it does not share.
+        rollback: Most values kept aside while a task was learned, to put back what it does not share; where candidates
+            train in turn, with the best one's parameters.
     """
 
     shared: int
@@ -104,9 +109,17 @@ class AbstractLearner(ABC):
 
     training: Training
 
+    @property
+    def least_images(self) -> int:
+        """Fewest training images that a task may have: one batch."""
+        return self.training.batch_size
+
     @abstractmethod
     def begin_task(self, task: Task) -> None:
-        """Open a task; its training split is the only data read until it ends."""
+        """Open a task; its training split is the only data read until it ends.
+
+        A search that learns from held-out images reads the validation split too.
+        """
 
     @abstractmethod
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
@@ -119,6 +132,27 @@ class AbstractLearner(ABC):
         Raises:
             RunError: The loss is not finite.
         """
+
+    def turns(self) -> list[str] | None:
+        """Names of the candidates that train the open task one after another, each for all its epochs.
+
+        None for a learner, or a task, that is trained once.
+        """
+        return None
+
+    def end_turn(self, valid_accuracy: float) -> None:
+        """The current candidate has trained for all its epochs: the next one takes its turn, from the same start.
+
+        Called after each of the `turns`, the last one included.
+
+        Args:
+            valid_accuracy: Its best validation accuracy over these epochs.
+        """
+        del valid_accuracy
+
+    def trainings(self, identities: Sequence[int]) -> list[int]:
+        """How often each visit of a stream, given by the tasks' identities, is trained for all its epochs."""
+        return [1] * len(identities)
 
     @abstractmethod
     def end_task(self) -> None:

@@ -1,7 +1,8 @@
 """Selective layer transfer: any search strategy over any mechanism."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch.optim import Optimizer
 
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace
-from lasem.errors import DataError, LasemError, RunError
+from lasem.errors import LasemError, RunError
+from lasem.learners._batches import Batches, least_images
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
 from lasem.learners._optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.nn import Backbone
@@ -32,6 +34,7 @@ class Active:
     identity: int
     search: AbstractSearch
     optimizer: Optimizer
+    batches: Batches
     epoch: int = 0
     estimated: tuple[int, ...] | None = None
 
@@ -70,34 +73,52 @@ class SelectiveTransfer(AbstractLearner):
         self._classes: dict[int, int] = {}
         self._most = {"search": 0, "rollback": 0}
 
-    def begin_task(self, task: Task) -> None:
+    def begin_task(self, task: Task, *, space: ConfigurationSpace | None = None) -> None:
         """Open a task: fresh branches, a trial copy of the shared knowledge, a new optimizer and a new search.
 
         A task that comes back goes on training its committed configuration, without a search.
+
+        Args:
+            task: The task.
+            space: Candidates of a new task; those of the strategy by default.
 
         Raises:
             DataError: The training split holds less than one batch.
             LasemError: Another task is open.
         """
-        if len(task.train) < self.training.batch_size:
-            raise DataError(
-                f"training needs at least one batch, {self.training.batch_size} images"
-                f" - got {len(task.train)} in 'train' of task '{task.name}' - lower batch_size or give more images"
-            )
         identity = len(self._visits) if task.identity is None else task.identity
         committed = self.backbone.configurations.get(identity)
-        space = self.space if committed is None else ConfigurationSpace.only(committed)
+        space = (space or self.space) if committed is None else ConfigurationSpace.only(committed)
         strategy = self.strategy if committed is None else Fixed()
+        batches = Batches(
+            task,
+            size=self.training.batch_size,
+            held_out=strategy.held_out,
+            seed=self.seed,
+            visit=len(self._visits),
+        )
         self.backbone.begin_task(identity, classes=task.classes, uses=space.uses, redraw_unchosen=self.redraw_unchosen)
         parameters = self.backbone.task_parameters(identity)
         optimizer = OPTIMIZERS[self.training.optimizer](parameters, self.training.learning_rate)
         search = strategy.search(space, device=parameters[0].device)
-        self.active = Active(task=task, identity=identity, search=search, optimizer=optimizer)
+        self.active = Active(task=task, identity=identity, search=search, optimizer=optimizer, batches=batches)
         self._visits.append(identity)
         self._classes[identity] = task.classes
         trial = sum(p.numel() for stage in self.backbone.iter_stages() if stage.trial for p in stage.trial.parameters())
         for name, count in (("search", sum(p.numel() for p in parameters)), ("rollback", trial)):
             self._most[name] = max(self._most[name], count)
+
+    def abandon_task(self) -> None:
+        """Close the open task as if it had not begun."""
+        self.epochs_trained -= self.opened().epoch
+        self.backbone.abandon()
+        self._visits.pop()
+        self.active = None
+
+    @property
+    def least_images(self) -> int:
+        """A batch; two where the search takes half of the images."""
+        return least_images(self.training.batch_size, self.strategy.held_out)
 
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
         """Put values into the backbone, by its parameters' names.
@@ -115,14 +136,11 @@ class SelectiveTransfer(AbstractLearner):
 
     def train_epoch(self) -> float:
         """Shuffle, then learn from every complete batch."""
-        active = self._open()
-        split = active.task.train
-        place = (len(self._visits) - 1, active.epoch)
-        order = torch.randperm(len(split), generator=_generator(self.seed, "shuffle", *place)).to(split.labels.device)
-        masks = torch.Generator(split.labels.device).manual_seed(derive_seed(self.seed, "dropout", *place))
-        batches = order[: len(split) - len(split) % self.training.batch_size].split(self.training.batch_size)
+        active = self.opened()
+        batches = active.batches
+        step = partial(self.train_step, masks=batches.masks(active.epoch), held_out=batches.held_out(active.epoch))
         active.search.start_epoch()
-        losses = torch.stack([self.train_step(split.images[rows], split.labels[rows], masks=masks) for rows in batches])
+        losses = torch.stack([step(images, labels) for images, labels in batches.epoch(active.epoch)])
         if not bool(losses.isfinite().all()):
             batch = int((~losses.isfinite()).nonzero()[0])
             raise RunError(
@@ -134,36 +152,50 @@ class SelectiveTransfer(AbstractLearner):
         self.epochs_trained += 1
         return float(losses.mean())
 
-    def train_step(self, images: Tensor, labels: Tensor, *, masks: torch.Generator | None = None) -> Tensor:
+    def train_step(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        masks: torch.Generator | None = None,
+        held_out: Iterator[tuple[Tensor, Tensor]] | None = None,
+    ) -> Tensor:
         """Learn from one given minibatch.
 
         Args:
             images: (B, C, H, W).
             labels: (B,).
             masks: Source of dropout masks; the first epoch's by default.
+            held_out: Batches for a search that learns from held-out images; the first epoch's by default.
 
         Returns:
             The loss, a detached scalar.
         """
-        active = self._open()
+        active = self.opened()
         active.estimated = None
-        source = masks or torch.Generator(images.device).manual_seed(derive_seed(self.seed, "dropout", 0, 0))
+        held_out = held_out or active.batches.held_out(0)
         network = OpenTask(
-            backbone=self.backbone, task=active.identity, keep=self.training.keep, masks=source, update=self._update
+            backbone=self.backbone,
+            task=active.identity,
+            keep=self.training.keep,
+            masks=masks or active.batches.masks(0),
+            update=self._update,
+            learning_rate=self.training.rate(self.epochs_trained),
+            held_out=partial(next, held_out) if held_out else None,
         )
         return active.search.step(network, images, labels)
 
     def _update(self, loss: Tensor) -> None:
-        optimizer = self._open().optimizer
+        optimizer = self.opened().optimizer
         for group in optimizer.param_groups:
-            group["lr"] = self.training.learning_rate / (1 + self.epochs_trained * self.training.decay)
+            group["lr"] = self.training.rate(self.epochs_trained)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
 
     def end_task(self) -> None:
         """Commit the leading configuration; restore the knowledge that it does not share."""
-        active = self._open()
+        active = self.opened()
         self._estimate()
         self.backbone.commit(active.search.space.layer_bits[active.search.leader()])
         for parameter in self.backbone.parameters():
@@ -183,11 +215,12 @@ class SelectiveTransfer(AbstractLearner):
 
         The batches are those of one shuffle, always the same, so that nothing depends on when this is asked for.
         """
-        active = self._open()
+        active = self.opened()
         bits, split = self.configuration(active.identity), active.task.train
         if active.estimated == bits or not self.backbone.normalizes:
             return
-        order = torch.randperm(len(split), generator=_generator(self.seed, "statistics", len(self._visits) - 1))
+        source = torch.Generator().manual_seed(derive_seed(self.seed, "statistics", len(self._visits) - 1))
+        order = torch.randperm(len(split), generator=source)
         size = self.training.batch_size
         batches = order[: len(split) - len(split) % size].to(split.labels.device).split(size)
         self.backbone.estimate_statistics((split.images[rows] for rows in batches), active.identity, bits=bits)
@@ -201,7 +234,7 @@ class SelectiveTransfer(AbstractLearner):
 
     def status(self) -> SearchStatus | None:
         """The prior over the space, read from the device."""
-        search = self._open().search
+        search = self.opened().search
         log_prior = search.log_prior()
         if log_prior is None:
             return None
@@ -211,7 +244,7 @@ class SelectiveTransfer(AbstractLearner):
 
     def posterior(self) -> Tensor | None:
         """Posterior of the last minibatch, (K,), double precision: uniform before the first; None without a search."""
-        log_posterior = self._open().search.log_posterior
+        log_posterior = self.opened().search.log_posterior
         return None if log_posterior is None else log_posterior.exp()
 
     def network(self, task: int) -> nn.Module:
@@ -228,7 +261,7 @@ class SelectiveTransfer(AbstractLearner):
         )
         first_visits = [identity not in self._visits[:i] for i, identity in enumerate(self._visits)]
         per_task = [
-            sum(p.numel() for name, p in self.backbone.named_parameters() if _belongs(name, identity)) if first else 0
+            sum(p.numel() for name, p in self.backbone.named_parameters() if belongs(name, identity)) if first else 0
             for identity, first in zip(self._visits, first_visits, strict=True)
         ]
         return ParameterCounts(
@@ -252,8 +285,14 @@ class SelectiveTransfer(AbstractLearner):
             tensors |= optimizer_tensors(self.active.optimizer)
         return LearnerState(tensors=tensors, values=values)
 
-    def restore(self, state: LearnerState, *, task: Task | None) -> None:
-        """Repeat the growth (each task opened and committed), then load the tensors."""
+    def restore(self, state: LearnerState, *, task: Task | None, space: ConfigurationSpace | None = None) -> None:
+        """Repeat the growth (each task opened and committed), then load the tensors.
+
+        Args:
+            state: Of an equal learner.
+            task: The task that was open then; None where none was.
+            space: With which it was opened; see `begin_task`.
+        """
         values = state.values
         classes = {int(key): size for key, size in cast(dict[str, int], values["classes"]).items()}
         for key, bits in cast(dict[str, list[int]], values["configurations"]).items():
@@ -263,12 +302,12 @@ class SelectiveTransfer(AbstractLearner):
         visits = list(cast(list[int], values["visits"]))
         self._visits = visits[:-1] if task is not None else visits
         if task is not None:
-            self.begin_task(task)
+            self.begin_task(task, space=space)
         self._classes = classes
         self._most = dict(cast(dict[str, int], values["most"]))
         self.epochs_trained = cast(int, values["epochs_trained"])
         try:
-            self.backbone.load_state_dict(_part(state.tensors, "backbone."))
+            self.backbone.load_state_dict(part(state.tensors, "backbone."))
         except RuntimeError as error:
             raise RunError(f"a state has every parameter of its learner - {error} - start the run anew") from None
         if self.active is not None:
@@ -277,21 +316,23 @@ class SelectiveTransfer(AbstractLearner):
                 value.copy_(state.tensors[f"search.{name}"])
             restore_optimizer(self.active.optimizer, state.tensors)
 
-    def _open(self) -> Active:
+    def opened(self) -> Active:
+        """What exists only while a task is learned.
+
+        Raises:
+            LasemError: No task is open.
+        """
         if self.active is None:
             raise LasemError("this needs an open task - there is none - call begin_task first")
         return self.active
 
 
-def _generator(seed: int, *place: str | int) -> torch.Generator:
-    return torch.Generator().manual_seed(derive_seed(seed, *place))
-
-
-def _belongs(parameter: str, task: int) -> bool:
+def belongs(parameter: str, task: int) -> bool:
     """Whether a parameter of a backbone, by name, is one task's own."""
     parts = parameter.split(".")
     return parts[:2] == ["heads", str(task)] or parts[2:4] in (["own", str(task)], ["mapping", str(task)])
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose name begins with a prefix, named without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

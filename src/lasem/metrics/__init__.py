@@ -16,6 +16,7 @@ from lasem.metrics._formulas import Spread as Spread
 from lasem.metrics._formulas import accuracy_matrix as accuracy_matrix
 from lasem.metrics._formulas import average_incremental_accuracy as average_incremental_accuracy
 from lasem.metrics._formulas import backward_transfer as backward_transfer
+from lasem.metrics._formulas import distinguishable as distinguishable
 from lasem.metrics._formulas import epochs_to_fraction as epochs_to_fraction
 from lasem.metrics._formulas import final_accuracy as final_accuracy
 from lasem.metrics._formulas import forgetting as forgetting

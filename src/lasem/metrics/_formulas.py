@@ -172,6 +172,16 @@ def spread(values: Sequence[float | None], confidence: float = 0.95) -> Spread:
     return Spread(count, _mean(known), deviation, quantile * deviation / count**0.5)
 
 
+def distinguishable(differences: Sequence[float], confidence: float = 0.95) -> bool:
+    """Whether paired differences have a mean other than 0, by a two-sided t test: (R,) -> at this confidence.
+
+    >>> distinguishable([0.1, 0.12, 0.08, 0.11, 0.09]), distinguishable([0.1, -0.1, 0.05, 0.0, -0.04])
+    (True, False)
+    """
+    found = spread(differences, confidence)
+    return found.mean != 0 and abs(found.mean) > found.half_width
+
+
 def _identities(accuracy: FloatArray, identities: Sequence[int] | None) -> list[int]:
     return list(range(len(accuracy))) if identities is None else list(identities)
 

@@ -127,6 +127,26 @@ class Backbone(nn.Module):
         self.configurations[self.learning] = tuple(bits)
         self.learning = None
 
+    def abandon(self) -> None:
+        """End the open task as if it had not begun: drop its trial copies and, if it is new, all that it added."""
+        if self.learning is None:
+            raise LasemError("only an open task can be abandoned - no task is open - call begin_task first")
+        new = self.learning not in self.configurations
+        for stage in self.iter_stages():
+            stage.abandon(self.learning, new=new)
+        if new:
+            del self.heads[str(self.learning)]
+        self.learning = None
+
+    def detach(self, task: int, bits: Sequence[int]) -> None:
+        """Give a committed task its own copy of what it reads from shared knowledge, where these bits are 0."""
+        before = self.configuration(task)
+        for stage, shared, bit in zip(self.iter_stages(), before, bits, strict=True):
+            if shared and not bit:
+                stage.detach(task)
+                self._place(stage.own[str(task)])
+        self.configurations[task] = tuple(old & new for old, new in zip(before, bits, strict=True))
+
     def forks(self, task: int, *, trial: bool | None = None, running: bool = False) -> list[Fork]:
         """Read every stage's branches for a task.
 

@@ -1,6 +1,6 @@
 """The transferable convolution, and a convolution ready for use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch.nn.functional as F
@@ -33,6 +33,16 @@ class ConvBranch(AbstractBranch):
         if self.pool > 1:
             y = same_max_pool(y, self.pool)
         return F.relu_(y).unflatten(0, x.shape[:2])
+
+    def activations(self, x: Tensor) -> Tensor:
+        """Before the pool: (N, B, C, H, W) -> (N, B, C', H, W)."""
+        return replace(self, pool=1)(x)
+
+    def finish(self, activations: Tensor) -> Tensor:
+        """The pool: (N, B, C', H, W) -> (N, B, C', H', W')."""
+        if self.pool == 1:
+            return activations
+        return same_max_pool(activations.flatten(0, 1), self.pool).unflatten(0, activations.shape[:2])
 
     def module(self) -> nn.Module:
         """Conv2d, pool if any, ReLU."""
@@ -78,6 +88,11 @@ class TransferConv2d(AbstractTransferable):
         """Convolution with the kernel that the mechanism reads."""
         weight, bias = self.mechanism.read(cast(nn.ParameterDict, shared), cast(nn.ParameterDict, mapping))
         return ConvBranch(weight=weight, bias=bias, pool=self.pool)
+
+    def own_copy(self, shared: nn.Module, mapping: nn.Module) -> nn.Module:
+        """The kernel that the mechanism reads now."""
+        weight, bias = self.mechanism.read(cast(nn.ParameterDict, shared), cast(nn.ParameterDict, mapping))
+        return nn.ParameterDict({"weight": weight.detach().clone(), "bias": bias.detach().clone()})
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """(C, H, W) -> (C', ceil(H/pool), ceil(W/pool))."""

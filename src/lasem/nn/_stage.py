@@ -34,6 +34,34 @@ class Fork:
         """Apply both branches: (N, B, ...) -> (2 N, B, ...), all results of the own branch first."""
         return torch.cat([self.branch(0)(x), self.branch(1)(x)])
 
+    def mixed(self, weights: Tensor) -> "Fork":
+        """A fork whose shared branch is the weighted sum of both: (2,) weights, own branch first."""
+        return Fork(own=None, shared=Mixture(own=self.branch(0), shared=self.branch(1), weights=weights))
+
+
+@dataclass(frozen=True)
+class Mixture(AbstractBranch):
+    """Weighted sum of both branches' activations, which a differentiable search trains.
+
+    Attributes:
+        own: Own branch.
+        shared: Shared branch.
+        weights: (2,), own branch first.
+    """
+
+    own: AbstractBranch
+    shared: AbstractBranch
+    weights: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, B, ...) -> (N, B, ...)."""
+        own, shared = self.weights.to(x.dtype).unbind()
+        return self.shared.finish(own * self.own.activations(x) + shared * self.shared.activations(x))
+
+    def module(self) -> nn.Module:
+        """None: a commit keeps one of the branches."""
+        raise LasemError("a mixture of branches is only trained - it has no module of its own - commit one branch")
+
 
 class Stage(nn.Module):
     """Parameters of one layer: shared knowledge, and each task's own version or mapping.
@@ -82,6 +110,18 @@ class Stage(nn.Module):
         if share and self.trial is not None:
             self.shared = self.trial
         self.trial = None
+
+    def abandon(self, task: int, *, new: bool) -> None:
+        """Drop the trial copy, and what a new task has."""
+        self.trial = None
+        for group in (self.own, self.mapping):
+            if new and str(task) in group:
+                del group[str(task)]
+
+    def detach(self, task: int) -> None:
+        """Replace a task's mapping by an own version equal to what it reads now."""
+        self.own[str(task)] = self.layer.own_copy(self.shared, self.mapping[str(task)])
+        del self.mapping[str(task)]
 
     def fork(self, task: int, *, trial: bool, running: bool = False) -> Fork:
         """Read the branches that a task has, once for as many uses as follow.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
+from lasem.errors import LasemError
+
 
 class AbstractBranch(ABC):
     """One version of a layer, with its kernel already read: a function of images."""
@@ -27,6 +29,14 @@ class AbstractBranch(ABC):
         """The same branch, normalizing by a task's running statistics instead of its batch; itself without norm."""
         del statistics
         return self
+
+    def activations(self, x: Tensor) -> Tensor:
+        """What mixtures of branches are taken of; `finish` makes the output of it."""
+        return self(x)
+
+    def finish(self, activations: Tensor) -> Tensor:
+        """The part without parameters, alike for both branches of a stage, that follows a mixture: such as a pool."""
+        return activations
 
 
 class AbstractTransferable(ABC):
@@ -59,6 +69,18 @@ class AbstractTransferable(ABC):
     @abstractmethod
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the output for an input of this shape, both without leading axes."""
+
+    def own_copy(self, shared: nn.Module, mapping: nn.Module) -> nn.Module:
+        """An own version equal to the shared one as it is now.
+
+        Raises:
+            LasemError: The layer has no such version.
+        """
+        del shared, mapping
+        raise LasemError(
+            f"a first task that is not searched needs layers that can be copied - {type(self).__name__} has no"
+            ' own_copy - write one, or set learner.first_task to "searched"'
+        )
 
     def penalty(self, mapping: nn.Module) -> Tensor | None:
         """Regularizer of a mapping, a scalar; None where the mechanism has none."""
@@ -115,6 +137,11 @@ class TransferModule(AbstractTransferable):
         """The shared module."""
         del mapping
         return ModuleBranch(shared)
+
+    def own_copy(self, shared: nn.Module, mapping: nn.Module) -> nn.Module:
+        """A copy of the module."""
+        del mapping
+        return copy.deepcopy(shared)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """As given by the constructor."""

@@ -90,7 +90,7 @@ def accuracy_curves(run: Run) -> AccuracyCurves:
     tested = any(record.test_accuracy is not None for task in tasks for record in task.epochs)
     own, later = [], []
     for task in tasks:
-        accuracy = {e.epoch: e.test_accuracy if tested else e.valid_accuracy for e in task.epochs}
+        accuracy = {e.epoch: e.test_accuracy if tested else e.valid_accuracy for e in task.chosen}
         known = {epoch: value for epoch, value in accuracy.items() if value is not None}
         x, y = thin(list(known), list(known.values()))
         own.append(Line(task.name, x, list(y)))

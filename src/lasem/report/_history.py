@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lasem.metrics import LearningCurve, Measures, accuracy_matrix, measures
-from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Result, TaskRecord
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Result, TaskRecord, chosen_epochs
 from lasem.report._collect import Run
 
 
@@ -17,7 +17,7 @@ class TaskHistory:
     position: int
     task: TaskRecord | None
     epochs: tuple[EpochRecord, ...]
-    """By task epoch; of an epoch repeated after a resumption, the later record."""
+    """By candidate in turn and task epoch; of an epoch repeated after a resumption, the later record."""
     decision: DecisionRecord | None
     evaluation: EvaluationRecord | None
     """Accuracies of all tasks after this one was learned."""
@@ -28,11 +28,17 @@ class TaskHistory:
         return self.task.name if self.task else f"task {self.position}"
 
     @property
+    def chosen(self) -> list[EpochRecord]:
+        """The task's own training: of candidates that took turns, that of the chosen or leading one."""
+        return chosen_epochs(self.epochs, self.decision)
+
+    @property
     def curve(self) -> LearningCurve:
-        """Accuracies by task epoch; NaN where a record is missing."""
-        last = self.epochs[-1].task_epoch if self.epochs else 0
+        """Accuracies of the task's own training by its epochs; NaN where a record is missing."""
+        chosen = self.chosen
+        last = chosen[-1].task_epoch if chosen else 0
         valid, test = np.full(last, np.nan), np.full(last, np.nan)
-        for record in self.epochs:
+        for record in chosen:
             valid[record.task_epoch - 1] = record.valid_accuracy
             test[record.task_epoch - 1] = np.nan if record.test_accuracy is None else record.test_accuracy
         return LearningCurve(valid, test)
@@ -48,7 +54,7 @@ class TaskHistory:
 def history(run: Run) -> list[TaskHistory]:
     """The tasks that a run has begun, by position; of a record written twice, the later one."""
     tasks: dict[int, TaskRecord] = {}
-    epochs: dict[int, dict[int, EpochRecord]] = {}
+    epochs: dict[int, dict[tuple[int, int], EpochRecord]] = {}
     decisions: dict[int, DecisionRecord] = {}
     evaluations: dict[int, EvaluationRecord] = {}
     for event in run.events:
@@ -56,7 +62,7 @@ def history(run: Run) -> list[TaskHistory]:
             case TaskRecord():
                 tasks[event.task] = event
             case EpochRecord():
-                epochs.setdefault(event.task, {})[event.task_epoch] = event
+                epochs.setdefault(event.task, {})[event.candidate or 0, event.task_epoch] = event
             case DecisionRecord():
                 decisions[event.task] = event
             case EvaluationRecord():

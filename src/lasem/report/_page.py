@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from lasem.report import _curves, _figures
 from lasem.report._collect import Run
-from lasem.report._tables import COLUMNS, UNKNOWN, ComparisonRow, TaskRow, comparison_rows, percent, task_rows
+from lasem.report._tables import COLUMNS, RANKS, UNKNOWN, ComparisonRow, TaskRow, comparison_rows, percent, task_rows
 
 MOST_BYTES = 5_900_000
 """Of a page, plotly.js included; figures beyond this are left out."""
@@ -64,6 +64,7 @@ def _render(rows: Sequence[ComparisonRow], parts: Sequence[RunPart], overview: S
     return template.render(
         rows=rows,
         columns=COLUMNS,
+        ranks=RANKS,
         overview=overview,
         parts=parts,
         warnings=_warnings(rows, parts),

@@ -1,17 +1,27 @@
 """The data of the tables: what a row says, and how a number is written. Drawing them is for others."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from lasem.metrics import Measures, Spread, spread
+from lasem.metrics import Measures, Spread, distinguishable, spread
 from lasem.records import Result
 from lasem.report._collect import Run, learner_names, same_spec
 from lasem.report._history import committed, history, measured
 
 UNKNOWN = "-"
 """Written where a measure is undefined or not known yet."""
+
+
+LEAST_SEEDS = 5
+"""Below this many seeds in common, nothing is said about differences from the best."""
+
+RANKS = "best in bold; ≈ not distinguishable from it (paired t test over seeds, 95%), tested with 5 seeds or more"
+
+Rank = Literal["best", "level", ""]
+"""A mean in its column: the best, one that is not distinguishable from it, or neither (or not known)."""
 
 
 class Facts(NamedTuple):
@@ -31,6 +41,8 @@ class Column(NamedTuple):
     meaning: str
     value: Callable[[Facts], float | None]
     text: Callable[[Spread], str]
+    ranked: bool = True
+    """Whether the highest mean is the best one; costs are not ranked."""
 
 
 class ComparisonRow(NamedTuple):
@@ -43,6 +55,7 @@ class ComparisonRow(NamedTuple):
     tasks: str
     """Number of tasks learned, or the range of it, such as "2 to 3 of 10"."""
     spreads: tuple[Spread, ...]
+    ranks: tuple[Rank, ...]
 
 
 class TaskRow(NamedTuple):
@@ -132,29 +145,66 @@ COLUMNS: dict[str, Column] = {
         lambda run: run.measures.backward_transfer,
         _points,
     ),
-    "seconds": Column("training time", "wall clock, without evaluation", lambda run: run.seconds, duration),
-    "parameters": Column("parameters", "held at the end: shared, and of all tasks", lambda run: run.parameters, _count),
+    "seconds": Column(
+        "training time", "wall clock, without evaluation", lambda run: run.seconds, duration, ranked=False
+    ),
+    "parameters": Column(
+        "parameters", "held at the end: shared, and of all tasks", lambda run: run.parameters, _count, ranked=False
+    ),
 }
 
 
 def comparison_rows(runs: Sequence[Run]) -> list[ComparisonRow]:
-    """One row per spec, over its seeds; unfinished runs have rows of their own."""
+    """One row per spec, over its seeds; unfinished runs have rows of their own, and no rank."""
     groups = same_spec(runs)
-    return [_comparison_row(group, name) for group, name in zip(groups, learner_names(groups), strict=True)]
+    facts = [[_facts(run) for run in group] for group in groups]
+    values = [{key: [column.value(fact) for fact in row] for key, column in COLUMNS.items()} for row in facts]
+    return [
+        ComparisonRow(
+            runs=group,
+            learner=name,
+            benchmark=group[0].part("benchmark"),
+            finished=group[0].finished,
+            tasks=_tasks(group, facts[number]),
+            spreads=tuple(spread(values[number][key]) for key in COLUMNS),
+            ranks=tuple(_rank(key, number, groups, values) for key in COLUMNS),
+        )
+        for number, (group, name) in enumerate(zip(groups, learner_names(groups), strict=True))
+    ]
 
 
-def _comparison_row(group: tuple[Run, ...], learner: str) -> ComparisonRow:
-    facts = [_facts(run) for run in group]
+def _tasks(group: tuple[Run, ...], facts: Sequence[Facts]) -> str:
+    """How many tasks were learned, of how many."""
     learned = [num_learned(fact.measures) for fact in facts]
     planned = {run.num_tasks for run in group} - {None, *learned}
-    return ComparisonRow(
-        runs=group,
-        learner=learner,
-        benchmark=group[0].part("benchmark"),
-        finished=group[0].finished,
-        tasks=" to ".join(map(str, sorted({min(learned), max(learned)}))) + "".join(f" of {n}" for n in planned),
-        spreads=tuple(spread([column.value(fact) for fact in facts]) for column in COLUMNS.values()),
-    )
+    return " to ".join(map(str, sorted({min(learned), max(learned)}))) + "".join(f" of {n}" for n in planned)
+
+
+def _rank(
+    key: str, row: int, groups: Sequence[tuple[Run, ...]], values: Sequence[Mapping[str, Sequence[float | None]]]
+) -> Rank:
+    """Rank of a row's mean among the finished rows of its benchmark."""
+    rivals = [i for i, group in enumerate(groups) if group[0].finished and _stream(group) == _stream(groups[row])]
+    means = {i: mean for i in rivals if not np.isnan(mean := spread(values[i][key]).mean)}
+    if not COLUMNS[key].ranked or row not in means or len(means) < 2:
+        return ""
+    best = max(means, key=lambda i: means[i])
+    if means[row] == means[best]:
+        return "best"
+    mine, theirs = (dict(zip(map(_seeds, groups[i]), values[i][key], strict=True)) for i in (row, best))
+    pairs = [(mine[seeds], theirs[seeds]) for seeds in mine if seeds in theirs]
+    differences = [one - other for one, other in pairs if one is not None and other is not None]
+    return "level" if len(differences) >= LEAST_SEEDS and not distinguishable(differences) else ""
+
+
+def _stream(group: tuple[Run, ...]) -> tuple[object, ...]:
+    """What a group of runs was trained on: rows are compared on equal streams."""
+    return json.dumps(group[0].spec.get("benchmark"), sort_keys=True, default=str), group[0].setting("seeds", "stream")
+
+
+def _seeds(run: Run) -> tuple[object, ...]:
+    """What pairs a run with one of another learner."""
+    return run.setting("seeds", "data"), run.seed
 
 
 def _facts(run: Run) -> Facts:

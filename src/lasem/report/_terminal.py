@@ -12,7 +12,7 @@ from lasem.metrics import spread
 from lasem.records import EpochRecord
 from lasem.report._collect import Run
 from lasem.report._history import TaskHistory, history
-from lasem.report._tables import COLUMNS, UNKNOWN, comparison_rows, duration, percent, task_rows
+from lasem.report._tables import COLUMNS, RANKS, UNKNOWN, Rank, comparison_rows, duration, percent, task_rows
 
 LEADING = 5
 """Candidates shown of a search that goes on."""
@@ -22,7 +22,7 @@ def comparison(runs: Sequence[Run]) -> Table:
     """One row per spec: mean and 95% interval over its seeds; unfinished runs in rows of their own, with a star."""
     rows = comparison_rows(runs)
     benchmarks = sorted({row.benchmark for row in rows})
-    note = f"on {escape(', '.join(benchmarks))}; mean ± 95% interval over seeds (Student t); * unfinished"
+    note = f"on {escape(', '.join(benchmarks))}; mean ± 95% interval over seeds (Student t); {RANKS}; * unfinished"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=note, caption_justify="left")
     table.add_column("learner", no_wrap=True)
     if len(benchmarks) > 1:
@@ -32,9 +32,15 @@ def comparison(runs: Sequence[Run]) -> Table:
     for row in rows:
         learner = escape(row.learner) + ("" if row.finished else "*")
         benchmark = [escape(row.benchmark)] if len(benchmarks) > 1 else []
-        cells = [column.text(values) for column, values in zip(COLUMNS.values(), row.spreads, strict=True)]
+        columns = zip(COLUMNS.values(), row.spreads, row.ranks, strict=True)
+        cells = [_ranked(column.text(values), rank) for column, values, rank in columns]
         table.add_row(learner, *benchmark, str(len(row.runs)), row.tasks, *cells)
     return table
+
+
+def _ranked(text: str, rank: Rank) -> Text:
+    """A number with the mark of its rank."""
+    return Text(f"{text} ≈" if rank == "level" else text, style="bold" if rank == "best" else "")
 
 
 def run_table(run: Run) -> Table:
@@ -99,6 +105,8 @@ def _progress(tasks: Sequence[TaskHistory]) -> list[RenderableType]:
         Text(f"task {now.position} ({now.name}), epoch {latest.task_epoch} of the task, {latest.epoch} of the stream"),
         Text(f"loss {latest.loss:.4g}, valid {percent(latest.valid_accuracy)} %{test}, trained {duration(seconds)}"),
     ]
+    if latest.candidate is not None:
+        lines.append(Text(f"candidate {now.candidate(latest.candidate)}, number {latest.candidate + 1} in turn"))
     return lines + ([Text(_leading(now, latest))] if latest.prior else [])
 
 

@@ -1,5 +1,9 @@
 """Search over transfer configurations: the tree, the evidence, the prior, and the strategies built on them."""
 
+from lasem.search._architecture import ARCHITECTURE_OPTIMIZERS as ARCHITECTURE_OPTIMIZERS
+from lasem.search._architecture import AbstractArchitectureOptimizer as AbstractArchitectureOptimizer
+from lasem.search._darts import DARTS as DARTS
+from lasem.search._darts import DARTSSearch as DARTSSearch
 from lasem.search._em import EM as EM
 from lasem.search._em import EMSearch as EMSearch
 from lasem.search._evidence import EVIDENCE as EVIDENCE
@@ -15,6 +19,7 @@ from lasem.search._prior import preferred as preferred
 from lasem.search._strategy import AbstractSearch as AbstractSearch
 from lasem.search._strategy import AbstractStrategy as AbstractStrategy
 from lasem.search._strategy import Fixed as Fixed
+from lasem.search._strategy import InTurn as InTurn
 from lasem.search._strategy import OpenTask as OpenTask
 from lasem.search._strategy import candidate_logits as candidate_logits
 from lasem.search._strategy import configuration_logits as configuration_logits

@@ -10,7 +10,7 @@ from lasem.configurations import ConfigurationSpace, Partition, Ties
 from lasem.errors import require
 from lasem.search._evidence import EVIDENCE, cross_entropies, log_likelihoods, log_posterior
 from lasem.search._prior import AbstractPrior, Counts, RunningMean, preferred
-from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask
+from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask, space_of
 from lasem.search._tree import in_space_order, leaf_features, plan
 
 
@@ -45,16 +45,7 @@ class EM(AbstractStrategy):
 
     def space(self, layers: int) -> ConfigurationSpace:
         """All configurations of the partition, or those listed."""
-        partition = self.partition or Partition.single(layers)
-        require(
-            partition.num_layers == layers,
-            f"a partition covers all {layers} layers of the network",
-            remedy=f"name every layer from 1 to {layers} once",
-            partition=str(partition),
-        )
-        if self.candidates is None:
-            return ConfigurationSpace.full(partition)
-        return ConfigurationSpace(partition, self.candidates)
+        return space_of(layers, partition=self.partition, candidates=self.candidates)
 
     def search(self, space: ConfigurationSpace, *, device: torch.device) -> AbstractSearch:
         """Begin with a uniform prior."""

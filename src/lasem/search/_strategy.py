@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
 
-from lasem.configurations import ConfigurationSpace, named
+from lasem.configurations import ConfigurationSpace, Partition, named
+from lasem.errors import require
 from lasem.nn import Backbone
 from lasem.search._evidence import cross_entropies
 from lasem.search._tree import in_space_order, leaf_features, plan
@@ -26,6 +28,9 @@ class OpenTask:
         keep: Probability by which dropout keeps a feature.
         masks: Source of the dropout masks.
         update: Takes a scalar loss and makes one optimizer step.
+        learning_rate: Of that step.
+        held_out: Gives the next batch of held-out images and labels, of a training batch's size where there are as
+            many; None where the strategy holds nothing out.
     """
 
     backbone: Backbone
@@ -33,6 +38,8 @@ class OpenTask:
     keep: float
     masks: Generator
     update: Callable[[Tensor], None]
+    learning_rate: float = 0.0
+    held_out: Callable[[], tuple[Tensor, Tensor]] | None = None
 
     @property
     def head(self) -> nn.Module:
@@ -91,7 +98,14 @@ class AbstractSearch(ABC):
 
 
 class AbstractStrategy(ABC):
-    """A way of choosing; it holds options only, and opens a search per task."""
+    """A way of choosing; it holds options only, and opens a search per task.
+
+    Attributes:
+        held_out: Images that the search sees besides the batches of training: none, the task's validation split, or
+            half of its training split, which the weights then do without.
+    """
+
+    held_out: Literal["none", "valid", "half"] = "none"
 
     @abstractmethod
     def space(self, layers: int) -> ConfigurationSpace:
@@ -148,6 +162,52 @@ class Fixed(AbstractStrategy):
         """Nothing to search."""
         del device
         return FixedSearch(space)
+
+
+@dataclass(frozen=True)
+class InTurn(AbstractStrategy):
+    """Candidates for a learner that trains them one after another, each as a plain network.
+
+    Attributes:
+        partition: Groups of layers that decide together; None = every layer for itself.
+        candidates: Configurations to choose from, as bits per group; None = all of them.
+    """
+
+    partition: Partition | None = None
+    candidates: tuple[tuple[int, ...], ...] | None = None
+
+    def space(self, layers: int) -> ConfigurationSpace:
+        """All configurations of the partition, or those listed."""
+        return space_of(layers, partition=self.partition, candidates=self.candidates)
+
+    def search(self, space: ConfigurationSpace, *, device: torch.device) -> AbstractSearch:
+        """The training of one candidate: a space of its own."""
+        del device
+        require(len(space) == 1, "candidates in turn are opened one by one", candidates=len(space))
+        return FixedSearch(space)
+
+
+def space_of(
+    layers: int, *, partition: Partition | None, candidates: tuple[tuple[int, ...], ...] | None = None
+) -> ConfigurationSpace:
+    """The candidates of a partition of so many layers.
+
+    Args:
+        layers: Of the network.
+        partition: Groups of layers that decide together; None = every layer for itself.
+        candidates: Bits per group; None = all configurations.
+
+    Raises:
+        SpecError: The partition is of another number of layers, or a candidate does not fit it.
+    """
+    groups = partition or Partition.single(layers)
+    require(
+        groups.num_layers == layers,
+        f"a partition covers all {layers} layers of the network",
+        remedy=f"name every layer from 1 to {layers} once",
+        partition=str(groups),
+    )
+    return ConfigurationSpace.full(groups) if candidates is None else ConfigurationSpace(groups, candidates)
 
 
 def candidate_logits(network: OpenTask, images: Tensor, space: ConfigurationSpace) -> Tensor:

@@ -18,7 +18,13 @@ def estimated(name, *settings):
 
 @pytest.mark.parametrize(
     ("name", "settings", "candidates"),
-    [("lasem-hps", [], 8), ("lasem-hps", ["search.partition={1,3},{2}"], 4), ("hps", [], 1), ("snn", [], 1)],
+    [
+        ("lasem-hps", [], 8),
+        ("lasem-hps", ["search.partition={1,3},{2}"], 4),
+        ("hps", [], 1),
+        ("snn", [], 1),
+        ("brute-force-hps", [], 8),
+    ],
 )
 def test_an_estimate_counts_candidates(name, settings, candidates):
     assert estimated(name, *settings).candidates == candidates
@@ -27,6 +33,12 @@ def test_an_estimate_counts_candidates(name, settings, candidates):
 @pytest.mark.parametrize(("settings", "steps"), [([], 9 * 4), (["search.m_steps=2"], 9 * 4 * 2)])
 def test_an_estimate_counts_optimizer_steps(settings, steps):
     assert estimated("lasem-hps", *settings).steps_per_task == steps
+
+
+@pytest.mark.parametrize(("profile", "trainings"), [("paper", 8 + 8), ("release", 1 + 8)])
+def test_an_estimate_counts_every_candidates_epochs(profile, trainings):
+    found = estimated("brute-force-hps", f"profile={profile}")
+    assert (found.steps_per_task, found.steps) == (8 * 9 * 4, trainings * 9 * 4)
 
 
 def test_an_estimate_is_positive_and_finite():
@@ -48,6 +60,12 @@ def test_the_search_trains_both_branches_and_keeps_the_knowledge_aside():
     convolutions = static.parameters.shared
     assert search.parameters.search == static.parameters.search + convolutions
     assert search.parameters.rollback == static.parameters.rollback == convolutions
+
+
+def test_brute_force_keeps_the_knowledge_and_the_best_candidate_aside():
+    found, static = estimated("brute-force-hps").parameters, estimated("hps").parameters
+    assert found.search == static.search
+    assert found.rollback == static.rollback + static.search
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in learner_entries(3)])

@@ -294,7 +294,10 @@ MARKED = {
     "profile": ("paper", "release"),
     "search.evidence": ("product", "mean"),
     "search.ties": ("most-shared", "enumeration"),
+    "darts.held_out": ("valid", "none"),
+    "darts.optimizer": ("adam", "rmsprop-tf"),
     "learner.redraw_unchosen": (False, True),
+    "learner.first_task": ("searched", "as-second"),
     "evaluation.earlier_tasks": ("after-commit", "before-commit"),
 }
 

@@ -26,7 +26,7 @@ def shown(*events, terminal, done=False, resumed=0):
     console = Console(file=file, force_terminal=terminal, width=120, color_system=None)
     spec = resolve("digits/lasem-hps", ["seeds.training=4"])
     with ProgressDisplay(console) as display:
-        display.started(Started(folder=Path("runs/x"), spec=spec, num_tasks=10, resumed=resumed, done=done))
+        display.started(Started(folder=Path("runs/x"), spec=spec, num_tasks=10, epochs=300, resumed=resumed, done=done))
         for event in events:
             display.watch(event)
     return file.getvalue()
@@ -45,12 +45,18 @@ def test_in_a_terminal_the_leading_configurations_are_shown_with_their_probabili
     assert "2 of 10  3 / 6 / 7" in text
     assert "10 0.700  01 0.150  11 0.100  00 0.050" in text
     assert "validation 75.0%" in text
-    assert "32/400" in text
+    assert "32/300" in text
 
 
 def test_listed_candidates_are_shown_by_name():
     task = TASK.model_copy(update={"candidates": ["11", "01", "00", "10"]})
     assert "00 0.700  01 0.150  10 0.100  11 0.050" in shown(task, EPOCH, terminal=True)
+
+
+def test_where_candidates_take_turns_the_present_one_is_shown():
+    task = TASK.model_copy(update={"candidates": ["11", "01", "00", "10"]})
+    epoch = EPOCH.model_copy(update={"candidate": 2, "prior": None})
+    assert "3 of 4  00" in shown(task, epoch, terminal=True)
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -200,13 +200,47 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted(uninterrupted, tmp_
     assert not starts[0].done
 
 
-@pytest.mark.parametrize("learner", ["snn", "stl", "hps-top-1"])
+@pytest.mark.parametrize("learner", ["snn", "stl", "hps-top-1", "darts-hps"])
 @pytest.mark.parametrize("number", [3, 6, 8, 16])
 def test_every_kind_of_learner_resumes(uninterrupted, tmp_path, learner, number):
     with pytest.raises(Interrupted):
         run(spec_of(learner), place_in(tmp_path), watch=interrupt_after(number))
     run(spec_of(learner), place_in(tmp_path))
     assert_same_run(uninterrupted(learner), tmp_path / spec_of(learner).folder)
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 5, 23, 25, 26, 27, 28, 40, 55])
+def test_brute_force_resumes_inside_and_between_candidates(uninterrupted, tmp_path, number):
+    spec, starts, again = spec_of("brute-force-hps"), [], []
+    with pytest.raises(Interrupted):
+        run(spec, place_in(tmp_path), watch=interrupt_after(number))
+    run(spec, place_in(tmp_path), started=starts.append, watch=again.append)
+    assert_same_run(uninterrupted("brute-force-hps"), tmp_path / spec.folder)
+    assert starts[0].epochs == 3 * (8 + 8 + 1)
+    done = [event for event in again if isinstance(event, EpochRecord)]
+    assert len(done) == starts[0].epochs - starts[0].resumed  # none is trained twice
+
+
+def test_a_brute_force_run_of_the_release_resumes(tmp_path):
+    spec = spec_of("brute-force-hps", "profile=release", "search.partition={1,2},{3}")
+    run(spec, place_in(tmp_path / "whole"))
+    for number in (3, 8, 12, 19, 21):
+        out = tmp_path / f"cut-{number}"
+        with pytest.raises(Interrupted):
+            run(spec, place_in(out), watch=interrupt_after(number))
+        run(spec, place_in(out))
+        assert_same_run(tmp_path / "whole" / spec.folder, out / spec.folder)
+    result = records.read_result(tmp_path / "whole" / spec.folder / "result.json")
+    assert result.configurations[0] == result.configurations[1]
+
+
+def test_training_time_counts_all_candidates(uninterrupted):
+    folder = uninterrupted("brute-force-hps")
+    events, _ = records.read(folder / "records.jsonl")
+    epochs = [event for event in events if isinstance(event, EpochRecord)]
+    result = records.read_result(folder / "result.json")
+    assert len(epochs) == 3 * (8 + 8 + 1)
+    assert result.seconds.training == pytest.approx(sum(event.training_seconds for event in epochs))
 
 
 def test_a_run_interrupted_again_and_again_ends_alike(uninterrupted, tmp_path):

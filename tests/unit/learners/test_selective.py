@@ -9,7 +9,7 @@ from lasem.configurations import Partition
 from lasem.errors import DataError, LasemError, RunError
 from lasem.learners import OPTIMIZERS, LearnerState, SelectiveTransfer, Training
 from lasem.nn import Conv, DeconvolutionalFactorization, Network, TensorFactorization
-from lasem.search import EM, Fixed, OpenTask
+from lasem.search import DARTS, EM, Fixed, OpenTask
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2, decay=0.5)
 
@@ -40,7 +40,7 @@ def watched_batches(learner, monkeypatch, *, losses=None):
     """Replace the step by one that notes each batch, and gives the losses listed."""
     seen, left = [], iter(losses or [])
 
-    def step(images, labels, *, masks):
+    def step(images, labels, **sources):
         seen.append((images, labels))
         return torch.tensor(next(left, 0.5))
 
@@ -182,6 +182,9 @@ STRATEGIES = {
     "em-counts-epoch": EM(prior="counts", restart="epoch"),
     "em-groups": EM(partition=Partition.parse("{1,2}"), evidence="mean"),
     "fixed": Fixed("10"),
+    "darts": DARTS(learning_rate=0.1),
+    "darts-second-half": DARTS(order="second", held_out="half"),
+    "darts-release": DARTS(held_out="none", optimizer="rmsprop-tf"),
 }
 
 

@@ -1,8 +1,12 @@
+from io import StringIO
+
 import numpy as np
 import pytest
+from rich.console import Console
 from run_folders import task_events, write_run
 
-from lasem.report import collect
+from lasem.records import DecisionRecord
+from lasem.report import collect, show
 from lasem.report._curves import (
     MOST_POINTS,
     Line,
@@ -14,6 +18,7 @@ from lasem.report._curves import (
     thin,
 )
 from lasem.report._figures import draw_accuracy, draw_forgetting, draw_probabilities, draw_share_map
+from lasem.report._history import history
 
 
 def test_a_short_curve_is_kept_as_it_is():
@@ -47,6 +52,36 @@ def test_without_test_accuracies_the_curves_show_validation(tmp_path):
     events = [e.model_copy(update={"test_accuracy": None}) if e.event == "epoch" else e for e in task_events(0)]
     curves = accuracy_curves(collect([write_run(tmp_path / "run", events)])[0])
     assert (curves.split, curves.own) == ("validation", [Line("t0", [1, 2], [0.5, 0.7])])
+
+
+def turns_events():
+    """A task whose two candidates took turns of two epochs; the first one was chosen, then the second is learned."""
+    first, *_ = task_events(0)
+    _, epoch, *_ = task_events(0)
+    yield first.model_copy(update={"candidates": ["00", "11"]})
+    for number, (candidate, valid) in enumerate([(0, 0.9), (0, 0.8), (1, 0.7), (1, 0.6)]):
+        yield epoch.model_copy(
+            update={"epoch": number + 1, "task_epoch": number % 2 + 1, "candidate": candidate, "valid_accuracy": valid,
+                    "test_accuracy": valid / 2, "prior": None, "marginals": None}
+        )  # fmt: skip
+
+
+def test_of_candidates_in_turn_the_curve_is_that_of_the_chosen_one(tmp_path):
+    events = list(turns_events())
+    (run,) = collect([write_run(tmp_path / "open", events)])
+    assert accuracy_curves(run).own == [Line("t0", [1, 2], [0.45, 0.4])]
+    assert accuracy_curves(run).spans == [Span("t0", 1, 4)]
+    decision = DecisionRecord(task=0, epoch=4, configuration=[1, 1], candidate=1)
+    (run,) = collect([write_run(tmp_path / "ended", [*events, decision])])
+    assert accuracy_curves(run).own == [Line("t0", [3, 4], [0.35, 0.3])]
+    assert history(run)[0].curve.valid.tolist() == [0.7, 0.6]
+
+
+def test_showing_a_run_whose_candidates_take_turns_names_the_present_one(tmp_path):
+    (run,) = collect([write_run(tmp_path / "run", list(turns_events())[:-1])])
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(show(run))
+    assert "candidate 11, number 2 in turn" in console.export_text()
 
 
 def test_candidates_come_by_mean_probability_and_the_rest_is_summed(finished):

@@ -1,11 +1,12 @@
+import re
 from io import StringIO
 
 import pytest
 from rich.console import Console
-from run_folders import task_events, write_run
+from run_folders import result, task_events, write_run
 
 from lasem.metrics import Spread, spread
-from lasem.report import collect, comparison, run_table, show
+from lasem.report import collect, comparison, run_table, show, write_page
 from lasem.report._tables import COLUMNS, comparison_rows, duration, percent, task_rows, with_interval
 
 
@@ -98,3 +99,65 @@ def test_showing_a_finished_run_sums_it_up(finished):
     assert "backward transfer, points" in text
     assert "-29.0" in text
     assert "warning" not in text
+
+
+# Ranks
+
+
+def compared(folder, peaks, *, more=""):
+    """Finished runs of two learners over some seeds: {learner: final accuracy per seed}."""
+    for learner, values in peaks.items():
+        for seed, value in enumerate(values):
+            end = result(seed).model_copy(update={"final_accuracy": value, "learner": learner})
+            path = write_run(folder / f"{learner}-s{seed}-abc", list(task_events(0)), seed=seed, end=end)
+            text = (path / "spec.toml").read_text().replace("lasem-hps", learner) + more
+            (path / "spec.toml").write_text(text)
+    rows = comparison_rows(collect([folder]))
+    return {row.learner: dict(zip(COLUMNS, row.ranks, strict=True)) for row in rows}
+
+
+FIVE = [0.50, 0.52, 0.54, 0.56, 0.58]
+
+
+@pytest.mark.parametrize(
+    ("others", "rank"),
+    [
+        ([0.48, 0.50, 0.52, 0.54, 0.5601], ""),  # 2 points less in every pair, though the intervals overlap
+        ([0.52, 0.49, 0.55, 0.50, 0.56], "level"),  # now more, now less
+        (FIVE, "best"),
+    ],
+)
+def test_with_five_seeds_a_paired_test_tells_what_is_level_with_the_best(tmp_path, others, rank):
+    ranks = compared(tmp_path, {"a": FIVE, "b": others})
+    assert ranks["a"]["final"] == "best"
+    assert ranks["b"]["final"] == rank
+
+
+def test_with_fewer_seeds_nothing_is_said_about_differences(tmp_path):
+    ranks = compared(tmp_path, {"a": FIVE[:4], "b": [0.52, 0.49, 0.55, 0.50]})
+    assert (ranks["a"]["final"], ranks["b"]["final"]) == ("best", "")
+
+
+def test_costs_single_rows_and_unfinished_runs_have_no_rank(finished, second_seed, unfinished, tmp_path):
+    assert all(rank == "" for row in comparison_rows(collect([finished.parent])) for rank in row.ranks)
+    ranks = compared(tmp_path / "two", {"a": FIVE, "b": FIVE[:3]})
+    assert {(row["seconds"], row["parameters"]) for row in ranks.values()} == {("", "")}
+
+
+def test_ranks_are_within_a_stream(tmp_path):
+    compared(tmp_path, {"a": FIVE[:1]})
+    compared(tmp_path / "other", {"b": [0.1]}, more='[benchmark.x]\nname = "other"\n')
+    assert {rank for row in comparison_rows(collect([tmp_path / "other", tmp_path])) for rank in row.ranks} == {""}
+
+
+def test_the_best_is_bold_and_what_is_level_is_marked(tmp_path):
+    compared(tmp_path, {"a": FIVE, "b": [0.52, 0.49, 0.55, 0.50, 0.56]})
+    console = Console(width=250, record=True, file=StringIO(), force_terminal=True)
+    console.print(comparison(collect([tmp_path])))
+    text = console.export_text(styles=True)
+    assert re.search(r"\x1b\[1m *54\.0 ± 3\.9", text)
+    assert re.search(r"(?<!\x1b\[1m)52\.4 ± 3\.8 ≈", text)
+    write_page(collect([tmp_path]), tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<strong>54.0 ± 3.9</strong>" in page
+    assert '52.4 ± 3.8 <span title="not distinguishable from the best">≈</span>' in page

@@ -1,0 +1,44 @@
+"""What records tell of a search."""
+
+from typing import TypedDict
+
+import numpy as np
+
+from lasem.learners import SearchStatus
+from lasem.records import MOST_CANDIDATES
+
+
+def candidate_names(status: SearchStatus | None) -> list[str] | None:
+    """Names of the candidates, where they are not simply their indices in binary."""
+    if status is None:
+        return None
+    groups = len(status.marginals)
+    if len(status.names) != 2**groups:
+        return status.names
+    binary = [f"{index:0{groups}b}" for index in range(2**groups)]
+    return None if status.names == binary else status.names
+
+
+class SearchFields(TypedDict, total=False):
+    """Fields of an `EpochRecord`."""
+
+    prior: list[tuple[int, float]]
+    marginals: list[float]
+    entropy: float
+
+
+def search_fields(status: SearchStatus | None) -> SearchFields:
+    """The fields of an epoch's record that tell of the search."""
+    if status is None:
+        return {}
+    most = np.sort(np.argsort(-status.prior, kind="stable")[:MOST_CANDIDATES])
+    return {
+        "prior": [(int(index), _rounded(float(status.prior[index]))) for index in most],
+        "marginals": [_rounded(float(value)) for value in status.marginals],
+        "entropy": status.entropy,
+    }
+
+
+def _rounded(value: float) -> float:
+    """Six significant digits: enough to draw, a third of the bytes."""
+    return float(f"{value:.6g}")
