@@ -44,6 +44,7 @@ class Batches:
                 f" - got {len(task.train)} in 'train' of task '{task.name}' - lower batch_size or give more images"
             )
         self._size, self._seed, self._visit = size, seed, visit
+        self._whole = task.train
         self._train, self._held_out = task.train, task.valid if held_out == "valid" else None
         if held_out == "half":
             order = self._order(len(task.train), "halves").to(task.train.labels.device)
@@ -63,6 +64,10 @@ class Batches:
         """
         split = self._held_out
         return None if split is None else self._cycled(split, epoch)
+
+    def unlabeled(self) -> Iterator[Tensor]:
+        """Images of all training data, to estimate statistics on: always one shuffle, whenever it is asked for."""
+        return (images for images, _ in self._shuffled(self._whole, self._size, "statistics"))
 
     def masks(self, epoch: int) -> torch.Generator:
         """Source of an epoch's dropout masks, on the images' device."""

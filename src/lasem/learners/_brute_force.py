@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace, Ties
 from lasem.errors import require
+from lasem.learners._held import belongs, part
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
-from lasem.learners._selective import SelectiveTransfer, belongs, part
+from lasem.learners._selective import SelectiveTransfer
 from lasem.nn import Backbone
 from lasem.search import InTurn
 

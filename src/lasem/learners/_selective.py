@@ -14,11 +14,11 @@ from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError, RunError
 from lasem.learners._batches import Batches, least_images
+from lasem.learners._held import count_parameters, part
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
 from lasem.learners._optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.nn import Backbone
 from lasem.search import AbstractSearch, AbstractStrategy, Fixed, OpenTask
-from lasem.seeds import derive_seed
 
 
 @dataclass
@@ -211,19 +211,12 @@ class SelectiveTransfer(AbstractLearner):
         return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=on_trial, running=True)
 
     def _estimate(self) -> None:
-        """Estimate the open task's running statistics along its leading configuration, if they are out of date.
-
-        The batches are those of one shuffle, always the same, so that nothing depends on when this is asked for.
-        """
+        """Estimate the open task's running statistics along its leading configuration, if they are out of date."""
         active = self.opened()
-        bits, split = self.configuration(active.identity), active.task.train
+        bits = self.configuration(active.identity)
         if active.estimated == bits or not self.backbone.normalizes:
             return
-        source = torch.Generator().manual_seed(derive_seed(self.seed, "statistics", len(self._visits) - 1))
-        order = torch.randperm(len(split), generator=source)
-        size = self.training.batch_size
-        batches = order[: len(split) - len(split) % size].to(split.labels.device).split(size)
-        self.backbone.estimate_statistics((split.images[rows] for rows in batches), active.identity, bits=bits)
+        self.backbone.estimate_statistics(active.batches.unlabeled(), active.identity, bits=bits)
         active.estimated = bits
 
     def configuration(self, task: int) -> tuple[int, ...]:
@@ -253,20 +246,8 @@ class SelectiveTransfer(AbstractLearner):
 
     def parameter_counts(self) -> ParameterCounts:
         """Shared knowledge counts where a candidate of the space can use it."""
-        shared = sum(
-            p.numel()
-            for stage, (_, usable) in zip(self.backbone.iter_stages(), self.space.uses, strict=True)
-            if usable
-            for p in stage.shared.parameters()
-        )
-        first_visits = [identity not in self._visits[:i] for i, identity in enumerate(self._visits)]
-        per_task = [
-            sum(p.numel() for name, p in self.backbone.named_parameters() if belongs(name, identity)) if first else 0
-            for identity, first in zip(self._visits, first_visits, strict=True)
-        ]
-        return ParameterCounts(
-            shared=shared, per_task=per_task, search=self._most["search"], rollback=self._most["rollback"]
-        )
+        usable = [shared for _, shared in self.space.uses]
+        return count_parameters(self.backbone, usable=usable, visits=self._visits, most=self._most)
 
     def state(self) -> LearnerState:
         """Parameters, and for an open task its optimizer and search."""
@@ -325,14 +306,3 @@ class SelectiveTransfer(AbstractLearner):
         if self.active is None:
             raise LasemError("this needs an open task - there is none - call begin_task first")
         return self.active
-
-
-def belongs(parameter: str, task: int) -> bool:
-    """Whether a parameter of a backbone, by name, is one task's own."""
-    parts = parameter.split(".")
-    return parts[:2] == ["heads", str(task)] or parts[2:4] in (["own", str(task)], ["mapping", str(task)])
-
-
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those whose name begins with a prefix, named without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
