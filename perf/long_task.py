@@ -12,6 +12,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -48,8 +49,18 @@ def selective(learner: AbstractLearner) -> SelectiveTransfer:
     return learner
 
 
-def measure(preset: str, settings: list[str], *, data: Path, number: int) -> dict[str, object]:
-    """Train one task; what it cost."""
+def measure(
+    preset: str, settings: list[str], *, data: Path, number: int, told: Callable[[int, dict[str, float]], None]
+) -> dict[str, object]:
+    """Train one task; what it cost.
+
+    Args:
+        preset: Of the task's stream and learner.
+        settings: Changes of it.
+        data: Folder of the images.
+        number: Of the task in the stream.
+        told: Is called at the end of every tenth with its number and what it cost.
+    """
     spec, plain = resolve(preset, settings), resolve("cifar100-10/hps", settings)
     device = choose_device("cpu")
     stream = prepare(spec, Place(data=data), device=device).stream
@@ -61,7 +72,8 @@ def measure(preset: str, settings: list[str], *, data: Path, number: int) -> dic
     every = max(1, epochs // (10 * SAMPLES))
     tenths: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for epoch in range(epochs):
-        tenth = tenths[10 * epoch // epochs]
+        part = 10 * epoch // epochs
+        tenth = tenths[part]
         seconds = timed_epoch(learner)
         if epoch % every == 0:
             tenth["static"].append(statistics.median(timed_epoch(static)))
@@ -72,7 +84,8 @@ def measure(preset: str, settings: list[str], *, data: Path, number: int) -> dic
             tenth["evaluated"].append(status.effort.evaluated / status.effort.steps)
             tenth["learned"].append(status.effort.learned / status.effort.steps)
             tenth["skipped"].append(status.effort.skipped)
-        tenth["prior"].append(float(status.prior.max()))
+        if 10 * (epoch + 1) // epochs > part:
+            told(part + 1, _summary(tenth) | {"prior": float(status.prior.max())})
     decision, leader = status.decision, status.names[learner.opened().search.leader()]
     return {
         "preset": preset,
@@ -108,13 +121,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     settings = [f"training.epochs={options.epochs}", f"search.epsilon={options.epsilon}", *options.settings]
-    found = measure(options.preset, settings, data=options.data, number=options.task)
+
+    def tell(tenth: int, row: dict[str, float]) -> None:
+        columns = f"{row['evaluated']:10.2f} {row['learned']:8.2f} {row['skipped']:9.1e} {row['steps']:13.2f}"
+        print(f"{tenth:5} {columns} {row['prior']:7.4f}", flush=True)
+
+    if not options.json:
+        print(f"{'tenth':>5} {'evaluated':>10} {'learned':>8} {'left out':>9} {'static steps':>13} {'prior':>7}")
+    told = (lambda tenth, row: None) if options.json else tell
+    found = measure(options.preset, settings, data=options.data, number=options.task, told=told)
     if options.json:
         print(json.dumps(found))
         return
-    print(f"{'tenth':>5} {'evaluated':>10} {'learned':>8} {'left out':>9} {'static steps':>13}")
-    for number, row in enumerate(found["tenths"], start=1):  # type: ignore[arg-type]
-        print(f"{number:5} {row['evaluated']:10.2f} {row['learned']:8.2f} {row['skipped']:9.1e} {row['steps']:13.2f}")
     print(f"average {found['average']:.2f} static steps; chosen {found['chosen']} with prior {found['prior']:.4f}")
     print(f"certain after {found['certain']}, settled after {found['settled']} of {found['steps']} steps")
 

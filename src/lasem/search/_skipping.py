@@ -138,7 +138,7 @@ class Selection:
         """Whether so many of them are expected to be learned from that their features had better be computed once."""
         if not self.each_step:
             return len(self.learned) == len(self._all)
-        return 4 * self._expected >= 3 * len(members)
+        return 2 * self._expected > len(members)
 
     def choose(self, log_posterior: Tensor, *, learned: Members | None) -> None:
         """Choose what the M-step learns from, and count the step.
