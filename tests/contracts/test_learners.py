@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lasem.benchmarks import TaskStream
-from lasem.experiments import RunFolder, build_learner, check, learner_entries, resolve
+from lasem.experiments import RunFolder, arithmetic, build_learner, check, learner_entries, resolve
 from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
 from lasem.learners import ProgressiveNetworks, SelectiveTransfer
 
@@ -82,6 +82,17 @@ def test_it_learns_tasks_in_order_and_keeps_answering_for_earlier_ones(make, str
             assert logits.shape == (9, CLASSES[earlier])
             assert logits.isfinite().all()
             assert not logits.requires_grad
+
+
+def test_it_learns_in_bfloat16(make, stream):
+    learner = make()
+    with arithmetic("bfloat16", torch.device("cpu")):
+        losses = learn(learner, stream[0])
+        logits = learner.logits(stream[0].test.images, 0)
+    assert all(0 < loss < 100 for loss in losses)
+    assert logits.dtype == torch.bfloat16
+    tensors = [tensor for tensor in learner.state().tensors.values() if tensor.is_floating_point()]
+    assert {tensor.dtype for tensor in tensors} <= {torch.float32, torch.float64}
 
 
 def test_it_answers_for_the_open_task(make, stream):

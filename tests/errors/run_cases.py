@@ -106,5 +106,6 @@ COMMANDS = {
     "cli-no-file": ("run", "absent.toml"),
     "cli-no-data": ("run", "pacs/stl", "--data", "absent"),
     "cli-no-gpu": ("run", "digits/stl", "--device", "cuda:99"),
+    "cli-tf32": ("run", "digits/stl", "--set", "training.precision=tf32", "--device", "cpu"),
     "cli-show-nothing": ("show", "absent"),
 }

@@ -1,6 +1,7 @@
 """Experiments: specs and presets made into runs on disk; the loop over a stream; what a run learned."""
 
 from lasem.experiments._allocator import keep_freed_memory as keep_freed_memory
+from lasem.experiments._arithmetic import arithmetic as arithmetic
 from lasem.experiments._build import build_learner as build_learner
 from lasem.experiments._build import check as check
 from lasem.experiments._checkpoint import Checkpoint as Checkpoint

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from lasem.benchmarks import Outline, Split, Task
+from lasem.experiments._arithmetic import arithmetic
 from lasem.experiments._build import build_learner
 from lasem.experiments._environment import suited_threads, torch_threads
 from lasem.learners import AbstractLearner, BruteForce, ParameterCounts, SelectiveTransfer
@@ -73,7 +74,8 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
     if isinstance(learner, BruteForce):
         spec = _ends(spec, learner)
         learner = build_learner(spec, outline, device=device)
-    with torch_threads(suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))):
+    threads = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
+    with torch_threads(threads), arithmetic(spec.training.precision, device):
         measured = _measure(learner, outline, device=device)
     counts = learner.parameter_counts()
     batches = outline.images["train"] // spec.training.batch_size

@@ -10,6 +10,7 @@ import torch
 
 from lasem.benchmarks import AbstractBenchmark
 from lasem.experiments._allocator import keep_freed_memory
+from lasem.experiments._arithmetic import arithmetic, require_precision
 from lasem.experiments._build import build_learner, check
 from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
 from lasem.experiments._environment import choose_device, suited_threads, torch_threads
@@ -82,9 +83,10 @@ def prepare(spec: Spec, place: Place, *, device: torch.device, benchmark: Abstra
     Raises:
         SpecError: The spec is wrong.
         DataError: The data is missing or not what the benchmark needs, or a task has too few images for a batch.
-        RunError: Memory does not suffice.
+        RunError: The device does not have the precision, or memory does not suffice.
     """
     benchmark = benchmark or check(spec)
+    require_precision(spec.training.precision, device)
     with memory_for(lambda: "the images and the network", remedy="take fewer or smaller images, or a smaller network"):
         stream = benchmark.stream(
             stream_seed=spec.seeds.stream, data_seed=spec.seeds.data, data=place.data, device=device
@@ -174,7 +176,8 @@ def _attempt(
         warnings = note_attempt(folder, checkpoint, device=device, facts=facts)
         started(_start(spec, folder, loop, warnings))
         checkpoints = Checkpoints(folder, every=place.checkpoint_every, resumed=checkpoint)
-        follow(loop, folder, checkpoints, watch=watch, stop=stop)
+        with arithmetic(spec.training.precision, device):
+            follow(loop, folder, checkpoints, watch=watch, stop=stop)
     return summarize(spec, loop, device=device)
 
 

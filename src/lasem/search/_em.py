@@ -182,7 +182,8 @@ class EMSearch(AbstractSearch):
                 known = leaf_features(network.backbone, images, network.task, layout=part.layout)
             rows = indices(part.by_leaf, q.device)
             logits = network.head(masks.apply(known, rows))
-            loss = q[rows].to(logits.dtype) @ cross_entropies(logits, labels)
+            losses = cross_entropies(logits, labels)
+            loss = (q[rows].to(losses.dtype) * losses).sum()
             yield loss if penalty is None else loss + penalty
             penalty = None
 

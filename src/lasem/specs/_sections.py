@@ -76,6 +76,10 @@ class SearchSpec(Section):
     """MiB that a backward pass may keep of activations; beyond, the tree is evaluated in sub-trees."""
 
 
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""In which convolutions and matrix products are computed."""
+
+
 class TrainingSpec(Section):
     """How a task is trained."""
 
@@ -86,6 +90,7 @@ class TrainingSpec(Section):
     optimizer: str = "rmsprop-tf"
     keep: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Probability by which dropout keeps a feature."""
+    precision: Precision = "float32"
 
 
 class EvaluationSpec(Section):
