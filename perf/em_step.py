@@ -1,12 +1,13 @@
 """Seconds of one EM step: the tree, its naive twin, and one step of a single static network.
 
     python perf/em_step.py [--networks cifar-4,stl-6,stl-9,resnet-18:4-groups] [--mechanisms hps,tf] [--repeats 15]
-                           [--peak] [--json]
+                           [--device cuda] [--capture] [--precision bfloat16] [--peak] [--json]
 
 Above 64 candidates the naive twin runs 16 of them, and its time is scaled up; such a time is marked with a star.
 The three are measured in turn, repeat by repeat, so that what else the machine does hits them alike; read the ratios.
 Multiply-adds are counted from the table of layers: a backward pass takes two of a forward pass, one in the first layer.
-The speed of the tree is compared with the forward pass of one large convolution in the same process.
+The speed of the tree is compared with the forward pass of one large convolution in the same process. `--capture`
+captures the tree and the static network, not the naive twin.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from naive import naive_em_step
 
 from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
-from lasem.experiments import keep_freed_memory, resolve
+from lasem.experiments import arithmetic, choose_device, keep_freed_memory, resolve
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import MECHANISMS, NETWORKS
 from lasem.search import EM, Fixed, plan
@@ -66,32 +67,33 @@ def naive_space(space: ConfigurationSpace) -> ConfigurationSpace:
     return space if len(space) <= MOST else space.subset(range(0, len(space), len(space) // SUBSET))
 
 
-def steps(name: str, mechanism: str) -> dict[str, Callable[[], object]]:
+def steps(name: str, mechanism: str, *, device: torch.device, capture: bool) -> dict[str, Callable[[], object]]:
     """The three steps to be timed, each with its own parameters."""
     network = name.partition(":")[0]
     shape, classes, batch = CASES[network]
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(batch, *shape, generator=generator)
-    labels = torch.randint(classes, (batch,), generator=generator)
+    images = torch.rand(batch, *shape, generator=generator).to(device)
+    labels = torch.randint(classes, (batch,), generator=generator).to(device)
     split = Split(images=images, labels=labels)
     task = Task(name="random images", classes=classes, train=split, valid=split, test=split)
     training = Training(batch_size=batch)
 
-    def learner(strategy: EM | Fixed) -> SelectiveTransfer:
-        backbone = NETWORKS[network].build(shape, mechanism=MECHANISMS[mechanism]())
-        made = SelectiveTransfer(backbone, strategy, training=training)
+    def learner(strategy: EM | Fixed, *, captured: bool = capture) -> SelectiveTransfer:
+        backbone = NETWORKS[network].build(shape, mechanism=MECHANISMS[mechanism]()).to(device)
+        made = SelectiveTransfer(backbone, strategy, training=training, capture=captured)
         made.begin_task(task)
         return made
 
-    tree, naive, static = learner(strategy(name)), learner(strategy(name)), learner(Fixed("all"))
+    naive = learner(strategy(name), captured=False)
+    tree, static = learner(strategy(name)), learner(Fixed("all"))
     space = naive_space(naive.space)
-    masks = torch.Generator().manual_seed(0)
+    masks = torch.Generator(device).manual_seed(0)
 
     def naive_step() -> None:
         active = naive.active
         assert active is not None
         active.updates.optimizer.zero_grad(set_to_none=True)
-        prior = torch.zeros(len(space), dtype=torch.float64)
+        prior = torch.zeros(len(space), dtype=torch.float64, device=device)
         naive_em_step(naive.backbone, images, labels, space=space, prior=prior, keep=0.5, masks=masks)
         active.updates.optimizer.step()
 
@@ -116,16 +118,23 @@ def multiply_adds(name: str) -> dict[str, float]:
     return {"tree": tree, "static": static, "naive": len(space) * (static + forward)}
 
 
-def best_flops(repeats: int = 10) -> float:
+def seconds_of(act: Callable[[], object], device: torch.device) -> float:
+    """How long it takes, until the device has done it."""
+    start = time.perf_counter()
+    act()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def best_flops(device: torch.device, repeats: int = 10) -> float:
     """Floating-point operations per second of one large convolution, forward: the median of some."""
-    x = torch.rand(160, 64, 32, 32).contiguous(memory_format=torch.channels_last)
-    weight = torch.rand(64, 64, 3, 3).contiguous(memory_format=torch.channels_last)
+    x = torch.rand(160, 64, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    weight = torch.rand(64, 64, 3, 3, device=device).contiguous(memory_format=torch.channels_last)
     seconds: list[float] = []
     with torch.no_grad():
         for _ in range(repeats):
-            start = time.perf_counter()
-            F.conv2d(x, weight, padding=1)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(seconds_of(lambda: F.conv2d(x, weight, padding=1), device))
     return 2 * 160 * 32 * 32 * 64 * 64 * 9 / statistics.median(seconds)
 
 
@@ -137,24 +146,26 @@ def peak_bytes(name: str, mechanism: str) -> int:
 
 def only_peak(name: str, mechanism: str) -> int:
     """Take three steps of the tree; the most memory of this process, in bytes."""
-    tree = steps(name, mechanism)["tree"]
+    tree = steps(name, mechanism, device=torch.device("cpu"), capture=False)["tree"]
     for _ in range(3):
         tree()
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def measure(name: str, mechanism: str, *, repeats: int, peak: bool) -> dict[str, object]:
-    """Medians over interleaved repeats, after one round that is not counted."""
-    timed = steps(name, mechanism)
+def measure(
+    name: str, mechanism: str, *, repeats: int, peak: bool, device: torch.device, capture: bool
+) -> dict[str, object]:
+    """Medians over interleaved repeats, after rounds that are not counted."""
+    timed = steps(name, mechanism, device=device, capture=capture)
+    warming = 3 if capture else 1  # a graph is recorded after its operations have run once
     space = strategy(name).space(len(NETWORKS[name.partition(":")[0]].layers))
     scale = len(space) / len(naive_space(space))
     seconds: dict[str, list[float]] = {name: [] for name in timed}
-    for repeat in range(repeats + 1):
+    for repeat in range(repeats + warming):
         for way, step in timed.items():
-            start = time.perf_counter()
-            step()
-            if repeat:
-                seconds[way].append(time.perf_counter() - start)
+            taken = seconds_of(step, device)
+            if repeat >= warming:
+                seconds[way].append(taken)
     medians = {f"{way}_seconds": statistics.median(values) for way, values in seconds.items()}
     medians["naive_seconds"] *= scale
     counted = multiply_adds(name)
@@ -168,7 +179,7 @@ def measure(name: str, mechanism: str, *, repeats: int, peak: bool) -> dict[str,
         **medians,
         **{f"{way}_multiply_adds": count for way, count in counted.items()},
         "tree_flops": flops,
-        "share_of_best": flops / best_flops(),
+        "share_of_best": flops / best_flops(device),
         "peak_bytes": peak_bytes(name, mechanism) if peak else None,
     }
 
@@ -208,6 +219,9 @@ def main() -> None:
     parser.add_argument("--networks", default="cifar-4", help=f"comma-separated, of {', '.join(NAMES)}")
     parser.add_argument("--mechanisms", default="hps", help=f"comma-separated, of {', '.join(MECHANISMS)}")
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--capture", action="store_true", help="capture the steps of the tree and the static network")
+    parser.add_argument("--precision", default="float32", choices=["float32", "tf32", "bfloat16"])
     parser.add_argument("--peak", action="store_true", help="measure memory too, in a process of its own")
     parser.add_argument("--only-peak", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--give-back", action="store_true", help="let the C library give freed memory back")
@@ -219,11 +233,20 @@ def main() -> None:
         print(only_peak(options.networks, options.mechanisms))
         return
     if not options.json:
-        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; milliseconds, medians")
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.device}; milliseconds, medians")
         print(" ".join(f"{text:>{width}}" for text, width in zip(HEADINGS, WIDTHS, strict=True)))
+    device = choose_device(options.device)
     for network in options.networks.split(","):
         for mechanism in options.mechanisms.split(","):
-            found = measure(network, mechanism, repeats=options.repeats, peak=options.peak)
+            with arithmetic(options.precision, device):
+                found = measure(
+                    network,
+                    mechanism,
+                    repeats=options.repeats,
+                    peak=options.peak,
+                    device=device,
+                    capture=options.capture,
+                )
             print(json.dumps(found) if options.json else line(found), flush=True)
 
 

@@ -50,6 +50,7 @@ def run(
     threads: Annotated[
         int, typer.Option(min=0, help="CPU threads; 0 = as the run began, at first one for small networks, else all.")
     ] = 0,
+    capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
@@ -59,7 +60,7 @@ def run(
     specs = [trial for target in targets for trial in _trials(resolve(target, settings or []), seeds)]
     checked = [(spec, check(spec)) for spec in specs]
     every = interval(checkpoint_every)
-    place = Place(out=out, data=data, device=device, checkpoint_every=every, threads=threads)
+    place = Place(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
     if dry_run:
         for spec, benchmark in checked:
             print_dry_run(spec, benchmark, place)

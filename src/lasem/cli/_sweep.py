@@ -43,6 +43,7 @@ def sweep(
         str, typer.Option(metavar="EPOCHS|TIME", help="Between checkpoints: 10 epochs, 30s, 5m, 1h; 0 = by cost.")
     ] = "0",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of a run; 0 = what suits it.")] = 0,
+    capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Run what a sweep has not done yet, in this process, in several or on a cluster."""
@@ -53,7 +54,7 @@ def sweep(
         raise SpecError(f"--ray decides how many runs are under way - got --workers {workers} too - leave one out")
     found = read_sweep(spec, settings or [])
     every = interval(checkpoint_every)
-    place = Place(out=out, data=data, device=device, checkpoint_every=every, threads=threads)
+    place = Place(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
     watch, console = Watch(found, out), Console(quiet=quiet)
     if status or dry_run:
         console.print(standings_table(watch.standings()))

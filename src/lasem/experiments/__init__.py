@@ -3,7 +3,7 @@
 from lasem.experiments._allocator import keep_freed_memory as keep_freed_memory
 from lasem.experiments._arithmetic import arithmetic as arithmetic
 from lasem.experiments._build import build_learner as build_learner
-from lasem.experiments._build import check as check
+from lasem.experiments._check import check as check
 from lasem.experiments._checkpoint import Checkpoint as Checkpoint
 from lasem.experiments._checkpoint import read_checkpoint as read_checkpoint
 from lasem.experiments._environment import choose_device as choose_device

@@ -34,9 +34,8 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
         precision: Of convolutions and matrix products.
         device: Where they are computed.
     """
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = convolutions.allow_tf32, products.allow_tf32
-    convolutions.allow_tf32 = products.allow_tf32 = precision == "tf32"
+    before = _allowed()
+    _allow(precision == "tf32", precision == "tf32")
     # casts are not cached: a cached copy of a parameter would outlive the optimizer's next step
     halved = torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=precision != "bfloat16"
@@ -45,4 +44,15 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
         with halved:
             yield
     finally:
-        convolutions.allow_tf32, products.allow_tf32 = before
+        _allow(*before)
+
+
+def _allowed() -> tuple[bool, bool]:
+    """Whether convolutions and matrix products may use TF32."""
+    return bool(torch.backends.cudnn.allow_tf32), bool(torch.backends.cuda.matmul.allow_tf32)
+
+
+def _allow(convolutions: bool, products: bool) -> None:
+    """Let them use TF32, or not."""
+    torch.backends.cudnn.allow_tf32 = convolutions  # pyright: ignore[reportAttributeAccessIssue]
+    torch.backends.cuda.matmul.allow_tf32 = products

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -11,12 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from lasem.benchmarks import BENCHMARKS, AbstractBenchmark, Outline
 from lasem.configurations import Partition
-from lasem.errors import LasemError, SpecError, nearest, require
+from lasem.errors import SpecError, nearest, require
 from lasem.faults import option_faults
 from lasem.learners import (
     APD,
     DEN,
-    OPTIMIZERS,
     AbstractLearner,
     APDOptions,
     BruteForce,
@@ -33,43 +32,6 @@ from lasem.search import DARTS, EM, AbstractStrategy, CommitAt, Fixed, InTurn
 from lasem.specs import Spec, Table
 
 Built = TypeVar("Built")
-
-
-def check(spec: Spec) -> AbstractBenchmark:
-    """Check all that can be checked without data, and make the benchmark.
-
-    Raises:
-        SpecError: Names, options or their combination are wrong; all faults together.
-    """
-    faults = [
-        f"{place}: unknown name {name!r} - {nearest(name, known)}"
-        for place, name, known in _names(spec)
-        if name not in known
-    ]
-    benchmark = None
-    if spec.benchmark.kind in BENCHMARKS:
-        benchmark = _attempt(faults, lambda: build_benchmark(spec))
-        if benchmark is not None:
-            _attempt(faults, benchmark.outline)
-    if spec.learner.mechanism in MECHANISMS:
-        _attempt(faults, lambda: build_mechanism(spec))
-    if spec.network.name in NETWORKS:
-        network = NETWORKS[spec.network.name]
-        if spec.learner.mechanism in network.excludes:
-            reason = network.excludes[spec.learner.mechanism]
-            faults.append(
-                f"learner.mechanism: {spec.learner.mechanism!r} is not offered on {spec.network.name}: {reason}"
-            )
-        if spec.learner.kind in network.excludes:
-            reason = network.excludes[spec.learner.kind]
-            faults.append(f"learner.kind: {spec.learner.kind!r} is not offered on {spec.network.name}: {reason}")
-        _attempt(faults, lambda: (_den_options(spec), _apd_options(spec)))
-        layers = len(network.layers)
-        _attempt(faults, lambda: build_strategy(spec, layers).space(layers))
-        _attempt(faults, lambda: _searched(spec).space(layers))
-    if faults or benchmark is None:
-        raise SpecError(f"{spec.name}: " + "\n  ".join(faults))
-    return benchmark
 
 
 def build_benchmark(spec: Spec) -> AbstractBenchmark:
@@ -123,7 +85,7 @@ def build_strategy(spec: Spec, layers: int) -> AbstractStrategy:
     """
     if spec.learner.strategy == "fixed" or spec.learner.kind != "selective":
         return Fixed(spec.learner.configuration if spec.learner.kind == "selective" else "none")
-    return {"em": _searched, "darts": _differentiable, "brute-force": _in_turn}[spec.learner.strategy](spec)
+    return {"em": searched, "darts": _differentiable, "brute-force": _in_turn}[spec.learner.strategy](spec)
 
 
 def _in_turn(spec: Spec) -> InTurn:
@@ -136,7 +98,7 @@ def _in_turn(spec: Spec) -> InTurn:
     return InTurn(partition=partition, candidates=candidates or None)
 
 
-def _searched(spec: Spec) -> EM:
+def searched(spec: Spec) -> EM:
     """The search that a spec describes, whether its learner uses it or not."""
     search, listed = spec.search, _in_turn(spec)
     moment = search.commit_at
@@ -176,8 +138,24 @@ def _differentiable(spec: Spec) -> DARTS:
     )
 
 
-def build_learner(spec: Spec, outline: Outline, *, device: torch.device) -> AbstractLearner:
-    """A new learner for streams of this outline."""
+def build_learner(spec: Spec, outline: Outline, *, device: torch.device, capture: bool = False) -> AbstractLearner:
+    """A new learner for streams of this outline.
+
+    Args:
+        spec: One experiment.
+        outline: Of its stream.
+        device: Where tensors go.
+        capture: Compile the steps of every task.
+
+    Raises:
+        SpecError: The learner's steps cannot be captured.
+    """
+    require(
+        not capture or (spec.learner.kind == "selective" and spec.learner.strategy in ("fixed", "em")),
+        "steps are captured of static configurations and of LASEM",
+        remedy="do without --capture",
+        learner=spec.learner.name,
+    )
     if spec.learner.kind in _GROWING:
         convs = PlainConvs(NETWORKS[spec.network.name], shape=outline.shape, seed=spec.seeds.training)
         return _GROWING[spec.learner.kind](spec, convs, device)
@@ -206,6 +184,7 @@ def build_learner(spec: Spec, outline: Outline, *, device: torch.device) -> Abst
         training=training,
         seed=spec.seeds.training,
         redraw_unchosen=spec.learner.redraw_unchosen,
+        capture=capture,
     )
 
 
@@ -232,21 +211,31 @@ def _gated(spec: Spec, convs: PlainConvs, device: torch.device) -> AbstractLearn
     return ChannelGating(convs, training=training, seed=seed, device=device, **spec.gating.model_dump())
 
 
-def _den_options(spec: Spec) -> DENOptions:
+def den_options(spec: Spec) -> DENOptions:
+    """DEN's options.
+
+    Raises:
+        SpecError: A value is impossible.
+    """
     return _with_options(DENOptions, spec.den.model_dump(), place="den", name="den")
 
 
-def _apd_options(spec: Spec) -> APDOptions:
+def apd_options(spec: Spec) -> APDOptions:
+    """APD's options.
+
+    Raises:
+        SpecError: A value is impossible.
+    """
     return _with_options(APDOptions, spec.apd.model_dump(), place="apd", name="apd")
 
 
 def _expandable(spec: Spec, convs: PlainConvs, device: torch.device) -> AbstractLearner:
-    training, options, seed = build_training(spec), _den_options(spec), spec.seeds.training
+    training, options, seed = build_training(spec), den_options(spec), spec.seeds.training
     return DEN(convs, options=options, training=training, seed=seed, device=device)
 
 
 def _decomposed(spec: Spec, convs: PlainConvs, device: torch.device) -> AbstractLearner:
-    training, options, seed = build_training(spec), _apd_options(spec), spec.seeds.training
+    training, options, seed = build_training(spec), apd_options(spec), spec.seeds.training
     return APD(convs, options=options, training=training, seed=seed, device=device)
 
 
@@ -254,23 +243,3 @@ _GROWING: Mapping[str, Callable[[Spec, PlainConvs, torch.device], AbstractLearne
     {"prognn": _progressive, "gating": _gated, "den": _expandable, "apd": _decomposed}
 )
 """Learners that change the network itself, by kind."""
-
-
-def _names(spec: Spec) -> list[tuple[str, str, Iterable[str]]]:
-    """Where a spec names an entry of a registry: (place, name, known names)."""
-    return [
-        ("benchmark.kind", spec.benchmark.kind, BENCHMARKS),
-        ("network.name", spec.network.name, NETWORKS),
-        ("learner.mechanism", spec.learner.mechanism, MECHANISMS),
-        ("training.optimizer", spec.training.optimizer, OPTIMIZERS),
-    ]
-
-
-def _attempt(faults: list[str], build: Callable[[], Built]) -> Built | None:
-    """Build something; note why it cannot be built."""
-    try:
-        return build()
-    except LasemError as error:
-        if str(error) not in faults:
-            faults.append(str(error))
-        return None

@@ -57,8 +57,8 @@ def torch_threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def describe(device: torch.device) -> dict[str, str | int]:
-    """Versions, device and threads, as a run keeps them."""
+def describe(device: torch.device, *, captured: bool) -> dict[str, str | int]:
+    """Versions, device, threads, and whether steps are captured, as a run keeps them."""
     return {
         "lasem": metadata.version("lasem"),
         "python": platform.python_version(),
@@ -68,6 +68,7 @@ def describe(device: torch.device) -> dict[str, str | int]:
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
+        "captured": captured,
         "command": shlex.join(["lasem", *sys.argv[1:]]),
     }
 

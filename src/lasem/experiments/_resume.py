@@ -5,18 +5,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import cast
 
-import torch
-
 from lasem.benchmarks import TaskStream
 from lasem.errors import RunError
 from lasem.experiments._checkpoint import Checkpoint
-from lasem.experiments._environment import describe
 from lasem.experiments._folder import RunFolder
 from lasem.experiments._learn import Loop
 from lasem.experiments._lock import now
 from lasem.records import ResumptionRecord
 
-CONDITIONS = ("lasem", "torch", "numpy", "device", "device_name", "threads")
+CONDITIONS = ("lasem", "torch", "numpy", "device", "device_name", "threads", "captured")
 """Of these the last bits of a result depend."""
 
 
@@ -64,17 +61,16 @@ def restore(loop: Loop, folder: RunFolder, checkpoint: Checkpoint | None) -> Non
 
 
 def note_attempt(
-    folder: RunFolder, checkpoint: Checkpoint | None, *, device: torch.device, facts: Mapping[str, object]
+    folder: RunFolder, checkpoint: Checkpoint | None, *, here: Mapping[str, str | int], facts: Mapping[str, object]
 ) -> list[str]:
     """Keep what a run runs on, or compare with what it began on; the warnings, also of the checkpoint.
 
     Args:
         folder: Of the run.
         checkpoint: From which it goes on.
-        device: Where it runs.
+        here: On what it runs, as `describe` tells.
         facts: What else to keep, by name.
     """
-    here = describe(device)
     began = folder.read_json(folder.environment_path)
     if began:
         warnings = [*checkpoint.warnings, *_differences(began, here)] if checkpoint else []
@@ -83,7 +79,7 @@ def note_attempt(
             host=socket.gethostname(),
             epoch=checkpoint.epoch if checkpoint else 0,
             checkpoint=checkpoint.path.name if checkpoint else None,
-            environment=here,
+            environment=dict(here),
             warnings=warnings,
         )
         folder.log(resumption)

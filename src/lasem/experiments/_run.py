@@ -11,9 +11,10 @@ import torch
 from lasem.benchmarks import AbstractBenchmark
 from lasem.experiments._allocator import keep_freed_memory
 from lasem.experiments._arithmetic import arithmetic, require_precision
-from lasem.experiments._build import build_learner, check
+from lasem.experiments._build import build_learner
+from lasem.experiments._check import check
 from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
-from lasem.experiments._environment import choose_device, suited_threads, torch_threads
+from lasem.experiments._environment import choose_device, describe, suited_threads, torch_threads
 from lasem.experiments._folder import RunFolder
 from lasem.experiments._follow import follow
 from lasem.experiments._learn import Evaluation, Loop
@@ -36,6 +37,7 @@ class Place:
         device: "cpu", "cuda", "cuda:N" or "auto".
         threads: Of the CPU; 0 = those that the run began with, or for a new one, one for small networks, else all.
             Another number may change the last bits of a result.
+        capture: Compile the steps of every task, on a GPU as CUDA graphs; that too may change last bits.
         checkpoint_every: Epochs, or time, between checkpoints; 0 = as often as costs under 3% of the time.
     """
 
@@ -44,6 +46,7 @@ class Place:
     device: str = "auto"
     checkpoint_every: int | timedelta = 0
     threads: int = 0
+    capture: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def prepare(spec: Spec, place: Place, *, device: torch.device, benchmark: Abstra
         stream = benchmark.stream(
             stream_seed=spec.seeds.stream, data_seed=spec.seeds.data, data=place.data, device=device
         )
-        learner = build_learner(spec, stream.outline, device=device)
+        learner = build_learner(spec, stream.outline, device=device, capture=place.capture)
     options = spec.evaluation
     evaluation = Evaluation(every=options.every, earlier_tasks=options.earlier_tasks, batch_size=options.batch_size)
     loop = Loop(learner, stream, epochs=spec.training.epochs, evaluation=evaluation)
@@ -173,7 +176,7 @@ def _attempt(
     with torch_threads(place.threads or threads_before(folder, checkpoint) or suited):
         keep_stream(folder, stream)
         restore(loop, folder, checkpoint)
-        warnings = note_attempt(folder, checkpoint, device=device, facts=facts)
+        warnings = note_attempt(folder, checkpoint, here=describe(device, captured=place.capture), facts=facts)
         started(_start(spec, folder, loop, warnings))
         checkpoints = Checkpoints(folder, every=place.checkpoint_every, resumed=checkpoint)
         with arithmetic(spec.training.precision, device):

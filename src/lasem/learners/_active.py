@@ -13,7 +13,7 @@ from lasem.errors import RunError
 from lasem.learners._batches import Batches
 from lasem.learners._learner import SearchStatus
 from lasem.learners._updates import Updates
-from lasem.search import AbstractSearch
+from lasem.search import AbstractSearch, LeafFeatures, leaf_features
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Active:
         search: Of its configuration.
         updates: Its optimizer steps.
         batches: Its minibatches.
+        features: Runs the backbone in a step.
         epoch: Epochs trained on this visit.
         estimated: The configuration whose running statistics are up to date; None after every step.
     """
@@ -37,6 +38,7 @@ class Active:
     search: AbstractSearch
     updates: Updates
     batches: Batches
+    features: LeafFeatures = leaf_features
     epoch: int = 0
     estimated: tuple[int, ...] | None = None
 

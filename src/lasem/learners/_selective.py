@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace
-from lasem.errors import LasemError
+from lasem.errors import LasemError, require
 from lasem.learners._active import Active
 from lasem.learners._batches import Batches, least_images
 from lasem.learners._fit import require_fit
@@ -18,7 +18,7 @@ from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCoun
 from lasem.learners._optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.learners._updates import Updates
 from lasem.nn import Backbone
-from lasem.search import AbstractStrategy, Fixed, OpenTask, Schedule
+from lasem.search import AbstractStrategy, Fixed, OpenTask, Schedule, capture, leaf_features
 
 
 class SelectiveTransfer(AbstractLearner):
@@ -32,6 +32,10 @@ class SelectiveTransfer(AbstractLearner):
         training: How a task is trained.
         seed: Seed of batches and dropout.
         redraw_unchosen: Draw shared knowledge anew, at every task, that no task has chosen yet.
+        capture: Compile the steps of every task; see `lasem.search.capture`.
+
+    Raises:
+        SpecError: The strategy's steps differ from each other, so they cannot be captured.
     """
 
     def __init__(
@@ -42,12 +46,21 @@ class SelectiveTransfer(AbstractLearner):
         training: Training | None = None,
         seed: int = 0,
         redraw_unchosen: bool = False,
+        capture: bool = False,
     ) -> None:
+        require(
+            strategy.one_tree or not capture,
+            "steps are captured where each runs the same candidates in one tree: fixed configurations, and EM without"
+            " epsilon and memory",
+            remedy="leave these out, or do without capture",
+            strategy=type(strategy).__name__,
+        )
         self.backbone = backbone
         self.strategy = strategy
         self.training = training or Training()
         self.seed = seed
         self.redraw_unchosen = redraw_unchosen
+        self.capture = capture
         self.space = strategy.space(len(backbone.stages))
         self.active: Active | None = None
         self.epochs_trained = 0
@@ -92,6 +105,7 @@ class SelectiveTransfer(AbstractLearner):
             search=search,
             updates=Updates(optimizer),
             batches=batches,
+            features=capture() if self.capture else leaf_features,
         )
         self._visits.append(identity)
         self._classes[identity] = task.classes
@@ -154,6 +168,8 @@ class SelectiveTransfer(AbstractLearner):
         """
         active = self.opened()
         active.estimated = None
+        if self.capture:
+            torch.compiler.cudagraph_mark_step_begin()
         held_out = held_out or active.batches.held_out(0)
         network = OpenTask(
             backbone=self.backbone,
@@ -163,6 +179,7 @@ class SelectiveTransfer(AbstractLearner):
             update=partial(active.updates.step, rate=self.training.rate(self.epochs_trained)),
             learning_rate=self.training.rate(self.epochs_trained),
             held_out=partial(next, held_out) if held_out else None,
+            features=active.features,
         )
         return active.search.step(network, images, labels)
 

@@ -2,6 +2,8 @@
 
 from lasem.search._architecture import ARCHITECTURE_OPTIMIZERS as ARCHITECTURE_OPTIMIZERS
 from lasem.search._architecture import AbstractArchitectureOptimizer as AbstractArchitectureOptimizer
+from lasem.search._capture import LeafFeatures as LeafFeatures
+from lasem.search._capture import capture as capture
 from lasem.search._darts import DARTS as DARTS
 from lasem.search._darts import DARTSSearch as DARTSSearch
 from lasem.search._decision import CommitAt as CommitAt

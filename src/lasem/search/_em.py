@@ -15,7 +15,7 @@ from lasem.search._parts import Budget, Part
 from lasem.search._prior import AbstractPrior, Counts, RunningMean, preferred
 from lasem.search._skipping import Effort, Selection
 from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask, plain_step, space_of
-from lasem.search._tree import indices, leaf_features
+from lasem.search._tree import indices
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ class EM(AbstractStrategy):
         require(self.ties in get_args(Ties), f"ties are broken by {' or '.join(get_args(Ties))}", ties=self.ties)
         require(0 <= self.epsilon < 1, "epsilon is a probability, at least 0 and below 1", epsilon=self.epsilon)
         require(self.memory is None or self.memory > 0, "a budget of memory is above 0", memory=self.memory)
+
+    @property
+    def one_tree(self) -> bool:
+        """Unless steps leave candidates out, or divide them."""
+        return self.epsilon == 0 and self.memory is None
 
     def space(self, layers: int) -> ConfigurationSpace:
         """All configurations of the partition, or those listed."""
@@ -126,7 +131,7 @@ class EMSearch(AbstractSearch):
         joint = torch.full_like(log_prior, float("-inf"))
         features = None
         if len(parts) == 1 and self._selection.learns_most_of(first):
-            features = leaf_features(network.backbone, images, network.task, layout=parts[0].layout)
+            features = network.leaves(images, parts[0].layout)
             self._enter(joint, log_prior, network, parts[0], features.detach(), labels)
         else:
             self._evaluate(joint, log_prior, network, images, labels, parts)
@@ -150,7 +155,7 @@ class EMSearch(AbstractSearch):
     ) -> None:
         """Enter the joint probabilities of candidates, without a graph."""
         for part in parts:
-            features = leaf_features(network.backbone, images, network.task, layout=part.layout)
+            features = network.leaves(images, part.layout)
             self._enter(joint, log_prior, network, part, features, labels)
 
     @torch.no_grad()
@@ -179,7 +184,7 @@ class EMSearch(AbstractSearch):
         for part in self._budget.divide(self._selection.learned, network, images, whole=features is not None):
             known = features
             if known is None:
-                known = leaf_features(network.backbone, images, network.task, layout=part.layout)
+                known = network.leaves(images, part.layout)
             rows = indices(part.by_leaf, q.device)
             logits = network.head(masks.apply(known, rows))
             losses = cross_entropies(logits, labels)

@@ -11,11 +11,12 @@ from torch import Generator, Tensor, nn
 from lasem.configurations import ConfigurationSpace, Partition, named
 from lasem.errors import require
 from lasem.nn import Backbone
+from lasem.search._capture import LeafFeatures
 from lasem.search._decision import Decision, Schedule
 from lasem.search._dropout import DropoutMasks
 from lasem.search._evidence import cross_entropies
 from lasem.search._skipping import Effort
-from lasem.search._tree import in_space_order, indices, leaf_features, plan
+from lasem.search._tree import Plan, in_space_order, indices, leaf_features, plan
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class OpenTask:
         learning_rate: Of that step.
         held_out: Gives the next batch of held-out images and labels, of a training batch's size where there are as
             many; None where the strategy holds nothing out.
+        features: Runs the backbone; see `capture`.
     """
 
     backbone: Backbone
@@ -41,6 +43,11 @@ class OpenTask:
     update: Callable[[Iterable[Tensor]], Tensor]
     learning_rate: float = 0.0
     held_out: Callable[[], tuple[Tensor, Tensor]] | None = None
+    features: LeafFeatures = leaf_features
+
+    def leaves(self, images: Tensor, layout: Plan) -> Tensor:
+        """Run a batch through every path: (B, C, H, W) -> (K, B, F), in the order of the leaves."""
+        return self.features(self.backbone, images, self.task, layout=layout)
 
     @property
     def head(self) -> nn.Module:
@@ -104,6 +111,11 @@ class AbstractStrategy(ABC):
 
     held_out: Literal["none", "valid", "half"] = "none"
 
+    @property
+    def one_tree(self) -> bool:
+        """Whether every step runs the same candidates in one tree, which can be captured."""
+        return False
+
     @abstractmethod
     def space(self, layers: int) -> ConfigurationSpace:
         """The candidates for a network of so many stages."""
@@ -147,6 +159,11 @@ class Fixed(AbstractStrategy):
     """
 
     configuration: str = "all"
+
+    @property
+    def one_tree(self) -> bool:
+        """One path."""
+        return True
 
     def space(self, layers: int) -> ConfigurationSpace:
         """One candidate."""
@@ -222,24 +239,20 @@ def plain_step(network: OpenTask, images: Tensor, labels: Tensor, space: Configu
 
 def candidate_logits(network: OpenTask, images: Tensor, space: ConfigurationSpace) -> Tensor:
     """Logits of every candidate with dropout: (B, C, H, W) -> (K, B, classes)."""
+    layout = plan(space)
     masks = network.draw_masks(len(space), len(images))
-    return configuration_logits(network.backbone, images, network.task, space=space, masks=masks)
+    leaves = network.leaves(images, layout)
+    return in_space_order(network.head(masks.apply(leaves, indices(layout.candidates, leaves.device))), layout)
 
 
-def configuration_logits(
-    backbone: Backbone, images: Tensor, task: int, *, space: ConfigurationSpace, masks: DropoutMasks | None = None
-) -> Tensor:
-    """Evaluate every candidate in one pass: (B, C, H, W) -> (K, B, classes).
+def configuration_logits(backbone: Backbone, images: Tensor, task: int, *, space: ConfigurationSpace) -> Tensor:
+    """Evaluate every candidate in one pass, without dropout: (B, C, H, W) -> (K, B, classes).
 
     Args:
         backbone: With the task open, or committed (then only its own configuration can be evaluated).
         images: A batch.
         task: Identity of the task.
         space: The candidates.
-        masks: Dropout, a row per candidate; none by default.
     """
     layout = plan(space)
-    features = leaf_features(backbone, images, task, layout=layout)
-    if masks is not None:
-        features = masks.apply(features, indices(layout.candidates, features.device))
-    return in_space_order(backbone.heads[str(task)](features), layout)
+    return in_space_order(backbone.heads[str(task)](leaf_features(backbone, images, task, layout=layout)), layout)

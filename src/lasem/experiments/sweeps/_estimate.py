@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.experiments._build import check
+from lasem.experiments._check import check
 from lasem.experiments._estimate import estimate
 from lasem.experiments._run import Place, prepare
 from lasem.experiments.sweeps._standing import Standing

@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lasem.errors import SpecError, nearest
-from lasem.experiments._build import check
+from lasem.experiments._check import check
 from lasem.experiments._presets import resolve
 from lasem.specs import Spec, Table, merge, parse_assignment, read_toml
 
