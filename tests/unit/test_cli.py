@@ -190,10 +190,10 @@ def test_a_checkpoint_interval_is_epochs_or_time(lasem, every):
 
 
 def test_a_spec_is_checked_once(lasem, monkeypatch):
-    from lasem.experiments import _build
+    from lasem.experiments import _check
 
-    found, once = [], _build._names
-    monkeypatch.setattr(_build, "_names", lambda spec: found.append(spec.name) or once(spec))
+    found, once = [], _check._names
+    monkeypatch.setattr(_check, "_names", lambda spec: found.append(spec.name) or once(spec))
     assert lasem("run", "digits/stl", "digits/hps", *SET, "--device", "cpu")[0] == 0
     assert found == ["digits/stl", "digits/hps"]
 

@@ -129,6 +129,7 @@ CHANGES = [
     {"training": {"decay": 1e-4}},
     {"training": {"optimizer": "adam"}},
     {"training": {"keep": 0.6}},
+    {"training": {"precision": "bfloat16"}},
     {"evaluation": {"every": 1}},
     {"evaluation": {"earlier_tasks": "before-commit"}},
     {"evaluation": {"reference": "peak"}},
