@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace, Ties
 from lasem.errors import require
-from lasem.learners._held import belongs, part
+from lasem.learners._held import belongs, named, part
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._selective import SelectiveTransfer
 from lasem.nn import Backbone
@@ -179,9 +179,6 @@ class BruteForce(AbstractLearner):
         """Committed, or that of the current candidate for the open task."""
         return self._inner.configuration(task)
 
-    def status(self) -> None:
-        """None: there are no probabilities."""
-
     def network(self, task: int) -> nn.Module:
         """Plain modules with their own copies of the committed values."""
         return self._inner.network(task)
@@ -207,7 +204,7 @@ class BruteForce(AbstractLearner):
                 "current": self._turns.current,
                 "best": best and {"candidate": best.candidate, "accuracy": best.accuracy, "epochs": best.epochs},
             }
-            state.tensors |= {f"best.{name}": value for name, value in (best.values if best else {}).items()}
+            state.tensors |= named("best.", best.values if best else {})
         return state
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:

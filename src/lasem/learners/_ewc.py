@@ -12,7 +12,7 @@ from lasem.benchmarks import Split, Task
 from lasem.errors import require
 from lasem.learners._batches import Batches
 from lasem.learners._fisher import Outcomes, Quadratic, fisher_diagonal
-from lasem.learners._held import count_parameters, part, restore_values
+from lasem.learners._held import count_parameters, named, part, restore_values
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._visits import Visits
 from lasem.nn import Backbone
@@ -57,7 +57,7 @@ class ElasticWeightConsolidation(AbstractLearner):
         self.seed = seed
         self.penalty = Quadratic()
         """Of the tasks that have ended, without lambda / 2."""
-        self._visits = Visits(self.training, seed=seed)
+        self._visits = Visits(self.training, seed=seed, shape=backbone.shape, like=next(backbone.parameters()))
         self._most_kept = 0
         self._estimated = False
 
@@ -69,7 +69,7 @@ class ElasticWeightConsolidation(AbstractLearner):
         """Open a task on a trial copy of the shared knowledge, with a fresh mapping and head.
 
         Raises:
-            DataError: The training split holds less than one batch.
+            DataError: The training split holds less than one batch, or the images do not fit the network.
             LasemError: Another task is open.
         """
         batches = self._visits.check(task)
@@ -159,9 +159,6 @@ class ElasticWeightConsolidation(AbstractLearner):
         self._visits.known(task)
         return self._bits
 
-    def status(self) -> None:
-        """None: nothing is searched."""
-
     def network(self, task: int) -> nn.Module:
         """Plain modules with their own copies of the committed values."""
         return self.backbone.network(task)
@@ -177,12 +174,8 @@ class ElasticWeightConsolidation(AbstractLearner):
         """Parameters, the penalty, and for an open task its optimizer."""
         state = self._visits.state()
         state.values |= {"most_kept": self._most_kept, "constant": self.penalty.constant}
-        for kind, tensors in (
-            ("backbone", self.backbone.state_dict()),
-            ("precision", self.penalty.precision),
-            ("center", self.penalty.center),
-        ):
-            state.tensors |= {f"{kind}.{name}": value.detach() for name, value in tensors.items()}
+        state.tensors |= named("backbone.", self.backbone.state_dict())
+        state.tensors |= named("precision.", self.penalty.precision) | named("center.", self.penalty.center)
         return state
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:

@@ -1,6 +1,5 @@
 """Conditional channel gating: every task switches channels of one network on and off (Abati et al. 2020)."""
 
-from collections.abc import Mapping
 from math import inf
 from typing import Literal
 
@@ -9,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from lasem.benchmarks import Split, Task
 from lasem.errors import require
-from lasem.learners._held import part, restore_values
+from lasem.learners._held import named, part, restore_values
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._visits import Visits
 from lasem.nn import GatedConvs, PlainConvs
@@ -63,13 +62,13 @@ class ChannelGating(AbstractLearner):
         self.patience = patience
         self.held_out: Literal["valid", "none"] = "valid" if relevance == "valid" else "none"
         self.threshold = threshold
-        self._visits = Visits(self.training, seed=seed)
+        self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=next(self.convs.parameters()))
 
     def begin_task(self, task: Task) -> None:
         """Add the task's gates and head, or open all gates of a task that comes back.
 
         Raises:
-            DataError: The training split holds less than one batch.
+            DataError: The training split holds less than one batch, or the images do not fit the network.
             LasemError: Another task is open.
         """
         batches = self._visits.check(task)
@@ -84,10 +83,6 @@ class ChannelGating(AbstractLearner):
         """Kernels, whose frozen channels get zero gradients, and the task's gates and head."""
         parts = [self.convs.kernels, self.convs.gates[str(task)], self.convs.heads[str(task)]]
         return [parameter for part in parts for parameter in part.parameters()]
-
-    def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
-        """Nothing: no knowledge is shared apart from the network itself."""
-        del values
 
     def train_epoch(self) -> float:
         """Shuffle, then learn from every complete batch, gates sampled."""
@@ -139,9 +134,6 @@ class ChannelGating(AbstractLearner):
         """None: channels are chosen, not layers."""
         self._visits.known(task)
 
-    def status(self) -> None:
-        """None: nothing is searched."""
-
     def network(self, task: int) -> nn.Module:
         """The gated network with its own copies of the values."""
         self._visits.known(task)
@@ -163,7 +155,7 @@ class ChannelGating(AbstractLearner):
     def state(self) -> LearnerState:
         """Kernels, gates and heads, and for an open task its optimizer."""
         state = self._visits.state()
-        state.tensors |= {f"backbone.{name}": value.detach() for name, value in self.convs.state_dict().items()}
+        state.tensors |= named("backbone.", self.convs.state_dict())
         return state
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:

@@ -21,6 +21,11 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
+def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `part`: all of them, detached, named with a prefix."""
+    return {f"{prefix}{name}": value.detach() for name, value in tensors.items()}
+
+
 def restore_values(module: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Take over the values of all parameters and buffers, in the memory layout in which they come.
 

@@ -151,9 +151,9 @@ class AbstractLearner(ABC):
         A search that learns from held-out images reads the validation split too.
         """
 
-    @abstractmethod
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
-        """Start the shared knowledge from given values, by parameter name; ignored by learners without knowledge."""
+        """Start the shared knowledge from given values, by parameter name; ignored by learners without such."""
+        del values
 
     @abstractmethod
     def train_epoch(self) -> float:
@@ -202,9 +202,9 @@ class AbstractLearner(ABC):
     def configuration(self, task: int) -> tuple[int, ...] | None:
         """One bit per stage, 1 = shared: committed, or leading for the open task; None for learners without."""
 
-    @abstractmethod
     def status(self) -> SearchStatus | None:
         """Where the search of the open task stands; None where nothing is searched."""
+        return None
 
     def growth(self) -> Growth | None:
         """How far the network has grown; None for learners that keep its widths."""

@@ -1,12 +1,10 @@
 """ProgNN: a column per task, which reads the frozen columns of the tasks before it (Rusu et al. 2016)."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Generator, Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.learners._held import part, restore_values
+from lasem.learners._held import named, part, restore_values
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._visits import Visits
 from lasem.nn import Columns, PlainConvs
@@ -39,13 +37,13 @@ class ProgressiveNetworks(AbstractLearner):
         self.columns = Columns(convs, reduction=reduction)
         self.training = training or Training()
         self.device = device or torch.device("cpu")
-        self._visits = Visits(self.training, seed=seed)
+        self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=torch.empty(0, device=self.device))
 
     def begin_task(self, task: Task) -> None:
         """Add the task's column, or take up the one it has.
 
         Raises:
-            DataError: The training split holds less than one batch.
+            DataError: The training split holds less than one batch, or the images do not fit the network.
             LasemError: Another task is open.
         """
         batches = self._visits.check(task)
@@ -61,10 +59,6 @@ class ProgressiveNetworks(AbstractLearner):
         for parameter in parameters:
             parameter.requires_grad_()
         return parameters
-
-    def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
-        """Nothing: columns are a task's own."""
-        del values
 
     def train_epoch(self) -> float:
         """Shuffle, then learn from every complete batch."""
@@ -93,9 +87,6 @@ class ProgressiveNetworks(AbstractLearner):
         """None: nothing is chosen."""
         self._visits.known(task)
 
-    def status(self) -> None:
-        """None: nothing is searched."""
-
     def network(self, task: int) -> nn.Module:
         """The task's column and those that it reads, with their own copies of the values."""
         self._visits.known(task)
@@ -112,7 +103,7 @@ class ProgressiveNetworks(AbstractLearner):
     def state(self) -> LearnerState:
         """All columns, and for an open task its optimizer."""
         state = self._visits.state()
-        state.tensors |= {f"backbone.{name}": value.detach() for name, value in self.columns.state_dict().items()}
+        state.tensors |= named("backbone.", self.columns.state_dict())
         return state
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:

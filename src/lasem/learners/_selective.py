@@ -13,7 +13,7 @@ from lasem.errors import LasemError, require
 from lasem.learners._active import Active
 from lasem.learners._batches import Batches, least_images
 from lasem.learners._fit import require_fit
-from lasem.learners._held import count_parameters, part, restore_values
+from lasem.learners._held import count_parameters, named, part, restore_values
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
 from lasem.learners._optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.learners._updates import Updates
@@ -81,7 +81,7 @@ class SelectiveTransfer(AbstractLearner):
             DataError: The training split holds less than one batch, or the images do not fit the backbone.
             LasemError: Another task is open.
         """
-        require_fit(task, self.backbone)
+        require_fit(task, shape=self.backbone.shape, like=next(self.backbone.parameters()))
         identity = len(self._visits) if task.identity is None else task.identity
         committed = self.backbone.configurations.get(identity)
         space = (space or self.space) if committed is None else ConfigurationSpace.only(committed)
@@ -235,7 +235,7 @@ class SelectiveTransfer(AbstractLearner):
 
     def state(self) -> LearnerState:
         """Parameters, and for an open task its optimizer and search."""
-        tensors = {f"backbone.{name}": value.detach() for name, value in self.backbone.state_dict().items()}
+        tensors = named("backbone.", self.backbone.state_dict())
         values: dict[str, object] = {
             "visits": list(self._visits),
             "classes": {str(identity): classes for identity, classes in self._classes.items()},
@@ -246,7 +246,7 @@ class SelectiveTransfer(AbstractLearner):
         }
         if self.active is not None:
             values["epoch"] = self.active.epoch
-            tensors |= {f"search.{name}": value for name, value in self.active.search.state().items()}
+            tensors |= named("search.", self.active.search.state())
             tensors |= optimizer_tensors(self.active.updates.optimizer)
         return LearnerState(tensors=tensors, values=values)
 

@@ -1,6 +1,5 @@
 """SNN: a single network, head included, for all tasks."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.errors import DataError, LasemError
-from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
+from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._selective import SelectiveTransfer
 from lasem.nn import Backbone
 from lasem.search import Fixed
@@ -46,10 +45,6 @@ class SingleNetwork(AbstractLearner):
         self._classes_of[self._visits if task.identity is None else task.identity] = task.classes
         self._visits += 1
 
-    def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
-        """Nothing: no knowledge is shared apart from the network itself."""
-        del values
-
     def train_epoch(self) -> float:
         """As a plain network."""
         return self._inner.train_epoch()
@@ -65,9 +60,6 @@ class SingleNetwork(AbstractLearner):
     def configuration(self, task: int) -> None:
         """None: nothing is chosen."""
         del task
-
-    def status(self) -> SearchStatus | None:
-        """None: nothing is searched."""
 
     def network(self, task: int) -> nn.Module:
         """The network as it is now, with the task's logits only."""

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from lasem.benchmarks import Task
-from lasem.errors import LasemError, RunError
+from lasem.errors import LasemError
 from lasem.learners._batches import Batches, HeldOut
+from lasem.learners._fit import require_fit
 from lasem.learners._learner import LearnerState, Training
 from lasem.learners._optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.learners._updates import Updates
@@ -43,11 +43,15 @@ class Visits:
     Args:
         training: How a task is trained.
         seed: Seed of batches and dropout.
+        shape: (C, H, W) of the images that the network was built for.
+        like: Of the network's dtype, on its device.
     """
 
-    def __init__(self, training: Training, *, seed: int) -> None:
+    def __init__(self, training: Training, *, seed: int, shape: Sequence[int], like: Tensor) -> None:
         self.training = training
         self.seed = seed
+        self._shape = shape
+        self._like = like
         self.order: list[int] = []
         """Identity of the task at each position."""
         self.classes: dict[int, int] = {}
@@ -98,9 +102,10 @@ class Visits:
         """The batches of a task that is about to be opened; nothing is changed.
 
         Raises:
-            DataError: There are too few images.
+            DataError: There are too few images, or they do not fit the network.
             LasemError: Another task is open.
         """
+        require_fit(task, shape=self._shape, like=self._like)
         if self._open is not None:
             raise LasemError(
                 f"one task is learned at a time - task {self.identity(task)} came while task {self._open.identity} is"
@@ -129,23 +134,14 @@ class Visits:
         """
         visit, rate = self.opened, self.training.rate(self.epochs_trained)
         masks = visit.batches.masks(visit.epoch)
-        losses: list[Tensor] = []
-        finite: list[Tensor] = []
-        for images, labels in visit.batches.epoch(visit.epoch):
-            losses.append(visit.updates.step([loss_of(images, labels, masks)], rate=rate))
-            finite.append(visit.updates.finite)
-            if finite[-1].device.type == "cpu" and not finite[-1]:
-                break
-        if not bool(torch.stack(finite).all()):
-            batch = int((~torch.stack(finite)).nonzero()[0])
-            raise RunError(
-                f"losses and gradients must be finite - got loss {float(losses[batch])} - task {len(self.order) - 1}"
-                f" ('{visit.task.name}'), epoch {visit.epoch + 1} of the task, batch {batch + 1}"
-                " - lower training.learning_rate or check the images' scale"
-            )
+        loss = visit.updates.epoch(
+            visit.batches.epoch(visit.epoch),
+            lambda images, labels: visit.updates.step([loss_of(images, labels, masks)], rate=rate),
+            place=f"task {len(self.order) - 1} ('{visit.task.name}'), epoch {visit.epoch + 1} of the task",
+        )
         visit.epoch += 1
         self.epochs_trained += 1
-        return float(torch.stack(losses).mean())
+        return loss
 
     def dropout(self, features: Tensor, masks: Generator) -> Tensor:
         """Drop features before a head: (B, F) -> (B, F)."""

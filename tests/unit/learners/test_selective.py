@@ -36,13 +36,13 @@ def learn(learner, task, *, epochs=1):
     return losses
 
 
-def watched_batches(learner, monkeypatch, *, losses=None):
-    """Replace the step by one that notes each batch, and gives the losses listed."""
-    seen, left = [], iter(losses or [])
+def watched_batches(learner, monkeypatch):
+    """Replace the step by one that notes each batch."""
+    seen = []
 
     def step(images, labels, **sources):
         seen.append((images, labels))
-        return torch.tensor(next(left, 0.5))
+        return torch.tensor(0.5)
 
     monkeypatch.setattr(learner, "train_step", step)
     return seen
@@ -366,13 +366,16 @@ def test_a_loss_that_is_not_finite_names_task_epoch_and_batch(make_learner, make
     learner = make_learner()
     learn(learner, make_task())
     learner.begin_task(make_task(name="the second"))
-    losses = [0.1, 0.2, 0.3, 0.4, 0.5, value]
-    watched_batches(learner, monkeypatch, losses=losses)
+    factors, updates = iter([1.0] * 5 + [value]), learner.active.updates
+    step = updates.step
+    spoilt = lambda losses, rate: step([next(factors) * sum(losses)], rate=rate)  # noqa: E731
+    monkeypatch.setattr(updates, "step", spoilt)
     learner.train_epoch()
     with pytest.raises(
         RunError, match=rf"got {value} - task 1 \('the second'\), epoch 2 of the task, batch 3"
     ) as caught:
         learner.train_epoch()
+    assert ", after the posterior " in str(caught.value)
     assert "lower training.learning_rate" in str(caught.value)
 
 

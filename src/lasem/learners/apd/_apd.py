@@ -1,6 +1,5 @@
 """APD: parameters as a masked shared part and a sparse part of the task's own."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import cast
 
@@ -10,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from lasem.benchmarks import Task
-from lasem.learners._held import part
+from lasem.learners._held import named, part
 from lasem.learners._layers import Layers
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._visits import Visits
@@ -55,13 +54,13 @@ class APD(AbstractLearner):
         self.store = Store()
         self.open: Decomposition | None = None
         self._rollback = 0
-        self._visits = Visits(self.training, seed=seed)
+        self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=torch.empty(0, device=self.device))
 
     def begin_task(self, task: Task) -> None:
         """Begin with a fresh part of the task's own, or with the one that it has where it comes back.
 
         Raises:
-            DataError: The training split holds less than one batch.
+            DataError: The training split holds less than one batch, or the images do not fit the network.
             LasemError: Another task is open.
         """
         batches = self._visits.check(task)
@@ -101,10 +100,6 @@ class APD(AbstractLearner):
                 self._opened().shrink(optimizer, self.options.sparsity)
 
             self._visits.opened.optimizer.register_step_post_hook(shrink)
-
-    def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
-        """Nothing: the shared part alone is no task's kernel."""
-        del values
 
     def train_epoch(self) -> float:
         """Shuffle, then learn from every complete batch.
@@ -158,9 +153,6 @@ class APD(AbstractLearner):
         """None: every layer is shared in part."""
         self._visits.known(task)
 
-    def status(self) -> None:
-        """None: nothing is searched."""
-
     def network(self, task: int) -> nn.Module:
         """The task's parameters put together, with their own copies of the values."""
         return self.layers.module(self._kernels(task))
@@ -184,10 +176,10 @@ class APD(AbstractLearner):
         """What is stored, and for an open task what it trains."""
         state = self._visits.state()
         store = self.store.state()
-        state.tensors |= {f"backbone.{name}": value for name, value in store.tensors.items()}
+        state.tensors |= named("backbone.", store.tensors)
         state.values |= {"store": store.values, "rollback": self._rollback}
         if self.open is not None:
-            state.tensors |= {f"open.{name}": value for name, value in self.open.state().items()}
+            state.tensors |= named("open.", self.open.state())
         return state
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:

@@ -1,7 +1,6 @@
 """DEN: a network that retrains what a task needs, grows where that is not enough, and splits what drifts."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
 from functools import partial
 from typing import cast
 
@@ -71,13 +70,13 @@ class DEN(AbstractLearner):
         self.phase: str | None = None
         self._chosen: list[list[int]] = []
         self._rollback = 0
-        self._visits = Visits(self.training, seed=seed)
+        self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=torch.empty(0, device=device))
 
     def begin_task(self, task: Task) -> None:
         """Begin with every unit that new tasks see, or with those of the task where it comes back.
 
         Raises:
-            DataError: The training split holds less than one batch.
+            DataError: The training split holds less than one batch, or the images do not fit the network.
             LasemError: Another task is open.
         """
         batches = self._visits.check(task)
@@ -87,10 +86,6 @@ class DEN(AbstractLearner):
         self.phase = "select" if self.units.others(identity) else "first"
         self._visits.open(task, stretch(self.phase, self.open, self.options, chosen=[]).trained, batches)
         self._train_on()
-
-    def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
-        """Nothing: what DEN shares are units, not kernels of layers."""
-        del values
 
     def train_epoch(self) -> float:
         """Go over to the phase of this epoch, then learn from every complete batch.
@@ -184,9 +179,6 @@ class DEN(AbstractLearner):
     def configuration(self, task: int) -> None:
         """None: units are shared one by one, not layers."""
         self._visits.known(task)
-
-    def status(self) -> None:
-        """None: there are no candidates."""
 
     def growth(self) -> Growth:
         """The phase, and the units that all tasks have together."""
