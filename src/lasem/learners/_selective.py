@@ -1,24 +1,23 @@
 """Selective layer transfer: any search strategy over any mechanism."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError, require
 from lasem.learners._active import Active
-from lasem.learners._batches import Batches, least_images
+from lasem.learners._batches import Batch, Batches, least_images
 from lasem.learners._fit import require_fit
 from lasem.learners._held import count_parameters, named, part, restore_values
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
-from lasem.learners._optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
+from lasem.learners._optimizers import OPTIMIZERS
 from lasem.learners._updates import Updates
 from lasem.nn import Backbone
-from lasem.search import AbstractStrategy, Fixed, OpenTask, Schedule, capture, leaf_features
+from lasem.search import AbstractStrategy, Fixed, Schedule, capture, leaf_features
 
 
 class SelectiveTransfer(AbstractLearner):
@@ -141,9 +140,7 @@ class SelectiveTransfer(AbstractLearner):
 
     def train_epoch(self) -> float:
         """Shuffle, then learn from every complete batch."""
-        active = self.opened()
-        masks, held_out = active.batches.masks(active.epoch), active.batches.held_out(active.epoch)
-        loss = active.train_epoch(partial(self.train_step, masks=masks, held_out=held_out))
+        loss = self.opened().train_epoch(self.train_step)
         self.epochs_trained += 1
         return loss
 
@@ -152,8 +149,8 @@ class SelectiveTransfer(AbstractLearner):
         images: Tensor,
         labels: Tensor,
         *,
-        masks: torch.Generator | None = None,
-        held_out: Iterator[tuple[Tensor, Tensor]] | None = None,
+        masks: Generator | None = None,
+        held_out: Iterator[Batch] | None = None,
     ) -> Tensor:
         """Learn from one given minibatch.
 
@@ -166,28 +163,16 @@ class SelectiveTransfer(AbstractLearner):
         Returns:
             The loss, a detached scalar.
         """
-        active = self.opened()
-        active.estimated = None
-        if self.capture:
-            torch.compiler.cudagraph_mark_step_begin()
-        held_out = held_out or active.batches.held_out(0)
-        network = OpenTask(
-            backbone=self.backbone,
-            task=active.identity,
-            keep=self.training.keep,
-            masks=masks or active.batches.masks(0),
-            update=partial(active.updates.step, rate=self.training.rate(self.epochs_trained)),
-            learning_rate=self.training.rate(self.epochs_trained),
-            held_out=partial(next, held_out) if held_out else None,
-            features=active.features,
-        )
+        active, rate = self.opened(), self.training.rate(self.epochs_trained)
+        source = masks or active.batches.masks(0)
+        network = active.open_task(self.backbone, rate=rate, keep=self.training.keep, masks=source, held_out=held_out)
         return active.search.step(network, images, labels)
 
     def end_task(self) -> None:
         """Commit the leading configuration; restore the knowledge that it does not share."""
         active = self.opened()
-        self._estimate()
-        self.backbone.commit(active.search.space.layer_bits[active.search.leader()])
+        active.estimate(self.backbone)
+        self.backbone.commit(active.leading)
         for parameter in self.backbone.parameters():
             parameter.grad = None
         self.active = None
@@ -196,23 +181,14 @@ class SelectiveTransfer(AbstractLearner):
     def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
         """Answer along the task's configuration, without dropout, normalizing by the task's running statistics."""
         if self.active is not None and self.active.identity == task:
-            self._estimate()
+            self.active.estimate(self.backbone)
         on_trial = True if trial else None
         return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=on_trial, running=True)
-
-    def _estimate(self) -> None:
-        """Estimate the open task's running statistics along its leading configuration, if they are out of date."""
-        active = self.opened()
-        bits = self.configuration(active.identity)
-        if active.estimated == bits or not self.backbone.normalizes:
-            return
-        self.backbone.estimate_statistics(active.batches.unlabeled(), active.identity, bits=bits)
-        active.estimated = bits
 
     def configuration(self, task: int) -> tuple[int, ...]:
         """Committed, or leading for the open task."""
         if self.active is not None and self.active.identity == task:
-            return self.active.search.space.layer_bits[self.active.search.leader()]
+            return self.active.leading
         return self.backbone.configuration(task)
 
     def status(self) -> SearchStatus | None:
@@ -246,8 +222,7 @@ class SelectiveTransfer(AbstractLearner):
         }
         if self.active is not None:
             values["epoch"] = self.active.epoch
-            tensors |= named("search.", self.active.search.state())
-            tensors |= optimizer_tensors(self.active.updates.optimizer)
+            tensors |= self.active.state()
         return LearnerState(tensors=tensors, values=values)
 
     def restore(self, state: LearnerState, *, task: Task | None, space: ConfigurationSpace | None = None) -> None:
@@ -273,10 +248,7 @@ class SelectiveTransfer(AbstractLearner):
         self.epochs_trained = cast(int, values["epochs_trained"])
         restore_values(self.backbone, part(state.tensors, "backbone."))
         if self.active is not None:
-            self.active.epoch = cast(int, values["epoch"])
-            for name, value in self.active.search.state().items():
-                value.copy_(state.tensors[f"search.{name}"])
-            restore_optimizer(self.active.updates.optimizer, state.tensors)
+            self.active.restore(state.tensors, epoch=cast(int, values["epoch"]))
 
     def opened(self) -> Active:
         """What exists only while a task is learned.
