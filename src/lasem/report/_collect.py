@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from lasem.errors import RunError
-from lasem.records import Event, NoteRecord, Result, read, read_result
+from lasem.records import Event, InterruptedRecord, NoteRecord, Result, read, read_result
 
 Value = TypeVar("Value")
 
@@ -138,7 +138,9 @@ def _run(path: Path) -> Run:
     events, torn = read(path / "records.jsonl")
     warnings += torn
     if result is None or not result.complete:
-        warnings.append(f"{path}: this run is not finished; its numbers cover the tasks learned so far")
+        last = events[-1] if events else None
+        why = f"; it ended with: {last.text}" if isinstance(last, InterruptedRecord) else ""
+        warnings.append(f"{path}: this run is not finished; its numbers cover the tasks learned so far{why}")
     warnings += [f"{path}: {event.text}" for event in events if isinstance(event, NoteRecord)]
     if spec.get("small"):
         warnings.append(f"{path}: a small variant, no published setting: {'; '.join(map(str, spec['small']))}")

@@ -5,6 +5,7 @@ import pytest
 from run_folders import task_events, write_run
 
 from lasem.errors import RunError
+from lasem.records import InterruptedRecord
 from lasem.report import collect
 from lasem.report._collect import learner_names, same_spec
 from lasem.report._history import history, measured
@@ -35,6 +36,15 @@ def test_an_unfinished_run_is_read_and_its_bad_lines_are_named(unfinished):
     for words in ("line 10: not a record", "line 11: not a record", "not finished", "the data stands in"):
         assert words in warnings
     assert len(warnings.split(" | ")) == 4
+
+
+def test_why_a_run_was_interrupted_is_told(unfinished):
+    records = unfinished / "records.jsonl"
+    lines = records.read_text().splitlines()[:9]
+    record = InterruptedRecord(reason="failed", text="the disk is full - free some", task=1, epoch=5)
+    records.write_text("\n".join([*lines, record.model_dump_json(), ""]))
+    (run,) = collect([unfinished])
+    assert any("not finished" in text and "it ended with: the disk is full" in text for text in run.warnings)
 
 
 def test_damaged_and_missing_files_are_warnings(finished):
