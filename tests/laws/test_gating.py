@@ -1,11 +1,14 @@
 """Gates are hard with a soft gradient, channels in use are frozen, and older answers stay as they are."""
 
+import math
+
 import pytest
 import torch
 
 from lasem.learners import ChannelGating, Training
+from lasem.learners._gating import learned_share
 from lasem.nn import NETWORKS, Conv, GatedConvs, Network, PlainConvs
-from lasem.nn._gates import TEMPERATURE, logistic, straight_through
+from lasem.nn._gates import TEMPERATURE, Gate, logistic, straight_through
 
 SKIPPING = Network((Conv(3, 6, pool=2), Conv(3, 6), Conv(3, 6, pool=2, skip=2), Conv(5, 8)), hidden=(5,))
 CASES = {
@@ -13,7 +16,7 @@ CASES = {
     "skipping": (SKIPPING, (2, 9, 7)),
 }
 TRAINING = Training(batch_size=4, learning_rate=2e-2, optimizer="adam")
-SPARSE = {"sparsity_weight": 3.0, "patience": 0, "open_share": 0.6, "relevance": "train", "threshold": 0.3}
+SPARSE = {"sparsity_weight": 3.0, "sparsity": "patience", "open_share": 0.6, "relevance": "train", "threshold": 0.3}
 networks = pytest.mark.parametrize(("network", "shape"), CASES.values(), ids=CASES.keys())
 
 
@@ -25,6 +28,50 @@ def test_gates_are_steps_with_the_gradient_of_a_sigmoid():
     (gradient,) = torch.autograd.grad(gates.sum(), logits)
     soft = torch.sigmoid((logits + noise) / TEMPERATURE)
     torch.testing.assert_close(gradient, soft * (1 - soft) / TEMPERATURE)
+
+
+def gate(gain, *, open_share=0.7):
+    return Gate(4, 5, hidden=3, open_share=open_share, gain=gain, source=torch.Generator().manual_seed(0)).eval()
+
+
+def test_a_gain_changes_nothing_at_first_and_makes_a_step_of_the_last_layer_so_much_longer():
+    x, logits = torch.rand(6, 4, 2, 2, generator=torch.Generator().manual_seed(1)), []
+    for gain in (1.0, 8.0):
+        made, seen = gate(gain), []
+        for step in (0.0, 1e-2):
+            with torch.no_grad():
+                made.logits[-1].bias += step
+                seen.append(made.gain * made.logits(x.mean((2, 3))))
+        torch.testing.assert_close(seen[1] - seen[0], torch.full_like(seen[0], gain * 1e-2))
+        logits.append(seen[0])
+    torch.testing.assert_close(*logits)
+
+
+@pytest.mark.parametrize(("p", "share"), [(1.0, 1.0), (1 / 8, 0.0), (1 / 4, 1 / 3), (1 / 32, 0.0)])
+def test_sparsity_counts_as_far_as_a_task_is_learned(p, share):
+    """Of 8 classes, at a likelihood of p: 1 at certainty, 0 at a guess or below, in bits learned of 3."""
+    entropy = torch.tensor(-math.log(p), requires_grad=True)
+    found = learned_share(entropy, classes=8)
+    assert float(found) == pytest.approx(share, abs=1e-6)
+    assert not found.requires_grad
+
+
+def test_gates_wait_for_a_task_that_is_not_learned(make_task):
+    """On labels that say nothing of the images sparsity alone closes all gates; as far as learned, they stay open."""
+    network, shape = CASES["digits-3"]
+    task, shares = make_task(shape=shape, train=60), {}
+    task.train.labels.copy_(torch.randint(3, (60,), generator=torch.Generator().manual_seed(0)))
+    for sparsity in ("patience", "learned"):
+        options = {**SPARSE, "sparsity": sparsity, "open_share": 0.9}
+        training = Training(batch_size=30, learning_rate=5e-3, optimizer="adam")
+        learner = ChannelGating(PlainConvs(network, shape=shape), training=training, **options)
+        learner.begin_task(task)
+        for _ in range(4):
+            learner.train_epoch()
+        with torch.no_grad():
+            shares[sparsity] = float(learner.convs(task.test.images, 0).open_share)
+    assert shares["patience"] < 0.1
+    assert shares["learned"] > 0.5
 
 
 def test_a_sampled_gate_opens_with_the_probability_of_its_logit():

@@ -1,6 +1,6 @@
 """Conditional channel gating: every task switches channels of one network on and off (Abati et al. 2020)."""
 
-from math import inf
+from math import inf, log
 from typing import Literal
 
 import torch
@@ -18,6 +18,16 @@ RELEVANCE_BATCH = 500
 """Images per batch where channels are only counted."""
 
 
+def learned_share(entropy: Tensor, *, classes: int) -> Tensor:
+    """How far a task is learned: 1 - entropy / log(classes), and 0 where a guess is no worse; without gradient.
+
+    Args:
+        entropy: Mean cross-entropy of a batch, a scalar, in nats.
+        classes: Of the task.
+    """
+    return (1 - entropy.detach() / log(classes)).clamp_min(0) if classes > 1 else torch.ones_like(entropy)
+
+
 class ChannelGating(AbstractLearner):
     """Freezes the channels that a task uses, and leaves the others to later tasks; older answers never change.
 
@@ -30,8 +40,11 @@ class ChannelGating(AbstractLearner):
         convs: The layers; new.
         hidden: Hidden units of a gate.
         open_share: About the share of sampled gates that are open when a task begins.
+        gain: How much faster than other parameters gates open and close; see `Gate`.
         sparsity_weight: Weight of the mean share of open gates in the loss.
-        patience: Epochs of a task before that counts.
+        sparsity: When that counts: "learned", as far as the task is learned (see `learned_share`); or "patience", in
+            full after some epochs.
+        patience: Epochs of a task before it counts, either way.
         relevance: Images on which relevance is measured: "valid" or "train".
         threshold: Share of images above which a channel is relevant.
         training: How a task is trained; gates have batch norm, so a batch holds at least two images.
@@ -44,11 +57,13 @@ class ChannelGating(AbstractLearner):
         convs: PlainConvs,
         *,
         hidden: int = 16,
-        open_share: float = 0.85,
-        sparsity_weight: float = 0.5,
-        patience: int = 20,
+        open_share: float = 0.95,
+        gain: float = 20.0,
+        sparsity_weight: float = 1.0,
+        sparsity: Literal["learned", "patience"] = "learned",
+        patience: int = 0,
         relevance: Literal["valid", "train"] = "valid",
-        threshold: float = 0.0,
+        threshold: float = 0.1,
         training: Training | None = None,
         seed: int = 0,
         device: torch.device | None = None,
@@ -57,8 +72,9 @@ class ChannelGating(AbstractLearner):
         require(0 <= sparsity_weight < inf, "a weight is at least 0", sparsity_weight=sparsity_weight)
         require(0 <= threshold < 1, "a threshold of relevance is a share below 1", threshold=threshold)
         require(self.training.batch_size >= 2, "gates need batches of two images", batch_size=self.training.batch_size)
-        self.convs = GatedConvs(convs, hidden=hidden, open_share=open_share).to(device)
+        self.convs = GatedConvs(convs, hidden=hidden, open_share=open_share, gain=gain).to(device)
         self.sparsity_weight = sparsity_weight
+        self.sparsity: Literal["learned", "patience"] = sparsity
         self.patience = patience
         self.held_out: Literal["valid", "none"] = "valid" if relevance == "valid" else "none"
         self.threshold = threshold
@@ -93,7 +109,9 @@ class ChannelGating(AbstractLearner):
         def loss(images: Tensor, labels: Tensor, masks: Generator) -> Tensor:
             gated = self.convs(images, visit.identity, masks)
             logits = head(self._visits.dropout(gated.features, masks))
-            return cross_entropies(logits.unsqueeze(0), labels)[0] + weight * gated.open_share
+            entropy = cross_entropies(logits.unsqueeze(0), labels)[0]
+            counts = learned_share(entropy, classes=logits.shape[1]) if self.sparsity == "learned" else 1.0
+            return entropy + weight * counts * gated.open_share
 
         gates.train()
         try:

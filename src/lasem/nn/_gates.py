@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 from typing import cast
 
 import torch
@@ -49,21 +49,29 @@ class Gate(nn.Module):
         outputs: C'.
         hidden: Hidden units.
         open_share: About the share of sampled gates that are open at first.
+        gain: What the last layer's outputs are multiplied by, and its initial weights divided by. It changes nothing
+            at first; under an optimizer whose steps don't grow with gradients, gates open and close so much faster.
         source: Generator of the initial weights.
     """
 
     relevant: Tensor
 
-    def __init__(self, inputs: int, outputs: int, *, hidden: int, open_share: float, source: Generator) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, hidden: int, open_share: float, gain: float, source: Generator
+    ) -> None:
         super().__init__()
         first, activation, second = mlp((inputs, hidden, outputs), source=source)
-        nn.init.constant_(cast(nn.Linear, second).bias, log(open_share / (1 - open_share)))
+        last = cast(nn.Linear, second)
+        nn.init.constant_(last.bias, log(open_share / (1 - open_share)) / gain)
+        with torch.no_grad():
+            last.weight.div_(gain)
+        self.gain = gain
         self.logits = nn.Sequential(first, nn.BatchNorm1d(hidden), activation, second)
         self.register_buffer("relevant", torch.ones(outputs, dtype=torch.bool))
 
     def forward(self, x: Tensor, masks: Generator | None = None) -> Tensor:
         """Gates per image: (B, C, H, W) -> (B, C'), 0 or 1; sampled where a source of noise is given."""
-        logits = self.logits(x.mean((2, 3)))
+        logits = self.gain * self.logits(x.mean((2, 3)))
         if masks is None:
             return ((logits > 0) & self.relevant).to(x.dtype)
         return straight_through(logits, noise=logistic(logits, source=masks))
@@ -100,15 +108,18 @@ class GatedConvs(nn.Module):
         convs: The layers.
         hidden: Hidden units of a gate.
         open_share: About the share of sampled gates that are open at first.
+        gain: Of the gates' logits; see `Gate`.
     """
 
-    def __init__(self, convs: PlainConvs, *, hidden: int = 16, open_share: float = 0.85) -> None:
+    def __init__(self, convs: PlainConvs, *, hidden: int = 16, open_share: float = 0.95, gain: float = 20.0) -> None:
         require(hidden >= 1, "a gate has at least one hidden unit", hidden=hidden)
         require(0 < open_share < 1, "gates are open at first for a share between 0 and 1", open_share=open_share)
+        require(0 < gain < inf, "a gain is above 0", gain=gain)
         super().__init__()
         self.convs = convs
         self.hidden = hidden
         self.open_share = open_share
+        self.gain = gain
         self.kernels = nn.ModuleList(convs.new_kernel(layer, 0) for layer in range(len(convs)))
         self.gates = nn.ModuleDict()
         self.heads = nn.ModuleDict()
@@ -124,7 +135,7 @@ class GatedConvs(nn.Module):
     def _new_gate(self, layer: int, task: int) -> Gate:
         inputs, outputs = self.convs.shapes[layer][0], self.convs.shapes[layer + 1][0]
         source = generator(derive_seed(self.convs.seed, "gate", layer, task))
-        return Gate(inputs, outputs, hidden=self.hidden, open_share=self.open_share, source=source)
+        return Gate(inputs, outputs, hidden=self.hidden, open_share=self.open_share, gain=self.gain, source=source)
 
     def task_gates(self, task: int) -> list[Gate]:
         """A task's gate of every layer."""
@@ -183,7 +194,7 @@ class GatedConvs(nn.Module):
 
     def network(self, task: int) -> nn.Module:
         """A task's gated network with its own copies: (B, C, H, W) -> (B, classes)."""
-        needed = GatedConvs(self.convs, hidden=self.hidden)
+        needed = GatedConvs(self.convs, hidden=self.hidden, gain=self.gain)
         needed.kernels = copy.deepcopy(self.kernels)
         needed.gates[str(task)] = copy.deepcopy(self.gates[str(task)])
         return GatedNetwork(needed, copy.deepcopy(self.heads[str(task)]), task).eval()
