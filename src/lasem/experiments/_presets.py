@@ -18,7 +18,7 @@ from lasem.nn import MECHANISMS, NETWORKS
 from lasem.specs import LearnerSpec, Spec, Table, merge, parse_assignment, read_spec, read_toml
 
 PROFILES = ("paper", "release")
-APART = ("summary", "partitions", "small", "networks")
+APART = ("summary", "partitions", "small", "short", "networks")
 """What a benchmark's file holds beside sections of a spec, profiles and mechanisms."""
 
 
@@ -132,6 +132,9 @@ def _compose(preset: str | None, above: Table) -> Table:
     kind = _other_kind(base, above)
     if kind is not None:  # a preset's benchmark, its name and options, says nothing of another kind
         base |= {"benchmark": {"name": kind, "kind": kind}}
+    brief = _short(merge(base, above))
+    if _benchmarks()[name.partition("/")[0]].get("short"):
+        base = merge(base, brief)
     whole = all(isinstance(above.get(key, {}), Mapping) for key, value in base.items() if isinstance(value, dict))
     if not small or not whole:  # a section that is none is an error of its own, whatever the variant
         return _settled(merge(base, above))
@@ -141,7 +144,7 @@ def _compose(preset: str | None, above: Table) -> Table:
             f"{preset}: a small variant cuts down the preset's own benchmark - got benchmark.kind = {kind!r}"
             f" - leave out /small, or the kind"
         )
-    lowered = small_settings(table, merge(base, above))
+    lowered = merge(small_settings(table, merge(base, above)), brief)
     named = {"name": preset, "benchmark": {"name": f"{base['benchmark']['name']}/small"}}
     spec = _settled(merge(base, lowered, named, above))
     return spec | {"small": changes(base, spec, lowered)}
@@ -168,6 +171,14 @@ def _settled(table: Table) -> Table:
     return table | laid
 
 
+def _short(table: Mapping[str, Any]) -> Table:
+    """What a profile sets for a learner's kind where tasks take few steps: a section, or none."""
+    learner = table.get("learner")
+    kind = learner.get("kind") if isinstance(learner, Mapping) else None
+    options = _file("profiles.toml")[table["profile"]].get("short", {})
+    return {str(kind): options[kind]} if kind in options else {}
+
+
 def _mechanism(table: Mapping[str, Any]) -> str:
     """Name of the mechanism that a table asks for."""
     learner = table.get("learner")
@@ -181,7 +192,9 @@ def _profile(above: Mapping[str, Any]) -> Table:
     if profile not in PROFILES:
         raise SpecError(f"a profile is one of {', '.join(PROFILES)} - got {profile!r} - set profile to one of these")
     sections = {
-        key: value for key, value in _file("profiles.toml")[profile].items() if key not in ("mechanisms", "learners")
+        key: value
+        for key, value in _file("profiles.toml")[profile].items()
+        if key not in ("mechanisms", "learners", "short")
     }
     return merge({"profile": profile}, sections)
 

@@ -29,7 +29,7 @@ def small_settings(benchmark: Mapping[str, Any], full: Mapping[str, Any]) -> Tab
 def changes(full: Mapping[str, Any], spec: Mapping[str, Any], small: Mapping[str, Any]) -> list[str]:
     """In words, what a small variant changes: the settings of its sections, with both values."""
     places = [(section, key) for section, values in small.items() for key in values]
-    pairs = [(f"{section}.{key}", spec[section].get(key), full[section].get(key)) for section, key in places]
+    pairs = [(f"{section}.{key}", spec[section].get(key), full.get(section, {}).get(key)) for section, key in places]
     return [
         f"{name} is {now!r} instead of {'the default' if before is None else repr(before)}"
         for name, now, before in pairs

@@ -77,7 +77,7 @@ class DenSpec(Section):
     """Of convolutions and of fully connected layers."""
     split: Literal["replace", "beside"] = "replace"
     settle: Literal["own", "all"] = "own"
-    shrinkage: Literal["per-step", "step-size"] = "per-step"
+    shrinkage: Literal["per-step", "step-size", "per-phase"] = "per-step"
     shares: list[Weight] = Field(default=[0.1, 0.4, 0.2, 0.2, 0.1], min_length=5, max_length=5)
     """Parts of a task's epochs: select, retrain, expand, drift, settle."""
 

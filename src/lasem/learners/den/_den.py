@@ -19,7 +19,7 @@ from lasem.learners._visits import Visits
 from lasem.learners.den._network import OpenNetwork
 from lasem.learners.den._options import PHASES, DENOptions
 from lasem.learners.den._registry import Units
-from lasem.learners.den._training import stretch
+from lasem.learners.den._training import Stretch, mean_squares, start_at, stretch, trained
 from lasem.nn import Kernel, PlainConvs
 
 CHUNK = 500
@@ -84,7 +84,7 @@ class DEN(AbstractLearner):
         self.open = self.units.begin(identity, classes=task.classes)
         self._rollback = max(self._rollback, count(self.open.start))
         self.phase = "select" if self.units.others(identity) else "first"
-        self._visits.open(task, stretch(self.phase, self.open, self.options, chosen=[]).trained, batches)
+        self._visits.open(task, trained(self.phase, self.open), batches)
         self._train_on()
 
     def train_epoch(self) -> float:
@@ -95,7 +95,7 @@ class DEN(AbstractLearner):
         """
         network = self._opened()
         self._go_on(self._due(self._visits.opened.epoch))
-        penalty = stretch(self._phase(), network, self.options, chosen=self._chosen).penalty
+        penalty = self._stretch().penalty
 
         def loss(images: Tensor, labels: Tensor, masks: Generator) -> Tensor:
             drop = partial(self._visits.dropout, masks=masks)
@@ -115,6 +115,7 @@ class DEN(AbstractLearner):
         """End phases and begin the next until one is due; a phase without epochs only ends."""
         if due == "first" or PHASES.index(self._phase()) >= PHASES.index(due):
             return
+        steady = mean_squares(self._visits.opened.optimizer, self._opened(), self._stretch())
         while PHASES.index(self._phase()) < PHASES.index(due):
             self._end_phase()
             self.phase = PHASES[PHASES.index(self._phase()) + 1]
@@ -124,7 +125,7 @@ class DEN(AbstractLearner):
                     self._opened().grow(self.options.expand, self.units.source(self.seed, *place))
                 else:
                     due = "drift"
-        self._train_on()
+        self._train_on(steady)
 
     def _end_phase(self) -> None:
         """What a phase leaves to do once its epochs are over."""
@@ -136,16 +137,22 @@ class DEN(AbstractLearner):
         if self.phase == "drift":
             network.split(self.options)
 
-    def _train_on(self) -> None:
+    def _train_on(self, squares: dict[int, float] | None = None) -> None:
         """A new optimizer over what the phase trains."""
-        phase = stretch(self._phase(), self._opened(), self.options, chosen=self._chosen)
+        phase = self._stretch()
         optimizer = OPTIMIZERS[self.training.optimizer](phase.trained, self.training.rate(self._visits.epochs_trained))
         phase.equip(optimizer)
+        start_at(optimizer, self._opened(), squares or {})
         for parameter in self._opened().parameters:
             parameter.requires_grad_(any(parameter is trained for trained in phase.trained))
         self._visits.opened.updates = Updates(optimizer)
-        trained = sum(parameter.numel() for parameter in phase.trained)
-        self._visits.most_trained = max(self._visits.most_trained, trained)
+        size = sum(parameter.numel() for parameter in phase.trained)
+        self._visits.most_trained = max(self._visits.most_trained, size)
+
+    def _stretch(self) -> Stretch:
+        """The phase of the open task."""
+        steps = self.options.length(self._phase(), self.epochs) * self._visits.opened.batches.number
+        return stretch(self._phase(), self._opened(), self.options, chosen=self._chosen, steps=steps)
 
     @torch.no_grad()
     def _training_loss(self) -> float:
@@ -231,7 +238,7 @@ class DEN(AbstractLearner):
         classes = cast(dict[str, int], state.values["classes"])[str(identity)]
         self.open = self.units.begin(identity, classes=classes)
         self.open.restore(part(state.tensors, "open."), cast(dict[str, list[list[int]]], state.values["open"]))
-        return stretch(self.phase, self.open, self.options, chosen=self._chosen).trained
+        return trained(self.phase, self.open)
 
     def _opened(self) -> OpenNetwork:
         """The open task's network."""

@@ -1,7 +1,7 @@
 """Options of DEN."""
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf
 from typing import Literal
 
@@ -28,8 +28,9 @@ class DENOptions:
             cosine is below it.
         split: A copy takes the original's place in the open task and later ones ("replace"), or stands "beside" it.
         settle: After the split, train only what "own" connections no earlier task reads, or "all".
-        shrinkage: A proximal step shrinks by its weight ("per-step"), or by its weight times the optimizer's step
-            size ("step-size").
+        shrinkage: A proximal step shrinks by its weight ("per-step"), by its weight times the optimizer's step size
+            ("step-size"), or by its share of the weight, which a whole phase shrinks by ("per-phase"); then it is what
+            a group loses of the root mean square of its weights.
         shares: Parts of a task's epochs that the phases take, in the order of `PHASES`.
     """
 
@@ -43,7 +44,7 @@ class DENOptions:
     split_threshold: tuple[float, float] = (0.05, 0.05)
     split: Literal["replace", "beside"] = "replace"
     settle: Literal["own", "all"] = "own"
-    shrinkage: Literal["per-step", "step-size"] = "per-step"
+    shrinkage: Literal["per-step", "step-size", "per-phase"] = "per-step"
     shares: tuple[float, float, float, float, float] = (0.1, 0.4, 0.2, 0.2, 0.1)
 
     def __post_init__(self) -> None:
@@ -66,3 +67,14 @@ class DENOptions:
         [4, 20, 28, 36, 40]
         """
         return [round(epochs * share) for share in accumulate(self.shares)]
+
+    def length(self, phase: str, epochs: int) -> int:
+        """Epochs of a task that a phase takes, where none before it is left out; "first" takes them all.
+
+        >>> DENOptions().length("expand", 40)
+        8
+        """
+        if phase == "first":
+            return epochs
+        begin, end = list(pairwise([0, *self.ends(epochs)]))[PHASES.index(phase)]
+        return end - begin

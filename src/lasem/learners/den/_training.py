@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lasem.learners._optimizers import TFRMSprop
 from lasem.learners._proximal import soft_threshold, sparse_group_threshold, step_sizes
 from lasem.learners.den._network import OpenNetwork
 from lasem.learners.den._options import DENOptions
@@ -51,7 +52,14 @@ class Stretch:
         optimizer.register_step_post_hook(shrink)
 
 
-def stretch(phase: str, network: OpenNetwork, options: DENOptions, *, chosen: list[list[int]]) -> Stretch:
+def trained(phase: str, network: OpenNetwork) -> list[nn.Parameter]:
+    """Parameters that take steps in a phase."""
+    return [network.weights[-1], network.biases[-1]] if phase == "select" else network.parameters
+
+
+def stretch(
+    phase: str, network: OpenNetwork, options: DENOptions, *, chosen: list[list[int]], steps: int
+) -> Stretch:
     """Make a phase.
 
     Args:
@@ -59,19 +67,20 @@ def stretch(phase: str, network: OpenNetwork, options: DENOptions, *, chosen: li
         network: Of the open task.
         options: Weights of the penalties.
         chosen: Connected units per hidden layer, for "retrain".
+        steps: Optimizer steps of the phase.
     """
-    output = [network.weights[-1], network.biases[-1]]
+    own = trained(phase, network)
     if phase == "first":
-        return Stretch(network.parameters, {}, _nothing(network), _sparse(network.weights, options))
+        return Stretch(own, {}, _nothing(network), _sparse(network.weights, options, steps))
     if phase == "select":
-        return Stretch(output, {}, _nothing(network), _sparse(network.weights[-1:], options))
+        return Stretch(own, {}, _nothing(network), _sparse(network.weights[-1:], options, steps))
     if phase == "retrain":
         masks = _chosen(network, chosen)
-        return Stretch(network.parameters, masks, lambda: options.l2 * _squares(network, masks), _keep)
+        return Stretch(own, masks, lambda: options.l2 * _squares(network, masks), _keep)
     if phase == "expand":
-        return Stretch(network.parameters, _added(network), _nothing(network), _lasso(network, options))
+        return Stretch(own, _added(network), _nothing(network), _lasso(network, options, steps))
     masks = _own(network) if phase == "settle" and options.settle == "own" else {}
-    return Stretch(network.parameters, masks, lambda: options.drift * network.drift(), _keep)
+    return Stretch(own, masks, lambda: options.drift * network.drift(), _keep)
 
 
 def _nothing(network: OpenNetwork) -> Callable[[], Tensor]:
@@ -132,17 +141,17 @@ def _squares(network: OpenNetwork, masks: Masks) -> Tensor:
     return torch.stack(terms).sum()
 
 
-def _sparse(weights: list[nn.Parameter], options: DENOptions) -> Callable[[Optimizer], None]:
+def _sparse(weights: list[nn.Parameter], options: DENOptions, steps: int) -> Callable[[Optimizer], None]:
     """Shrink weights by l1."""
 
     def shrink(optimizer: Optimizer) -> None:
         for weight in weights:
-            weight.copy_(soft_threshold(weight, options.l1 * _scale(optimizer, weight, options)))
+            weight.copy_(soft_threshold(weight, options.l1 * _scale(optimizer, weight, options, steps)))
 
     return shrink
 
 
-def _lasso(network: OpenNetwork, options: DENOptions) -> Callable[[Optimizer], None]:
+def _lasso(network: OpenNetwork, options: DENOptions, steps: int) -> Callable[[Optimizer], None]:
     """Shrink what comes from added units by l1, and their incoming weights as groups.
 
     An added unit whose incoming weights have become 0 loses its bias too, so that its output is 0.
@@ -150,7 +159,7 @@ def _lasso(network: OpenNetwork, options: DENOptions) -> Callable[[Optimizer], N
 
     def shrink(optimizer: Optimizer) -> None:
         for layer, weight in enumerate(network.weights):
-            scale = _scale(optimizer, weight, options)
+            scale = _scale(optimizer, weight, options, steps)
             below = network.added[layer - 1] if layer else 0
             rows = len(weight) - (network.added[layer] if layer < len(network.added) else 0)
             if below:
@@ -160,16 +169,40 @@ def _lasso(network: OpenNetwork, options: DENOptions) -> Callable[[Optimizer], N
                 incoming, bias = weight[rows:], network.biases[layer][rows:]
                 step = _part(scale, slice(rows, None), slice(None))
                 group = options.group_lasso * (step.flatten(1).mean(1) if step.dim() else step)
+                if options.shrinkage == "per-phase":
+                    group = group * incoming[0].numel() ** 0.5
                 incoming.copy_(sparse_group_threshold(incoming, l1=options.l1 * step, group=group))
                 bias.mul_(incoming.flatten(1).any(1))
 
     return shrink
 
 
-def _scale(optimizer: Optimizer, weight: nn.Parameter, options: DENOptions) -> Tensor:
-    """What a penalty's weight is multiplied by: 1, or the step size."""
-    return torch.ones((), device=weight.device) if options.shrinkage == "per-step" else step_sizes(optimizer, weight)
+def _scale(optimizer: Optimizer, weight: nn.Parameter, options: DENOptions, steps: int) -> Tensor:
+    """What a penalty's weight is multiplied by: 1, the step size, or a step's part of the phase."""
+    if options.shrinkage == "step-size":
+        return step_sizes(optimizer, weight)
+    return torch.full((), 1 / steps if options.shrinkage == "per-phase" else 1.0, device=weight.device)
 
 
 def _part(scale: Tensor, rows: slice, columns: slice) -> Tensor:
     return scale[rows, columns] if scale.dim() else scale
+
+
+def mean_squares(optimizer: Optimizer, network: OpenNetwork, stretch: Stretch) -> dict[int, float]:
+    """Mean over the trained items of every parameter, by its place."""
+    found = {}
+    if isinstance(optimizer, TFRMSprop):
+        for i, p in enumerate(network.parameters):
+            if "mean_square" in optimizer.state[p]:
+                square = optimizer.state[p]["mean_square"]
+                mask = stretch.masks.get(p)
+                if mask is not None:
+                    square = square[mask.expand_as(square)] if mask.dim() else square
+                if square.numel(): found[i] = float(square.mean())
+    return found
+
+
+def start_at(optimizer, network, squares) -> None:
+    for i, p in enumerate(network.parameters):
+        if i in squares and "mean_square" in optimizer.state[p]:
+            optimizer.state[p]["mean_square"].fill_(squares[i])
