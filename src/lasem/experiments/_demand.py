@@ -18,10 +18,11 @@ SUGGESTED = 3
 """Partitions that a message names."""
 
 
-def in_hours(seconds: float) -> str:
-    """A time in hours: those of a week without decimals."""
-    hours = seconds / 3600
-    return f"{hours:,.0f} hours" if hours >= 10 else f"{hours:.2g} hours"
+def lasting(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.0f} hours"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Demand:
             kept = f"{readable(need.part_bytes)} of activations for one candidate"
             yield f"{kept} where search.memory is {readable(budget)}"
         if limits.hours is not None and self.seconds is not None and self.seconds(need) > 3600 * limits.hours:
-            yield f"about {in_hours(self.seconds(need))} where --max-hours is {limits.hours:g}"
+            yield f"about {lasting(self.seconds(need))} where --max-hours is {limits.hours:g}"
 
     def partitions(self, limits: Limits) -> list[Need]:
         """Needs over the finest partitions that fit, of those that keep together what the network does."""

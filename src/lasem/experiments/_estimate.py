@@ -131,7 +131,7 @@ def _take_search(spec: Spec, learner: SelectiveTransfer, outline: Outline, *, de
     else:
         learner.begin_task(random_task(learner, outline, device=device))
         measured = replace(one, step=need.work * one.step)
-    slope = (measured.step - one.step) / (need.work - 1) if need.work > 1 else 0.0
+    slope = max(0.0, measured.step - one.step) / (need.work - 1) if need.work > 1 else 0.0
 
     def by_work(other: Need) -> float:
         step = one.step + slope * (other.work - 1)

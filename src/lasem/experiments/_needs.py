@@ -7,6 +7,7 @@ import torch
 
 from lasem.benchmarks import Outline
 from lasem.configurations import Bits, Partition
+from lasem.experiments._steps import saved_bytes
 from lasem.nn import NETWORKS, Backbone, Network, nested_partitions
 from lasem.search import (
     DropoutMasks,
@@ -27,7 +28,7 @@ class Need:
     Attributes:
         partition: Groups of the network's convolutions.
         candidates: K.
-        activation_bytes: Most that a backward pass keeps, dropout masks included.
+        activation_bytes: Most that a backward pass keeps, with dropout masks and what kernels are generated from.
         bytes: The same with parameters, their gradients, the optimizer's state and the roll-back copy.
         work: Its multiply-adds, in those of one network's step; for brute force the number of networks, K.
         parts: Sub-trees that are evaluated one after another.
@@ -51,6 +52,7 @@ class Footprint:
         network: Its layers.
         per_node: (d + 1,) bytes that a node of the tree keeps for a batch; see `node_bytes`.
         per_layer: (d,) multiply-adds of one image.
+        kernel_bytes: That generating kernels keeps for the backward pass, once per step.
         model_bytes: Parameters, gradients, optimizer state, roll-back copy.
         features: Values of a leaf's features for a batch, B F.
         keep: Probability by which dropout keeps a feature.
@@ -61,6 +63,7 @@ class Footprint:
     network: Network
     per_node: Sequence[int]
     per_layer: Sequence[int]
+    kernel_bytes: int
     model_bytes: int
     features: int
     keep: float
@@ -92,7 +95,8 @@ class Footprint:
 
     def _divided(self, partition: Partition, size: TreeSize, *, candidates: int) -> Need:
         kept, leaves = tree_bytes(size.widest, self.per_node), size.widest[-1]
-        activations = kept + DropoutMasks.held_bytes(candidates, leaves, self.features, keep=self.keep)
+        masks = DropoutMasks.held_bytes(candidates, leaves, self.features, keep=self.keep)
+        activations = kept + masks + self.kernel_bytes
         work = em_multiply_adds(self.per_layer, size, m_steps=self.m_steps) / static_multiply_adds(self.per_layer)
         return Need(
             partition=partition,
@@ -106,7 +110,7 @@ class Footprint:
 
     def alone(self, partition: Partition, candidates: Sequence[Bits] | None = None) -> Need:
         """Of brute force: one network at a time, K of them."""
-        kept = tree_bytes([1] * len(self.per_layer), self.per_node)
+        kept = tree_bytes([1] * len(self.per_layer), self.per_node) + self.kernel_bytes
         number = 2**partition.num_groups if candidates is None else len(candidates)
         return Need(partition, number, activation_bytes=kept, bytes=self.model_bytes + kept, work=number)
 
@@ -125,7 +129,7 @@ def footprint(spec: Spec, backbone: Backbone, outline: Outline) -> Footprint:
     try:
         parameters = backbone.task_parameters(task)
         images = torch.zeros(2, *outline.shape, device=parameters[0].device)
-        of_two = node_bytes(backbone, images, task)
+        of_two, kernels = node_bytes(backbone, images, task), saved_bytes(lambda: backbone.forks(task))
         trial = [p for stage in backbone.iter_stages() if stage.trial for p in stage.trial.parameters()]
         trained, aside = (sum(p.numel() for p in part) for part in (parameters, trial))
     finally:
@@ -135,6 +139,7 @@ def footprint(spec: Spec, backbone: Backbone, outline: Outline) -> Footprint:
         network=network,
         per_node=[size * batch // 2 for size in of_two],
         per_layer=network.layer_multiply_adds(outline.shape),
+        kernel_bytes=kernels,
         model_bytes=4 * (3 * trained + aside),
         features=batch * backbone.num_features,
         keep=spec.training.keep,

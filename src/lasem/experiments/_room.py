@@ -6,7 +6,7 @@ from lasem.benchmarks import AbstractBenchmark, Outline
 from lasem.configurations import LARGEST_SPACE
 from lasem.errors import RunError, SpecError
 from lasem.experiments._build import build_mechanism, check
-from lasem.experiments._demand import Demand, Limits, in_hours
+from lasem.experiments._demand import Demand, Limits, lasting
 from lasem.experiments._estimate import Estimate, estimate
 from lasem.experiments._memory import readable
 from lasem.experiments._needs import Need, footprint, partition_of
@@ -97,7 +97,7 @@ def shortage(spec: Spec, found: Estimate, limits: Limits) -> str | None:
     if limits.hours is None or seconds <= 3600 * limits.hours:
         return None
     return (
-        f"{spec.name}: a run fits into --max-hours - got about {in_hours(seconds)} where it is {limits.hours:g}"
+        f"{spec.name}: a run fits into --max-hours - got about {lasting(seconds)} where it is {limits.hours:g}"
         " - lower training.epochs, or use a faster machine"
     )
 
@@ -134,5 +134,5 @@ def _words(demand: Demand, need: Need) -> str:
     parts = f" in {need.parts:,} sub-trees" if need.parts > 1 else ""
     by_tree = demand.spec.learner.strategy == "em"
     steps = f", a step as {need.work:,.0f} of one network" if by_tree else " for one at a time"
-    hours = "" if demand.seconds is None else f", {in_hours(demand.seconds(need))}"
+    hours = "" if demand.seconds is None else f", {lasting(demand.seconds(need))}"
     return f"{need.candidates:,} candidates{parts}, {readable(need.bytes)}{steps}{hours}"

@@ -65,7 +65,7 @@ def random_task(learner: AbstractLearner, outline: Outline, *, device: torch.dev
 
 def _measure_turn(learner: AbstractLearner, images: Tensor) -> Measured:
     """Train on the open task, and answer for these images and for three times as many."""
-    saved = _saved_bytes(learner.train_epoch)
+    saved = saved_bytes(learner.train_epoch)
     thrice, number = images.repeat(3, 1, 1, 1), len(images)
     acts = [learner.train_epoch, *(partial(learner.logits, x, 0) for x in (images, images, thrice))]
     rows = [[_seconds(act) for act in acts] for _ in range(MEASURED_STEPS)]
@@ -86,7 +86,7 @@ def _seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _saved_bytes(act: Callable[[], object]) -> int:
+def saved_bytes(act: Callable[[], object]) -> int:
     """Size of what autograd keeps for the backward pass."""
     saved: dict[int, int] = {}
 
