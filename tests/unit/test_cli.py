@@ -247,7 +247,7 @@ def test_a_dry_run_without_room_ends_with_its_numbers_and_what_would_fit(lasem, 
     assert output.count("run folder") == 2
     assert error.startswith("error: digits/lasem-hps: a search has room")
     assert re.search(
-        r"--set 'search.partition=\{1\},\{2,3\}' +4 candidates, .* KiB, a step as 3 of one network, .* s\n", error
+        r"--set 'search.partition=\{1\},\{2,3\}' +4 candidates, .* KiB, a step as 4 of one network, .* s\n", error
     )
 
 
