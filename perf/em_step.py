@@ -28,7 +28,7 @@ from lasem.configurations import ConfigurationSpace, Partition
 from lasem.experiments import arithmetic, choose_device, keep_freed_memory, resolve
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import MECHANISMS, NETWORKS
-from lasem.search import EM, Fixed, plan
+from lasem.search import EM, Fixed, TreeSize, em_multiply_adds, static_multiply_adds, tree_nodes
 
 CASES = {
     "digits-3": ((1, 8, 8), 3, 10),
@@ -108,14 +108,15 @@ def multiply_adds(name: str) -> dict[str, float]:
     """Of the convolutions of one step, in the three ways: forward and backward passes."""
     network = NETWORKS[name.partition(":")[0]]
     shape, _, batch = CASES[name.partition(":")[0]]
+    per_layer = [batch * count for count in network.layer_multiply_adds(shape)]
     space = strategy(name).space(len(network.layers))
-    nodes = [step.nodes for step in plan(space).steps]
-    tree = static = forward = 0
-    for number, (layer, count) in enumerate(zip(network.layers, nodes, strict=True)):
-        amount, passes = batch * layer.multiply_adds(shape), 2 if number == 0 else 3
-        tree, static, forward = tree + passes * count * amount, static + passes * amount, forward + amount
-        shape = layer.output_shape(shape)
-    return {"tree": tree, "static": static, "naive": len(space) * (static + forward)}
+    nodes = tree_nodes(space.partition, space.candidates)
+    static = static_multiply_adds(per_layer)
+    return {
+        "tree": em_multiply_adds(per_layer, TreeSize(parts=1, widest=nodes, total=nodes)),
+        "static": static,
+        "naive": len(space) * (static + sum(per_layer)),
+    }
 
 
 def seconds_of(act: Callable[[], object], device: torch.device) -> float:

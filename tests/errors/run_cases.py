@@ -85,6 +85,7 @@ CASES = {
     "run-checkpoints-damaged": damaged_checkpoints,
     "run-held": held,
     "run-disk-full": full_disk,
+    "run-no-room": lambda out: run(resolve("digits/lasem-hps", SETTINGS), Place(out=out, device="cpu", memory=2**17)),
     "run-load-nothing": lambda out: lasem.load(out / "absent"),
     "run-load-unfinished": lambda out: lasem.load(unfinished(out)),
     "run-predict-shape": lambda out: predict(out, shape=(3, 8, 8)),
@@ -107,5 +108,7 @@ COMMANDS = {
     "cli-no-data": ("run", "pacs/stl", "--data", "absent"),
     "cli-no-gpu": ("run", "digits/stl", "--device", "cuda:99"),
     "cli-tf32": ("run", "digits/stl", "--set", "training.precision=tf32", "--device", "cpu"),
+    "cli-no-room": ("run", "digits/lasem-hps", "--max-memory", "0.001", "--device", "cpu"),
+    "cli-max-hours": ("run", "digits/lasem-hps", "--max-hours", "2"),
     "cli-show-nothing": ("show", "absent"),
 }

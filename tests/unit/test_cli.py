@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -236,6 +237,18 @@ def test_a_small_variant_prints_what_it_changes(lasem):
     status, output, _ = lasem("show", "runs")
     assert status == 0
     assert "training.epochs is 1 instead of 40" in " ".join(output.split())
+
+
+def test_a_dry_run_without_room_ends_with_its_numbers_and_what_would_fit(lasem, tmp_path):
+    limits = ("--max-memory", "0.00036", "--max-hours", "100")
+    status, output, error = lasem("run", "digits/lasem-hps", "digits/stl", *SET, "--dry-run", *limits)
+    assert (status, list(tmp_path.iterdir())) == (2, [])
+    assert re.search(r"configurations +8 ", output)
+    assert output.count("run folder") == 2
+    assert error.startswith("error: digits/lasem-hps: a search has room")
+    assert re.search(
+        r"--set 'search.partition=\{1\},\{2,3\}' +4 candidates, .* KiB, a step as 4 of one network, .* s\n", error
+    )
 
 
 def test_a_dry_run_without_the_data_at_hand_says_so(lasem):

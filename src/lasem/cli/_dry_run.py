@@ -1,5 +1,6 @@
 """What `lasem run --dry-run` prints."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -7,24 +8,35 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lasem.errors import RunError
+
 if TYPE_CHECKING:
-    from lasem.benchmarks import AbstractBenchmark
-    from lasem.experiments import Place
+    from lasem.benchmarks import AbstractBenchmark, Outline
+    from lasem.experiments import Estimate, Limits, Place
     from lasem.specs import Spec
 
 
-def print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place") -> None:
-    """Check what the spec's own check could not, and print what would be run.
+def print_dry_runs(checked: "Sequence[tuple[Spec, AbstractBenchmark]]", place: "Place", limits: "Limits") -> None:
+    """Check what the specs' own check could not, and print what would be run.
 
     Args:
-        spec: One experiment with one seed.
-        benchmark: As the check made it.
+        checked: Experiments with one seed, each with its benchmark as the check made it.
         place: Where and how.
+        limits: What each may take.
+
+    Raises:
+        RunError: Some exceed the limits; told after all are printed.
     """
-    from lasem.experiments import RunFolder, choose_device, estimate, prepare
+    short = list(filter(None, [_print_dry_run(spec, benchmark, place, limits) for spec, benchmark in checked]))
+    if short:
+        raise RunError("\n".join(short))
+
+
+def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place", limits: "Limits") -> str | None:
+    """Print one; what it exceeds, in words."""
+    from lasem.experiments import choose_device, estimate, prepare, shortage
 
     where = choose_device(place.device)
-    folder = RunFolder.of(spec, place.out)
     typer.echo(spec.toml())
     for change in spec.small or []:
         typer.echo(f"small: {change}")
@@ -39,23 +51,35 @@ def print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place") 
         typer.echo("data: not checked (no --data; it would come from the hub)")
     if outline is None:
         typer.echo("parameters, time and memory: known once the data is read")
-        return
+        return None
     found = estimate(spec, outline, device=where)
-    counts = found.parameters
-    table = Table(show_header=False, box=None)
+    _print_estimate(spec, place, outline, found)
+    return shortage(spec, found, limits)
+
+
+def _print_estimate(spec: "Spec", place: "Place", outline: "Outline", found: "Estimate") -> None:
+    """The table of a dry run."""
+    from lasem.experiments import RunFolder
+
+    folder, counts = RunFolder.of(spec, place.out), found.parameters
+    searched = found.demand if spec.learner.strategy == "em" else None
+    work = 1 if searched is None else searched.need.work
+    as_many = "" if searched is None else f", each as {work:,.1f} of one network by multiply-adds"
+    basis = f"steps of one network, times {work:,.1f}" if found.by_counting else "a few steps on random images"
     rows = {
         "tasks": f"{outline.num_tasks} of {_range(outline.classes)} classes",
         "images per task": ", ".join(f"{count} {name}" for name, count in outline.images.items()),
-        "configurations": f"{found.candidates}",
+        "configurations": f"{found.candidates:,}",
         "parameters": f"{counts.shared:,} shared; {counts.search:,} trained while a task is learned,"
         f" {counts.rollback:,} kept for the roll-back",
-        "steps": f"{found.steps_per_task:,} per task, {found.steps:,} in all",
+        "steps": f"{found.steps_per_task:,} per task, {found.steps:,} in all{as_many}",
         "time": f"about {duration(found.seconds)} of training and {duration(found.evaluation_seconds)} of evaluation"
-        " on this machine (from a few steps on random images)",
+        f" on this machine (from {basis})",
         "memory": f"about {(found.model_bytes + found.activation_bytes) / 2**20:,.0f} MiB for the step,"
         " beside the images",
         "run folder": f"{folder.path}" + (" (done)" if folder.result() else ""),
     }
+    table = Table(show_header=False, box=None)
     for name, text in rows.items():
         table.add_row(name, escape(text))
     Console(soft_wrap=True, highlight=False).print(table)
@@ -70,4 +94,4 @@ def duration(seconds: float) -> str:
     """A time in the unit that suits it."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lasem.cli._dry_run import print_dry_run
+from lasem.cli._dry_run import print_dry_runs
 from lasem.errors import RunStopped, SpecError
 
 if TYPE_CHECKING:
@@ -50,20 +50,37 @@ def run(
     threads: Annotated[
         int, typer.Option(min=0, help="CPU threads; 0 = as the run began, at first one for small networks, else all.")
     ] = 0,
+    max_memory: Annotated[
+        float | None, typer.Option(min=0, metavar="GIB", help="Memory that a search may take, instead of all there is.")
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(min=0, metavar="HOURS", help="With --dry-run: refuse what would take longer.")
+    ] = None,
     capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
     """Run presets or specs; the same command again resumes, or says that it is done."""
-    from lasem.experiments import Place, Signals, check, resolve
+    from lasem.experiments import Limits, Place, Signals, check_with_room, choose_device, resolve
 
+    if max_hours is not None and not dry_run:
+        raise SpecError("--max-hours is what a dry run compares its estimate with - got no --dry-run - add it")
     specs = [trial for target in targets for trial in _trials(resolve(target, settings or []), seeds)]
-    checked = [(spec, check(spec)) for spec in specs]
-    every = interval(checkpoint_every)
-    place = Place(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
+    memory = None if max_memory is None else int(max_memory * 2**30)
+    place = Place(
+        out=out,
+        data=data,
+        device=device,
+        checkpoint_every=interval(checkpoint_every),
+        threads=threads,
+        memory=memory,
+        capture=capture,
+    )
+    where = choose_device(device)
+    limits = Limits.of(where, memory=memory, hours=max_hours)
+    checked = [(spec, check_with_room(spec, limits, device=where)) for spec in specs]
     if dry_run:
-        for spec, benchmark in checked:
-            print_dry_run(spec, benchmark, place)
+        print_dry_runs(checked, place, limits)
         return
     console = Console(quiet=quiet)
     with Signals() as signals:

@@ -6,6 +6,7 @@ from lasem.experiments._build import build_learner as build_learner
 from lasem.experiments._check import check as check
 from lasem.experiments._checkpoint import Checkpoint as Checkpoint
 from lasem.experiments._checkpoint import read_checkpoint as read_checkpoint
+from lasem.experiments._demand import Limits as Limits
 from lasem.experiments._environment import choose_device as choose_device
 from lasem.experiments._estimate import Estimate as Estimate
 from lasem.experiments._estimate import estimate as estimate
@@ -21,6 +22,8 @@ from lasem.experiments._presets import learner_entries as learner_entries
 from lasem.experiments._presets import preset_entries as preset_entries
 from lasem.experiments._presets import resolve as resolve
 from lasem.experiments._progress import ProgressDisplay as ProgressDisplay
+from lasem.experiments._room import check_with_room as check_with_room
+from lasem.experiments._room import shortage as shortage
 from lasem.experiments._run import Place as Place
 from lasem.experiments._run import Started as Started
 from lasem.experiments._run import prepare as prepare

@@ -1,24 +1,31 @@
-"""What a run would take: parameters, steps, time and memory, from a few measured steps on random images."""
+"""What a run would take: parameters, steps, time and memory.
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from statistics import mean, median
+Time comes from a few measured steps on random images, and what a search keeps in memory from counting. Where its steps
+would take long or do not fit, those of one network are measured instead, and multiplied by its work.
+"""
+
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
-from lasem.benchmarks import Outline, Split, Task
+from lasem.benchmarks import Outline
 from lasem.experiments._arithmetic import arithmetic
+from lasem.experiments._available import available_memory
 from lasem.experiments._build import build_learner
+from lasem.experiments._demand import Demand
 from lasem.experiments._environment import suited_threads, torch_threads
+from lasem.experiments._needs import Need, footprint
+from lasem.experiments._steps import MEASURED_STEPS, Measured, measure, random_task
 from lasem.learners import AbstractLearner, BruteForce, ParameterCounts, SelectiveTransfer
 from lasem.nn import NETWORKS
+from lasem.search import EM
 from lasem.specs import Spec
 
-MEASURED_STEPS = 3
+LONGEST = 10.0
+"""Seconds that the steps of a search may take to be measured themselves."""
+
+ONE_NETWORK = {"strategy": "fixed", "configuration": "all"}
+"""Of a learner, instead of its search."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,10 @@ class Estimate:
         seconds: Training alone, on this machine.
         evaluation_seconds: Validation after every epoch, tests where they are due, all tasks so far after each. Tests
             because validation has improved are not foreseen.
-        activation_bytes: Values that one step keeps for its backward pass.
+        activation_bytes: Values that one step keeps for its backward pass; for EM counted, with what goes with them.
         model_bytes: Parameters with gradients, optimizer state and the roll-back copy.
+        demand: What its search takes, and would take over other partitions; None where no candidates are counted.
+        by_counting: Whether `seconds` are those of one network's steps times the work of the search.
     """
 
     candidates: int
@@ -45,25 +54,8 @@ class Estimate:
     evaluation_seconds: float
     activation_bytes: int
     model_bytes: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Seconds on this machine.
-
-    Attributes:
-        step: To train on one batch, with the batch that a search holds out where it does.
-        statistics: To estimate running statistics on one batch, before an evaluation; about 0 without batch norm.
-        call: To begin to answer: to read kernels.
-        answer: For one image.
-        saved_bytes: Values that a step keeps for its backward pass.
-    """
-
-    step: float
-    statistics: float
-    call: float
-    answer: float
-    saved_bytes: int
+    demand: Demand | None = None
+    by_counting: bool = False
 
 
 def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
@@ -71,15 +63,11 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
     learner = build_learner(spec, outline, device=device)
     candidates = len(learner.space) if isinstance(learner, SelectiveTransfer | BruteForce) else 1
     trainings = learner.trainings(outline.identities)
-    if isinstance(learner, BruteForce):
-        spec = _ends(spec, learner)
-        learner = build_learner(spec, outline, device=device)
     threads = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
     with torch_threads(threads), arithmetic(spec.training.precision, device):
-        measured = _measure(learner, outline, device=device)
-    counts = learner.parameter_counts()
-    batches = outline.images["train"] // spec.training.batch_size
-    steps = batches * spec.training.epochs
+        taken = _take(spec, learner, outline, device=device)
+    counts, measured, demand = taken.counts, taken.measured, taken.demand
+    steps = outline.images["train"] // spec.training.batch_size * spec.training.epochs
     m_steps = spec.search.m_steps if spec.learner.strategy == "em" else 1
     return Estimate(
         candidates=candidates,
@@ -90,51 +78,86 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
         evaluation_seconds=_evaluation(spec, outline, measured=measured, trainings=sum(trainings)),
         activation_bytes=measured.saved_bytes,
         model_bytes=4 * (3 * counts.search + counts.rollback),
+        demand=demand,
+        by_counting=taken.by_counting,
     )
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was found by taking steps, and by counting.
+
+    Attributes:
+        measured: Seconds and bytes of a step.
+        counts: Parameters while the first task is learned.
+        demand: See `Estimate`.
+        by_counting: See `Estimate`.
+    """
+
+    measured: Measured
+    counts: ParameterCounts
+    demand: Demand | None = None
+    by_counting: bool = False
+
+
+def _take(spec: Spec, learner: AbstractLearner, outline: Outline, *, device: torch.device) -> Taken:
+    """Measure steps of a learner, or what their time follows from."""
+    if isinstance(learner, BruteForce):
+        counted = footprint(spec, learner.backbone, outline)
+        need = counted.need_of(spec)
+        two = build_learner(_ends(spec, learner), outline, device=device)
+        measured, trainings = measure(two, outline, device=device), learner.trainings(outline.identities)
+
+        def in_turn(other: Need) -> float:
+            number = sum(other.candidates if one > 1 else 1 for one in trainings)
+            return _total(spec, outline, measured, trainings=number)
+
+        return Taken(measured, two.parameter_counts(), Demand(spec, need, counted, in_turn))
+    if isinstance(learner, SelectiveTransfer) and isinstance(learner.strategy, EM):
+        return _take_search(spec, learner, outline, device=device)
+    measured = measure(learner, outline, device=device)
+    return Taken(measured, learner.parameter_counts())
+
+
+def _take_search(spec: Spec, learner: SelectiveTransfer, outline: Outline, *, device: torch.device) -> Taken:
+    """Measure steps of one network, and those of the search where they are soon done and fit."""
+    counted = footprint(spec, learner.backbone, outline)
+    need = counted.need_of(spec)
+    fixed = spec.model_copy(update={"learner": spec.learner.model_copy(update=ONE_NETWORK)})
+    one = measure(build_learner(fixed, outline, device=device), outline, device=device)
+    available = available_memory(device)
+    soon = (1 + MEASURED_STEPS) * need.work * one.step <= LONGEST
+    taken = soon and (available is None or need.bytes <= available) and not _too_small(spec, need)
+    if taken:
+        measured = measure(learner, outline, device=device)
+    else:
+        learner.begin_task(random_task(learner, outline, device=device))
+        measured = replace(one, step=need.work * one.step)
+    slope = max(0.0, measured.step - one.step) / (need.work - 1) if need.work > 1 else 0.0
+
+    def by_work(other: Need) -> float:
+        step = one.step + slope * (other.work - 1)
+        return _total(spec, outline, replace(measured, step=step), trainings=len(outline.identities))
+
+    measured = replace(measured, saved_bytes=need.activation_bytes)
+    return Taken(measured, learner.parameter_counts(), Demand(spec, need, counted, by_work), by_counting=not taken)
+
+
+def _too_small(spec: Spec, need: Need) -> bool:
+    """Whether `search.memory` holds not even one candidate."""
+    return spec.search.memory is not None and need.part_bytes > spec.search.memory * 2**20
+
+
+def _total(spec: Spec, outline: Outline, measured: Measured, *, trainings: int) -> float:
+    """Seconds of training and evaluation, over the whole stream."""
+    steps = outline.images["train"] // spec.training.batch_size * spec.training.epochs
+    return measured.step * steps * trainings + _evaluation(spec, outline, measured=measured, trainings=trainings)
 
 
 def _ends(spec: Spec, learner: BruteForce) -> Spec:
     """The same with two candidates, the first and the last: those that share least and most, where all are listed."""
     names = learner.space.names()
     return spec.model_copy(update={"search": spec.search.model_copy(update={"candidates": [names[0], names[-1]]})})
-
-
-def _measure(learner: AbstractLearner, outline: Outline, *, device: torch.device) -> Measured:
-    """Train on random images, and answer; where candidates take turns, the mean over their turns."""
-    number, classes = learner.least_images, max(outline.classes)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(number, *outline.shape, generator=generator).to(device)
-    labels = torch.randint(classes, (number,), generator=generator).to(device)
-    split = Split(images=images, labels=labels)
-    learner.begin_task(Task(name="random images", classes=classes, train=split, valid=split, test=split))
-    found: list[Measured] = []
-    for _ in learner.turns() or "1":
-        found.append(_measure_turn(learner, images))
-        learner.end_turn(0.0)
-    return Measured(
-        step=mean(one.step for one in found),
-        statistics=mean(one.statistics for one in found),
-        call=mean(one.call for one in found),
-        answer=mean(one.answer for one in found),
-        saved_bytes=max(one.saved_bytes for one in found),
-    )
-
-
-def _measure_turn(learner: AbstractLearner, images: Tensor) -> Measured:
-    """Train on the open task, and answer for these images and for three times as many."""
-    saved = _saved_bytes(learner.train_epoch)
-    thrice, number = images.repeat(3, 1, 1, 1), len(images)
-    acts = [learner.train_epoch, *(partial(learner.logits, x, 0) for x in (images, images, thrice))]
-    rows = [[_seconds(act) for act in acts] for _ in range(MEASURED_STEPS)]
-    step, first, once, more = (median(column) for column in zip(*rows, strict=True))
-    answer = max(0.0, more - once) / (2 * number)
-    return Measured(
-        step=step,
-        statistics=max(0.0, first - once) / (number // learner.training.batch_size),
-        call=max(0.0, once - number * answer),
-        answer=answer,
-        saved_bytes=saved,
-    )
 
 
 def _evaluation(spec: Spec, outline: Outline, *, measured: Measured, trainings: int) -> float:
@@ -147,22 +170,3 @@ def _evaluation(spec: Spec, outline: Outline, *, measured: Measured, trainings: 
     calls = epochs + tests + again
     batches = images["train"] // spec.training.batch_size
     return measured.call * calls + measured.answer * answers + measured.statistics * batches * epochs
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    act()
-    return time.perf_counter() - start
-
-
-def _saved_bytes(act: Callable[[], object]) -> int:
-    """Size of what autograd keeps for the backward pass."""
-    saved: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with saved_tensors_hooks(note, lambda tensor: tensor):
-        act()
-    return sum(saved.values())

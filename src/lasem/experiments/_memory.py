@@ -44,10 +44,10 @@ def _wanted(error: Exception) -> str | None:
         return "one more tensor"
     size = found[1] or found[2]
     place = "on the GPU" if isinstance(error, torch.OutOfMemoryError) else "in main memory"
-    return f"{_readable(int(size.split()[0])) if size.endswith(' bytes') else size} {place}"
+    return f"{readable(int(size.split()[0])) if size.endswith(' bytes') else size} {place}"
 
 
-def _readable(size: float) -> str:
+def readable(size: float) -> str:
     """A number of bytes in the largest unit that leaves one digit before the point."""
     power = min(int(size).bit_length() // 10, len(UNITS) - 1)
     return f"{size / 1024**power:.{1 if power else 0}f} {UNITS[power]}"

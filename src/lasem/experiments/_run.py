@@ -14,6 +14,7 @@ from lasem.experiments._arithmetic import arithmetic, require_precision
 from lasem.experiments._build import build_learner
 from lasem.experiments._check import check
 from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
+from lasem.experiments._demand import Limits
 from lasem.experiments._environment import choose_device, describe, suited_threads, torch_threads
 from lasem.experiments._folder import RunFolder
 from lasem.experiments._follow import follow
@@ -22,6 +23,7 @@ from lasem.experiments._lock import exclusive
 from lasem.experiments._memory import memory_for
 from lasem.experiments._result import summarize
 from lasem.experiments._resume import keep_stream, note_attempt, restore, threads_before
+from lasem.experiments._room import require_memory
 from lasem.nn import NETWORKS
 from lasem.records import Event, Result, TaskRecord
 from lasem.specs import Spec
@@ -38,6 +40,7 @@ class Place:
         threads: Of the CPU; 0 = those that the run began with, or for a new one, one for small networks, else all.
             Another number may change the last bits of a result.
         capture: Compile the steps of every task, on a GPU as CUDA graphs; that too may change last bits.
+        memory: Bytes that a step of a search may take; None = what is available.
         checkpoint_every: Epochs, or time, between checkpoints; 0 = as often as costs under 3% of the time.
     """
 
@@ -47,6 +50,7 @@ class Place:
     checkpoint_every: int | timedelta = 0
     threads: int = 0
     capture: bool = False
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def run(
         if known:  # whoever holds it is told before any data is read
             held.enter_context(exclusive(folder))
         loop = prepare(spec, place, device=device, benchmark=benchmark)
+        limits = Limits.of(device, memory=place.memory)
+        require_memory(spec, loop.learner, loop.stream.outline, limits=limits)
         folder.create(spec)
         if not known:
             held.enter_context(exclusive(folder))

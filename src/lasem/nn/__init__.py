@@ -18,6 +18,7 @@ from lasem.nn._initializers import truncated_normal as truncated_normal
 from lasem.nn._mechanisms import AbstractMechanism as AbstractMechanism
 from lasem.nn._mechanisms import ConvShape as ConvShape
 from lasem.nn._mechanisms import HardParameterSharing as HardParameterSharing
+from lasem.nn._nested import nested_partitions as nested_partitions
 from lasem.nn._networks import NETWORKS as NETWORKS
 from lasem.nn._networks import BasicBlock as BasicBlock
 from lasem.nn._networks import Conv as Conv

@@ -157,11 +157,15 @@ class Network:
 
     def multiply_adds(self, shape: tuple[int, ...]) -> int:
         """Multiply-adds of the convolutions for one image of this shape, (C, H, W)."""
-        total = 0
+        return sum(self.layer_multiply_adds(shape))
+
+    def layer_multiply_adds(self, shape: tuple[int, ...]) -> list[int]:
+        """The same row by row: (d,)."""
+        counts: list[int] = []
         for row in self.layers:
-            total += row.multiply_adds(shape)
+            counts.append(row.multiply_adds(shape))
             shape = row.output_shape(shape)
-        return total
+        return counts
 
     def build(
         self, shape: tuple[int, int, int], *, mechanism: AbstractMechanism | None = None, seed: int = 0

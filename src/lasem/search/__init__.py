@@ -4,6 +4,12 @@ from lasem.search._architecture import ARCHITECTURE_OPTIMIZERS as ARCHITECTURE_O
 from lasem.search._architecture import AbstractArchitectureOptimizer as AbstractArchitectureOptimizer
 from lasem.search._capture import LeafFeatures as LeafFeatures
 from lasem.search._capture import capture as capture
+from lasem.search._cost import TreeSize as TreeSize
+from lasem.search._cost import em_multiply_adds as em_multiply_adds
+from lasem.search._cost import static_multiply_adds as static_multiply_adds
+from lasem.search._cost import tree_bytes as tree_bytes
+from lasem.search._cost import tree_nodes as tree_nodes
+from lasem.search._cost import tree_sizes as tree_sizes
 from lasem.search._darts import DARTS as DARTS
 from lasem.search._darts import DARTSSearch as DARTSSearch
 from lasem.search._decision import CommitAt as CommitAt
@@ -18,6 +24,7 @@ from lasem.search._evidence import log_likelihoods as log_likelihoods
 from lasem.search._evidence import log_mean as log_mean
 from lasem.search._evidence import log_posterior as log_posterior
 from lasem.search._evidence import log_product as log_product
+from lasem.search._parts import node_bytes as node_bytes
 from lasem.search._prior import AbstractPrior as AbstractPrior
 from lasem.search._prior import Counts as Counts
 from lasem.search._prior import RunningMean as RunningMean

@@ -36,6 +36,20 @@ class DropoutMasks:
         words = torch.empty(candidates, -(-size // BITS), dtype=torch.int64, device=device)
         return DropoutMasks(keep, words.random_(generator=source))  # 63 random bits
 
+    @staticmethod
+    def held_bytes(candidates: int, leaves: int, size: int, *, keep: float) -> int:
+        """Bytes of a step's masks beside what a backward pass keeps of them.
+
+        Args:
+            candidates: K, for which masks are drawn.
+            leaves: Of the largest sub-tree to which they are applied at once; their bits are unpacked to eight bytes.
+            size: B F.
+            keep: Probability by which a feature is kept.
+        """
+        if keep == 1:
+            return 0
+        return 8 * (candidates * -(-size // BITS) + leaves * size) if keep == 0.5 else 4 * candidates * size
+
     def apply(self, features: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Drop features: (N, B, F) -> (N, B, F).
 

@@ -10,6 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError
 from lasem.nn import Backbone
+from lasem.search._cost import tree_bytes
 from lasem.search._strategy import OpenTask
 from lasem.search._tree import Plan, plan
 
@@ -82,8 +83,7 @@ def _kept(backbone: Backbone, images: Tensor, task: int) -> list[int]:
 
 def kept_bytes(layout: Plan, per_node: Sequence[int]) -> int:
     """Bytes kept for the backward pass of a tree, from those of its nodes; see `node_bytes`."""
-    nodes = [step.nodes for step in layout.steps]
-    return sum(count * size for count, size in zip([*nodes, nodes[-1]], per_node, strict=True))
+    return tree_bytes([step.nodes for step in layout.steps], per_node)
 
 
 class Budget:

@@ -57,9 +57,7 @@ def trained(phase: str, network: OpenNetwork) -> list[nn.Parameter]:
     return [network.weights[-1], network.biases[-1]] if phase == "select" else network.parameters
 
 
-def stretch(
-    phase: str, network: OpenNetwork, options: DENOptions, *, chosen: list[list[int]], steps: int
-) -> Stretch:
+def stretch(phase: str, network: OpenNetwork, options: DENOptions, *, chosen: list[list[int]], steps: int) -> Stretch:
     """Make a phase.
 
     Args:
@@ -198,7 +196,8 @@ def mean_squares(optimizer: Optimizer, network: OpenNetwork, stretch: Stretch) -
                 mask = stretch.masks.get(p)
                 if mask is not None:
                     square = square[mask.expand_as(square)] if mask.dim() else square
-                if square.numel(): found[i] = float(square.mean())
+                if square.numel():
+                    found[i] = float(square.mean())
     return found
 
 

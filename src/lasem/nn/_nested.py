@@ -1,0 +1,46 @@
+"""Partitions of a network's layers from coarse to fine, each of which divides one group of the one before."""
+
+from itertools import pairwise
+
+from lasem.configurations import Partition
+from lasem.nn._networks import Network
+
+
+def nested_partitions(network: Network) -> list[Partition]:
+    """Contiguous groups of layers: one group of all, two, ..., every stage by itself.
+
+    They are divided first where the number of channels changes, then between residual blocks, then anywhere; of equal
+    places the one nearest the output comes first, where another group costs a tree least. For ResNet-18 those of 4 to 7
+    groups are the authors'.
+
+    Args:
+        network: Its layers are counted by convolutions, from 1, as in a spec.
+    """
+    edges = [_inside_block(network, before) for before in range(len(network.layers) - 1)]
+    changes = [a.channels != b.channels for a, b in pairwise(network.layers)]
+    order = sorted(range(len(edges)), key=lambda i: (not changes[i], edges[i], -i))
+    return [_between(network, sorted(order[:number])) for number in range(len(order) + 1)]
+
+
+def _inside_block(network: Network, before: int) -> bool:
+    """Whether the boundary behind a stage is no end of a residual block: within one, or without any beside it."""
+    skips = network.skips
+    within = any(skip.start <= before < skip.end for skip in skips)
+    blocks = any(row.convolutions > 1 for row in network.layers[before : before + 2])
+    beside = blocks or any(before in (skip.start - 1, skip.end) for skip in skips)
+    return within or not beside
+
+
+def _between(network: Network, boundaries: list[int]) -> Partition:
+    """Groups of convolutions that end behind these stages."""
+    last = len(network.layers) - 1
+    groups: list[tuple[int, ...]] = []
+    group: tuple[int, ...] = ()
+    convolution = 0
+    for stage, row in enumerate(network.layers):
+        numbers = range(convolution + 1, convolution + row.convolutions + 1)
+        convolution, group = numbers[-1], (*group, *numbers)
+        if stage in boundaries or stage == last:
+            groups.append(group)
+            group = ()
+    return Partition(tuple(groups))
