@@ -13,7 +13,7 @@ from typing import Any
 
 from lasem.configurations import static_names
 from lasem.errors import SpecError, nearest
-from lasem.experiments._small import changes, small_settings
+from lasem.experiments._small import changes, short_settings, small_settings
 from lasem.nn import MECHANISMS, NETWORKS
 from lasem.specs import LearnerSpec, Spec, Table, merge, parse_assignment, read_spec, read_toml
 
@@ -132,7 +132,7 @@ def _compose(preset: str | None, above: Table) -> Table:
     kind = _other_kind(base, above)
     if kind is not None:  # a preset's benchmark, its name and options, says nothing of another kind
         base |= {"benchmark": {"name": kind, "kind": kind}}
-    brief = _short(merge(base, above))
+    brief = short_settings(_file("profiles.toml")[base["profile"]], merge(base, above))
     if _benchmarks()[name.partition("/")[0]].get("short"):
         base = merge(base, brief)
     whole = all(isinstance(above.get(key, {}), Mapping) for key, value in base.items() if isinstance(value, dict))
@@ -169,14 +169,6 @@ def _settled(table: Table) -> Table:
         if isinstance(given[section], dict) and (options or given[section])
     }
     return table | laid
-
-
-def _short(table: Mapping[str, Any]) -> Table:
-    """What a profile sets for a learner's kind where tasks take few steps: a section, or none."""
-    learner = table.get("learner")
-    kind = learner.get("kind") if isinstance(learner, Mapping) else None
-    options = _file("profiles.toml")[table["profile"]].get("short", {})
-    return {str(kind): options[kind]} if kind in options else {}
 
 
 def _mechanism(table: Mapping[str, Any]) -> str:

@@ -26,6 +26,18 @@ def small_settings(benchmark: Mapping[str, Any], full: Mapping[str, Any]) -> Tab
     return merge(everyone, *(sections.get(part, {}) for part in parts))
 
 
+def short_settings(profile: Mapping[str, Any], table: Mapping[str, Any]) -> Table:
+    """What a profile sets for a learner where tasks take few steps: the section of its kind, or nothing.
+
+    Args:
+        profile: A profile's table.
+        table: Table of the experiment.
+    """
+    learner, sections = table.get("learner"), profile.get("short", {})
+    kind = learner.get("kind") if isinstance(learner, Mapping) else None
+    return {kind: sections[kind]} if isinstance(kind, str) and kind in sections else {}
+
+
 def changes(full: Mapping[str, Any], spec: Mapping[str, Any], small: Mapping[str, Any]) -> list[str]:
     """In words, what a small variant changes: the settings of its sections, with both values."""
     places = [(section, key) for section, values in small.items() for key in values]

@@ -1,6 +1,7 @@
 """Proximal operators of sparse penalties, and the step sizes at which an optimizer's steps take them."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer, RMSprop
 
@@ -14,6 +15,8 @@ def soft_threshold(x: Tensor, threshold: Tensor | float) -> Tensor:
         x: Any shape.
         threshold: At least 0; a number, or per item.
     """
+    if not isinstance(threshold, Tensor):
+        return F.softshrink(x, threshold)
     return x.sign() * (x.abs() - threshold).clamp_min(0)
 
 

@@ -19,11 +19,8 @@ from lasem.learners._visits import Visits
 from lasem.learners.den._network import OpenNetwork
 from lasem.learners.den._options import PHASES, DENOptions
 from lasem.learners.den._registry import Units
-from lasem.learners.den._training import Stretch, mean_squares, start_at, stretch, trained
+from lasem.learners.den._training import Stretch, go_on_from, mean_entropy, mean_squares, stretch, trained
 from lasem.nn import Kernel, PlainConvs
-
-CHUNK = 500
-"""Images per batch where a loss is measured without training."""
 
 
 class DEN(AbstractLearner):
@@ -69,6 +66,7 @@ class DEN(AbstractLearner):
         self.open: OpenNetwork | None = None
         self.phase: str | None = None
         self._chosen: list[list[int]] = []
+        self._squares: dict[str, float] = {}
         self._rollback = 0
         self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=torch.empty(0, device=device))
 
@@ -94,6 +92,7 @@ class DEN(AbstractLearner):
             Mean cross-entropy, without the phase's penalty.
         """
         network = self._opened()
+        self.units.forget()
         self._go_on(self._due(self._visits.opened.epoch))
         penalty = self._stretch().penalty
 
@@ -115,17 +114,18 @@ class DEN(AbstractLearner):
         """End phases and begin the next until one is due; a phase without epochs only ends."""
         if due == "first" or PHASES.index(self._phase()) >= PHASES.index(due):
             return
-        steady = mean_squares(self._visits.opened.optimizer, self._opened(), self._stretch())
+        self._squares |= mean_squares(self._visits.opened.optimizer, self._stretch(), self._opened())
         while PHASES.index(self._phase()) < PHASES.index(due):
             self._end_phase()
             self.phase = PHASES[PHASES.index(self._phase()) + 1]
             if self.phase == due == "expand":
-                if self._training_loss() > self.options.loss_threshold:
+                split = self._visits.opened.task.train
+                if mean_entropy(self.layers, self._opened().kernels, split) > self.options.loss_threshold:
                     place = ("expansion", len(self._visits.order))
                     self._opened().grow(self.options.expand, self.units.source(self.seed, *place))
                 else:
                     due = "drift"
-        self._train_on(steady)
+        self._train_on()
 
     def _end_phase(self) -> None:
         """What a phase leaves to do once its epochs are over."""
@@ -137,12 +137,12 @@ class DEN(AbstractLearner):
         if self.phase == "drift":
             network.split(self.options)
 
-    def _train_on(self, squares: dict[int, float] | None = None) -> None:
-        """A new optimizer over what the phase trains."""
+    def _train_on(self) -> None:
+        """A new optimizer over what the phase trains; it goes on from what the last one knew of the gradients."""
         phase = self._stretch()
         optimizer = OPTIMIZERS[self.training.optimizer](phase.trained, self.training.rate(self._visits.epochs_trained))
         phase.equip(optimizer)
-        start_at(optimizer, self._opened(), squares or {})
+        go_on_from(optimizer, self._opened(), self._squares)
         for parameter in self._opened().parameters:
             parameter.requires_grad_(any(parameter is trained for trained in phase.trained))
         self._visits.opened.updates = Updates(optimizer)
@@ -151,18 +151,8 @@ class DEN(AbstractLearner):
 
     def _stretch(self) -> Stretch:
         """The phase of the open task."""
-        steps = self.options.length(self._phase(), self.epochs) * self._visits.opened.batches.number
+        steps = max(1, self.options.length(self._phase(), self.epochs)) * self._visits.opened.batches.number
         return stretch(self._phase(), self._opened(), self.options, chosen=self._chosen, steps=steps)
-
-    @torch.no_grad()
-    def _training_loss(self) -> float:
-        """Mean cross-entropy over the training images of the open task, without dropout."""
-        split = self._visits.opened.task.train
-        losses = [
-            F.cross_entropy(self.layers.logits(images, self._opened().kernels), labels, reduction="sum")
-            for images, labels in zip(split.images.split(CHUNK), split.labels.split(CHUNK), strict=True)
-        ]
-        return float(torch.stack(losses).sum()) / len(split)
 
     def end_task(self) -> None:
         """End the phases that are left, and store what the task trained."""
@@ -170,7 +160,7 @@ class DEN(AbstractLearner):
         self._go_on("first" if self.phase == "first" else "settle")
         self.units.commit(self._visits.opened.identity, self._opened())
         self._visits.close()
-        self.open, self.phase, self._chosen = None, None, []
+        self.open, self.phase, self._chosen, self._squares = None, None, [], {}
 
     @torch.no_grad()
     def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
@@ -212,6 +202,7 @@ class DEN(AbstractLearner):
         units = self.units.state()
         state.tensors |= {f"backbone.{name}": value for name, value in units.tensors.items()}
         state.values |= {"units": units.values, "rollback": self._rollback, "phase": self.phase, "chosen": self._chosen}
+        state.values["squares"] = self._squares
         if self.open is not None:
             tensors, values = self.open.state()
             state.tensors |= {f"open.{name}": value for name, value in tensors.items()}
@@ -234,6 +225,7 @@ class DEN(AbstractLearner):
         """The network of the open task, as it was."""
         self.phase = cast(str, state.values["phase"])
         self._chosen = cast(list[list[int]], state.values["chosen"])
+        self._squares = dict(cast(dict[str, float], state.values["squares"]))
         identity = cast(list[int], state.values["visits"])[-1]
         classes = cast(dict[str, int], state.values["classes"])[str(identity)]
         self.open = self.units.begin(identity, classes=classes)

@@ -85,9 +85,9 @@ class OpenNetwork:
         total = self.biases[0].new_zeros(())
         for layer, (before, bias) in enumerate(self.start):
             rows, columns = before.shape[:2]
-            shared = self.shared[layer][:rows]
-            total = total + (self.weights[layer][:rows, :columns][shared] - before[shared]).square().sum()
-            total = total + (self.biases[layer][:rows][shared] - bias[shared]).square().sum()
+            shared = self.shared[layer][:rows].to(bias)  # 0 or 1: a product is cheaper than choosing rows
+            weights = (self.weights[layer][:rows, :columns] - before) * shared[:, None, None, None]
+            total = total + weights.square().sum() + ((self.biases[layer][:rows] - bias) * shared).square().sum()
         return total
 
     def connected(self) -> list[list[int]]:

@@ -13,6 +13,9 @@ from lasem.learners.den._network import FRESH, OpenNetwork
 from lasem.nn import Kernel, generator, truncated_normal
 from lasem.seeds import derive_seed
 
+KEPT_BYTES = 2**26
+"""Gathered kernels that are kept for the next batch, at most; those of one task always are."""
+
 Numbers = list[list[int]]
 """Per hidden layer, numbers of units."""
 
@@ -35,6 +38,8 @@ class Units:
         """The units that a new task begins with."""
         self.heads: dict[int, Kernel] = {}
         """By task, its output layer."""
+        self._gathered: dict[tuple[int, bool], list[Kernel]] = {}
+        """By task, and whether an open network lies over them: kernels as they were last read."""
 
     @property
     def num_parameters(self) -> int:
@@ -53,6 +58,7 @@ class Units:
 
     def begin(self, task: int, *, classes: int) -> OpenNetwork:
         """A network for a task: its own units, or those that a new task begins with."""
+        self.forget()
         if not self.seen:
             kernels = [self._place(kernel) for kernel in self.layers.initial(task, classes=classes)]
             origins = [[FRESH] * units for units in self.layers.units]
@@ -64,19 +70,31 @@ class Units:
         return OpenNetwork.of(self.layers, kernels, origins=origins, seen=seen)
 
     def kernels(self, task: int, *, overlay: OpenNetwork | None = None) -> list[Kernel]:
-        """Of the hidden layers and the output layer of a task.
+        """Of the hidden layers and the output layer of a task; gathered once, until `forget`.
 
         Args:
             task: One that has ended.
             overlay: An open network, whose values stand for those units that it has not made its own.
         """
-        kernels = self._read(self.seen[task])
-        if overlay is not None:
-            self._overlay(kernels, self.seen[task], overlay)
-        return [*kernels, self.heads[task]]
+        key = task, overlay is not None
+        if key not in self._gathered:
+            kernels = self._read(self.seen[task])
+            if overlay is not None:
+                self._overlay(kernels, self.seen[task], overlay)
+            kernels.append(self.heads[task])
+            held = sum(4 * count(kept) for kept in [kernels, *self._gathered.values()])
+            if held > KEPT_BYTES:
+                self._gathered.clear()
+            self._gathered[key] = kernels
+        return list(self._gathered[key])
+
+    def forget(self) -> None:
+        """Gather kernels anew from here on: parameters change, of this network or of the open one over it."""
+        self._gathered.clear()
 
     def commit(self, task: int, network: OpenNetwork) -> None:
         """Store what a task has trained: new units get numbers, units that it shares get their new values."""
+        self.forget()
         numbers: Numbers = []
         for bank, origins in zip(self.banks, network.origins, strict=True):
             following = iter(range(bank.num_units, bank.num_units + len(origins)))
@@ -144,6 +162,7 @@ class Units:
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, object]) -> None:
         """Take over a state."""
+        self.forget()
         held = {name: value.detach().to(self.device).clone() for name, value in tensors.items()}
         for layer, blocks in enumerate(cast(list[list[Numbers]], values["blocks"])):
             self.banks[layer] = Bank(

@@ -1,16 +1,23 @@
 """What each phase of DEN trains, its penalty, and its proximal steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lasem.benchmarks import Split
+from lasem.learners._layers import Layers
 from lasem.learners._optimizers import TFRMSprop
-from lasem.learners._proximal import soft_threshold, sparse_group_threshold, step_sizes
 from lasem.learners.den._network import OpenNetwork
 from lasem.learners.den._options import DENOptions
+from lasem.learners.den._shrinking import Shrink, lasso, sparse
+from lasem.nn import Kernel
+
+CHUNK = 500
+"""Images per batch where a loss is measured without training."""
 
 Masks = dict[nn.Parameter, Tensor]
 """Which items of a parameter are trained; parameters that are not named are trained whole."""
@@ -30,17 +37,18 @@ class Stretch:
     trained: list[nn.Parameter]
     masks: Masks
     penalty: Callable[[], Tensor]
-    shrink: Callable[[Optimizer], None]
+    shrink: Shrink
 
     def equip(self, optimizer: Optimizer) -> None:
         """Let an optimizer step on the masked items only, and shrink behind every step.
 
         An item whose gradient has been 0 from the optimizer's start stays as it is, bit for bit.
         """
+        partial = {parameter: trained for parameter, trained in self.masks.items() if not trained.all()}
 
         def mask(optimizer: Optimizer, *_: object) -> None:
             del optimizer
-            for parameter, trained in self.masks.items():
+            for parameter, trained in partial.items():
                 if parameter.grad is not None:
                     parameter.grad.mul_(trained)
 
@@ -69,14 +77,14 @@ def stretch(phase: str, network: OpenNetwork, options: DENOptions, *, chosen: li
     """
     own = trained(phase, network)
     if phase == "first":
-        return Stretch(own, {}, _nothing(network), _sparse(network.weights, options, steps))
+        return Stretch(own, {}, _nothing(network), sparse(network.weights, options, steps))
     if phase == "select":
-        return Stretch(own, {}, _nothing(network), _sparse(network.weights[-1:], options, steps))
+        return Stretch(own, {}, _nothing(network), sparse(network.weights[-1:], options, steps))
     if phase == "retrain":
         masks = _chosen(network, chosen)
         return Stretch(own, masks, lambda: options.l2 * _squares(network, masks), _keep)
     if phase == "expand":
-        return Stretch(own, _added(network), _nothing(network), _lasso(network, options, steps))
+        return Stretch(own, _added(network), _nothing(network), lasso(network, options, steps))
     masks = _own(network) if phase == "settle" and options.settle == "own" else {}
     return Stretch(own, masks, lambda: options.drift * network.drift(), _keep)
 
@@ -139,69 +147,42 @@ def _squares(network: OpenNetwork, masks: Masks) -> Tensor:
     return torch.stack(terms).sum()
 
 
-def _sparse(weights: list[nn.Parameter], options: DENOptions, steps: int) -> Callable[[Optimizer], None]:
-    """Shrink weights by l1."""
+def mean_squares(optimizer: Optimizer, stretch: Stretch, network: OpenNetwork) -> dict[str, float]:
+    """What RMSProp knows of the size of gradients: per parameter, the mean over what a phase trained of it.
 
-    def shrink(optimizer: Optimizer) -> None:
-        for weight in weights:
-            weight.copy_(soft_threshold(weight, options.l1 * _scale(optimizer, weight, options, steps)))
+    Args:
+        optimizer: Of the phase.
+        stretch: The phase.
+        network: Of the open task.
 
-    return shrink
-
-
-def _lasso(network: OpenNetwork, options: DENOptions, steps: int) -> Callable[[Optimizer], None]:
-    """Shrink what comes from added units by l1, and their incoming weights as groups.
-
-    An added unit whose incoming weights have become 0 loses its bias too, so that its output is 0.
+    Returns:
+        By place among the network's parameters, as a text; nothing for optimizers that start without bias.
     """
-
-    def shrink(optimizer: Optimizer) -> None:
-        for layer, weight in enumerate(network.weights):
-            scale = _scale(optimizer, weight, options, steps)
-            below = network.added[layer - 1] if layer else 0
-            rows = len(weight) - (network.added[layer] if layer < len(network.added) else 0)
-            if below:
-                outgoing = weight[:rows, -below:]
-                outgoing.copy_(soft_threshold(outgoing, options.l1 * _part(scale, slice(rows), slice(-below, None))))
-            if rows < len(weight):
-                incoming, bias = weight[rows:], network.biases[layer][rows:]
-                step = _part(scale, slice(rows, None), slice(None))
-                group = options.group_lasso * (step.flatten(1).mean(1) if step.dim() else step)
-                if options.shrinkage == "per-phase":
-                    group = group * incoming[0].numel() ** 0.5
-                incoming.copy_(sparse_group_threshold(incoming, l1=options.l1 * step, group=group))
-                bias.mul_(incoming.flatten(1).any(1))
-
-    return shrink
-
-
-def _scale(optimizer: Optimizer, weight: nn.Parameter, options: DENOptions, steps: int) -> Tensor:
-    """What a penalty's weight is multiplied by: 1, the step size, or a step's part of the phase."""
-    if options.shrinkage == "step-size":
-        return step_sizes(optimizer, weight)
-    return torch.full((), 1 / steps if options.shrinkage == "per-phase" else 1.0, device=weight.device)
-
-
-def _part(scale: Tensor, rows: slice, columns: slice) -> Tensor:
-    return scale[rows, columns] if scale.dim() else scale
-
-
-def mean_squares(optimizer: Optimizer, network: OpenNetwork, stretch: Stretch) -> dict[int, float]:
-    """Mean over the trained items of every parameter, by its place."""
-    found = {}
-    if isinstance(optimizer, TFRMSprop):
-        for i, p in enumerate(network.parameters):
-            if "mean_square" in optimizer.state[p]:
-                square = optimizer.state[p]["mean_square"]
-                mask = stretch.masks.get(p)
-                if mask is not None:
-                    square = square[mask.expand_as(square)] if mask.dim() else square
-                if square.numel():
-                    found[i] = float(square.mean())
+    if not isinstance(optimizer, TFRMSprop):
+        return {}
+    places = {parameter: str(place) for place, parameter in enumerate(network.parameters)}
+    found: dict[str, float] = {}
+    for parameter in stretch.trained:
+        squares = optimizer.state[parameter]["mean_square"]
+        mask = stretch.masks.get(parameter)
+        squares = squares if mask is None else squares[mask.expand_as(squares)]
+        if squares.numel():
+            found[places[parameter]] = float(squares.mean())
     return found
 
 
-def start_at(optimizer, network, squares) -> None:
-    for i, p in enumerate(network.parameters):
-        if i in squares and "mean_square" in optimizer.state[p]:
-            optimizer.state[p]["mean_square"].fill_(squares[i])
+def go_on_from(optimizer: Optimizer, network: OpenNetwork, squares: Mapping[str, float]) -> None:
+    """Start the mean squares of a new optimizer from those of `mean_squares`."""
+    for place, parameter in enumerate(network.parameters):
+        if isinstance(optimizer, TFRMSprop) and parameter in optimizer.state and str(place) in squares:
+            optimizer.state[parameter]["mean_square"].fill_(squares[str(place)])
+
+
+@torch.no_grad()
+def mean_entropy(layers: Layers, kernels: Sequence[Kernel], split: Split) -> float:
+    """Mean cross-entropy over a split, without dropout."""
+    losses = [
+        F.cross_entropy(layers.logits(images, kernels), labels, reduction="sum")
+        for images, labels in zip(split.images.split(CHUNK), split.labels.split(CHUNK), strict=True)
+    ]
+    return float(torch.stack(losses).sum()) / len(split)
