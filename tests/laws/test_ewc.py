@@ -3,10 +3,13 @@
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from lasem.benchmarks import Split
 from lasem.learners import ElasticWeightConsolidation, SelectiveTransfer, Training
+from lasem.learners._ewc import Answers
 from lasem.learners._fisher import Quadratic, fisher_diagonal
+from lasem.nn import MECHANISMS, BasicBlock, Conv, Network, NormConv
 from lasem.search import Fixed
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2)
@@ -26,13 +29,51 @@ def softmax_regression(*, images=7, seed=0):
 
 
 def information(linear, split, outcomes, *, seed=0):
-    return fisher_diagonal(
-        lambda images: linear(images.flatten(1)).log_softmax(1),
-        list(linear.parameters()),
+    found = fisher_diagonal(
+        lambda values, images: functional_call(linear, values, (images.flatten(1),)).log_softmax(1),
+        dict(linear.named_parameters()),
         split,
         outcomes=outcomes,
         source=torch.Generator().manual_seed(seed),
     )
+    return found["weight"], found["bias"]
+
+
+def one_by_one(log_likelihoods, parameters, split, outcomes):
+    """The definition: a gradient per image and class, one after another."""
+    total = [torch.zeros_like(parameter) for parameter in parameters]
+    for image, label in zip(split.images, split.labels, strict=True):
+        for y in range(int(log_likelihoods(image.unsqueeze(0)).shape[1])):
+            log_p = log_likelihoods(image.unsqueeze(0))[0, y]
+            weight = float(log_p.detach().exp()) if outcomes == "exact" else float(y == label)
+            for sum_of_squares, gradient in zip(total, torch.autograd.grad(log_p, parameters), strict=True):
+                sum_of_squares += weight * gradient**2 / len(split)
+    return total
+
+
+@pytest.mark.parametrize("room", [1, 10**4, 10**8])
+@pytest.mark.parametrize("outcomes", ["exact", "empirical"])
+@pytest.mark.parametrize("case", ["hps", "tf", "dfcnn", "batch norm"])
+def test_information_of_many_images_at_once_is_that_of_one_after_another(make_task, case, outcomes, room):
+    normed = case == "batch norm"
+    rows = (NormConv(3, 4), BasicBlock(4)) if normed else (Conv(3, 4, pool=2), Conv(3, 5))
+    mechanism = MECHANISMS["hps" if normed else case]()
+    backbone = Network(rows, hidden=(5,)).build((2, 6, 6), mechanism=mechanism)
+    task = make_task(shape=(2, 6, 6), train=7)
+    learner = learned(ElasticWeightConsolidation(backbone, training=TRAINING, penalty_weight=0), [task], epochs=1)
+    knowledge, answers = learner._knowledge(), Answers(backbone, 0)
+    found = fisher_diagonal(
+        lambda values, images: functional_call(answers, answers.named(values), (images,)),
+        knowledge,
+        task.train,
+        outcomes=outcomes,
+        source=torch.Generator(),
+        room=room,
+    )
+    looped = one_by_one(answers, list(knowledge.values()), task.train, outcomes)
+    assert all(value.abs().max() > 0 for value in looped)
+    for one, other in zip(found.values(), looped, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6 * float(other.max()))
 
 
 def test_exact_information_of_softmax_regression_is_its_closed_form():

@@ -1,14 +1,15 @@
 """Small variants: what they change, which depends on the learner, and how that is told.
 
 A benchmark's file has the changes in `[small.*]`; one of its further networks lays its own over them. Sections of a
-spec, such as `[small.training]`, hold for all learners. Over them come those for one strategy, such as
-`[small.brute-force.training]`, and then those for it over a named partition, `[small.brute-force-7-groups.training]`.
+spec, such as `[small.training]`, hold for all learners. Over them come those for the learners of one strategy, such as
+`[small.learners.brute-force.training]`, or of one kind, such as `[small.learners.apd.apd]`, and then those for a
+strategy over a named partition, `[small.learners.brute-force-7-groups.training]`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from lasem.specs import LearnerSpec, Spec, Table, merge
+from lasem.specs import LearnerSpec, Table, merge
 
 
 def small_settings(benchmark: Mapping[str, Any], full: Mapping[str, Any]) -> Table:
@@ -18,12 +19,12 @@ def small_settings(benchmark: Mapping[str, Any], full: Mapping[str, Any]) -> Tab
         benchmark: A benchmark's table, with its further network where one is named.
         full: Table of the experiment.
     """
-    sections, strategy = benchmark["small"], _strategy(full.get("learner", {}))
+    everyone = {key: value for key, value in benchmark["small"].items() if key != "learners"}
+    learners, strategy = benchmark["small"].get("learners", {}), _strategy(full.get("learner", {}))
     partition = full.get("search", {}).get("partition")
     groups = [key for key, text in benchmark.get("partitions", {}).items() if text == partition]
     parts = [strategy, *(f"{strategy}-{key}" for key in groups)]
-    everyone = {key: value for key, value in sections.items() if key in Spec.model_fields}
-    return merge(everyone, *(sections.get(part, {}) for part in parts))
+    return merge(everyone, *(learners.get(part, {}) for part in parts))
 
 
 def short_settings(profile: Mapping[str, Any], table: Mapping[str, Any]) -> Table:

@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.func import functional_call
 
 from lasem.benchmarks import Split, Task
 from lasem.errors import require
@@ -133,14 +134,14 @@ class ElasticWeightConsolidation(AbstractLearner):
     def _consolidate(self, task: int, split: Split) -> None:
         knowledge = self._knowledge()
         place = derive_seed(self.seed, "fisher", len(self._visits.order))
-        information = fisher_diagonal(
-            lambda images: self.backbone.path_logits(images, task, running=True).log_softmax(1),
-            list(knowledge.values()),
+        answers = Answers(self.backbone, task)
+        precision = fisher_diagonal(
+            lambda values, images: functional_call(answers, answers.named(values), (images,)),
+            knowledge,
             split,
             outcomes=self.fisher,
             source=torch.Generator().manual_seed(place),
         )
-        precision = dict(zip(knowledge, information, strict=True))
         center = {name: value.detach() for name, value in knowledge.items()}
         faded = self.penalty.faded(self.decay, precision, center) if self.online else None
         self.penalty = faded or self.penalty.plus(precision, center)
@@ -195,3 +196,22 @@ class ElasticWeightConsolidation(AbstractLearner):
             for kind in ("precision", "center")
         )
         self.penalty = Quadratic(precision, center, cast(float, values["constant"]))
+
+
+class Answers(nn.Module):
+    """What a backbone answers for a task between tasks, as a module of the backbone's parameters."""
+
+    def __init__(self, backbone: Backbone, task: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.task = task
+
+    @staticmethod
+    def named(knowledge: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Shared knowledge, named ``{stage}.{name}``, by the names that it has in here."""
+        parts = [(name.partition("."), value) for name, value in knowledge.items()]
+        return {f"backbone.stages.{stage}.shared.{name}": value for (stage, _, name), value in parts}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-likelihoods: (B, C, H, W) -> (B, classes)."""
+        return self.backbone.path_logits(images, self.task, running=True).log_softmax(1)

@@ -1,12 +1,13 @@
 """How sharply a task's likelihood falls around its weights, and the quadratic that holds later tasks to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
+from torch.func import vjp, vmap
 
 from lasem.benchmarks import Split
 
@@ -14,48 +15,75 @@ Outcomes = Literal["exact", "sampled", "empirical"]
 """Over which classes a Fisher information is averaged; see `fisher_diagonal`."""
 
 
+ROOM = 2**23
+"""Numbers that gradients taken at once may hold, 32 MiB of single precision."""
+
+MOST_IMAGES = 32
+"""Images at once, at most."""
+
+
+@torch.no_grad()
 def fisher_diagonal(
-    log_likelihoods: Callable[[Tensor], Tensor],
-    parameters: Sequence[Tensor],
+    log_likelihoods: Callable[[dict[str, Tensor], Tensor], Tensor],
+    parameters: Mapping[str, Tensor],
     split: Split,
     *,
     outcomes: Outcomes,
     source: Generator,
-) -> list[Tensor]:
+    room: int = ROOM,
+) -> dict[str, Tensor]:
     """Diagonal of the Fisher information: F_j = mean_i sum_y w_iy (d log p(y | x_i) / d theta_j)^2.
 
+    The gradients of several images and classes are taken at once, each by itself.
+
     Args:
-        log_likelihoods: From images (B, C, H, W) to (B, classes), each image by itself.
-        parameters: theta.
+        log_likelihoods: From theta by name and images (B, C, H, W) to (B, classes), each image by itself; a function
+            that `torch.func.vmap` can map over images.
+        parameters: theta by name.
         split: Images x_i and labels.
         outcomes: The weights w_iy: "exact" takes the network's own p(y | x_i), as the definition does; "sampled" is 1
             for one class drawn from it, an estimate at one gradient per image; "empirical" is 1 for the label.
         source: Draws classes, on the CPU.
+        room: Numbers that gradients taken at once may hold; one gradient is always taken.
 
     Returns:
-        One tensor per parameter, of its shape.
+        By name, in the parameter's shape.
     """
-    total = [torch.zeros_like(parameter) for parameter in parameters]
-    for image, label in zip(split.images, split.labels.tolist(), strict=True):
-        log_p = log_likelihoods(image.unsqueeze(0)).squeeze(0)
-        weights = _weights(log_p.detach(), label, outcomes=outcomes, source=source)
-        classes = [y for y, weight in enumerate(weights) if weight > 0]
-        for y in classes:
-            gradients = torch.autograd.grad(
-                log_p[y], parameters, retain_graph=y != classes[-1], allow_unused=True, materialize_grads=True
-            )
-            for sum_of_squares, gradient in zip(total, gradients, strict=True):
-                sum_of_squares.addcmul_(gradient, gradient, value=weights[y] / len(split))
+    theta = {name: value.detach() for name, value in parameters.items()}
+    gradients_at_once = max(1, room // sum(value.numel() for value in theta.values()))
+
+    def squares(image: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """Of an image (C, H, W), with rows (R, classes) of roots of weights: the sum of weighted squared gradients."""
+        gradient_of = vjp(lambda values: log_likelihoods(values, image.unsqueeze(0)).squeeze(0), theta)[1]
+        (gradients,) = vmap(gradient_of, chunk_size=gradients_at_once)(weights)
+        return {name: gradient.square().sum(0) for name, gradient in gradients.items()}
+
+    roots = _roots(log_likelihoods, theta, split, outcomes=outcomes, source=source)
+    total = {name: torch.zeros_like(value) for name, value in theta.items()}
+    size = max(1, min(MOST_IMAGES, gradients_at_once // roots.shape[1]))
+    for images, weights in zip(split.images.split(size), roots.split(size), strict=True):
+        laid = images.contiguous(memory_format=torch.channels_last)  # inside vmap a layout cannot be changed
+        for name, found in vmap(squares)(laid, weights).items():
+            total[name] += found.sum(0) / len(split)
     return total
 
 
-def _weights(log_p: Tensor, label: int, *, outcomes: Outcomes, source: Generator) -> list[float]:
-    """w_iy of one image, per class."""
-    p = log_p.exp().cpu()
+def _roots(
+    log_likelihoods: Callable[[dict[str, Tensor], Tensor], Tensor],
+    theta: dict[str, Tensor],
+    split: Split,
+    *,
+    outcomes: Outcomes,
+    source: Generator,
+) -> Tensor:
+    """The root of w_iy for the class of each gradient that an image needs, R of them: (N, R, classes)."""
+    log_p = torch.cat([log_likelihoods(theta, images) for images in split.images.split(MOST_IMAGES)])
     if outcomes == "exact":
-        return p.tolist()
-    chosen = label if outcomes == "empirical" else int(torch.multinomial(p, 1, generator=source))
-    return F.one_hot(torch.tensor(chosen), len(p)).tolist()
+        return (log_p / 2).exp().diag_embed()
+    drawn = split.labels
+    if outcomes == "sampled":
+        drawn = torch.multinomial(log_p.exp().cpu(), 1, generator=source).squeeze(1).to(log_p.device)
+    return F.one_hot(drawn, log_p.shape[1]).to(log_p.dtype).unsqueeze(1)
 
 
 @dataclass

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from lasem.experiments._estimate import Estimate
 from lasem.experiments._presets import _benchmarks, _with_network
 from lasem.learners import ParameterCounts
 from lasem.nn import MECHANISMS, NETWORKS
-from lasem.specs import Spec, merge
+from lasem.specs import LearnerSpec, Spec, merge
 
 PRESETS = [entry.name for entry in preset_entries()]
 BENCHMARKS = [entry.name for entry in benchmark_entries()]
@@ -210,8 +211,12 @@ def test_small_settings_are_laid_over_each_other_from_the_general_to_the_particu
 def test_no_small_settings_are_for_a_strategy_or_partition_that_is_not_there(benchmark):
     table = _benchmarks()[benchmark]
     for place in (table, *(_with_network(benchmark, network) for network in table.get("networks", ()))):
-        known = {"brute-force", *(f"brute-force-{key}" for key in place.get("partitions", ()))}
-        assert place["small"].keys() - Spec.model_fields.keys() <= known
+        kinds = get_args(LearnerSpec.model_fields["kind"].annotation)
+        known = {"brute-force", *kinds, *(f"brute-force-{key}" for key in place.get("partitions", ()))}
+        learners = place["small"].get("learners", {})
+        assert place["small"].keys() - {"learners"} <= Spec.model_fields.keys()
+        assert learners.keys() <= known
+        assert all(sections.keys() <= Spec.model_fields.keys() for sections in learners.values())
 
 
 def test_every_preset_dry_runs(monkeypatch, capsys, tmp_path):
@@ -239,6 +244,10 @@ def test_a_small_variant_tells_what_it_changes_with_both_values():
     assert "training.epochs is 3 instead of 2000" in changes
     assert "benchmark.max_test is 50 instead of the default" in changes
     assert resolve("cifar100-10/hps").small is None
+    assert "apd.sparsity is 0.004 instead of the default" in resolve("cifar100-10/apd/small").small
+    assert resolve("cifar100-10/apd/small", ["apd.sparsity=0.1"]).apd.sparsity == 0.1
+    assert resolve("cifar100-10/hps/small", ["learner.kind=apd"]).apd.sparsity == 0.004
+    assert resolve("cifar100-10/hps/small").apd == resolve("cifar100-10/apd").apd
 
 
 def test_a_small_variant_in_a_file_is_the_same(tmp_path):

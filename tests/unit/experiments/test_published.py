@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from lasem.benchmarks import OfficeHome, Pacs
-from lasem.experiments import check, preset_entries, resolve
+from lasem.experiments import build_learner, check, preset_entries, resolve
 from lasem.experiments._build import build_strategy
 from lasem.nn import NETWORKS
 
@@ -52,6 +53,27 @@ ALL = {name: (name, "fixed", "all") for name in MECHANISMS}
 LASEM = {f"lasem-{name}": (name, "em", None) for name in MECHANISMS}
 DARTS = {f"darts-{name}": (name, "darts", None) for name in ("hps", "dfcnn")}
 BRUTE_FORCE = {"brute-force-hps": ("hps", "brute-force", None)}
+
+
+OTHERS = {
+    "prognn": {"reduction": 2},
+    "den": {
+        "expand": 32, "l1": 1e-5, "l2": 1e-4, "group_lasso": 1e-3, "drift": 0.5, "loss_threshold": 0.01,
+        "drift_measure": "distance", "split_threshold": [0.05, 0.05],
+    },
+    "apd": {"sparsity": 4e-4, "retention": 100.0, "consolidate_every": 0, "groups": 2},
+    "ewc": {"penalty_weight": 400.0, "online": False, "fisher": "exact"},
+    "gating": {"hidden": 16},
+}  # fmt: skip
+"""Learners with options of their own, as their papers or public codes have them."""
+
+RELEASED = {
+    "den": {
+        "expand": 16, "l1": 1e-6, "l2": 0.01, "group_lasso": 0.8, "drift": 0.5, "drift_measure": "cosine",
+        "split_threshold": [0.98, 0.01],
+    },
+}  # fmt: skip
+"""Where the authors' release differs."""
 
 
 def static(layers: int) -> dict[str, tuple[str, str, str | None]]:
@@ -173,3 +195,26 @@ def test_layer_by_layer_every_configuration_is_a_candidate(benchmark):
 )
 def test_static_configurations_share_the_published_layers(learner, bits):
     assert candidates(f"office-home/{learner}").layer_bits == (bits,)
+
+
+@pytest.mark.parametrize("profile", ["paper", "release"])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_learners_are_trained_as_all_are_with_the_options_published_for_them(kind, profile):
+    listed = {entry.name for entry in preset_entries()}
+    for benchmark in [*MAIN, "stl10-15"]:
+        spec = resolve(f"{benchmark}/{kind}", [f"profile={profile}"])
+        assert spec.name in listed
+        assert not differences(spec, PUBLISHED[benchmark], profile)
+        expected = OTHERS[kind] | (RELEASED.get(kind, {}) if profile == "release" else {})
+        options = getattr(spec, kind).model_dump()
+        assert spec.learner.kind == kind
+        assert {key: options[key] for key in expected} == expected
+
+
+def test_the_published_gates_can_be_had():
+    """They are not the default: in short trainings they never close."""
+    published = {"gain": 1.0, "open_share": 0.85, "sparsity": "patience", "patience": 20, "sparsity_weight": 0.5}
+    spec = resolve("cifar100-10/gating", [f"gating.{key}={value}" for key, value in published.items()])
+    learner = build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
+    assert (learner.convs.gain, learner.convs.open_share) == (1.0, 0.85)
+    assert (learner.sparsity, learner.patience, learner.sparsity_weight) == ("patience", 20, 0.5)
