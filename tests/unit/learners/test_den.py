@@ -14,6 +14,7 @@ from lasem.learners.den._bank import Bank
 from lasem.learners.den._drift import distances
 from lasem.learners.den._network import FRESH
 from lasem.learners.den._options import PHASES
+from lasem.learners.den._training import stretch
 from lasem.nn import Conv, Network, PlainConvs
 
 SHAPE = (1, 6, 6)
@@ -21,9 +22,9 @@ NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))
 EPOCHS = 10
 
 
-def make(epochs=EPOCHS, rate=1e-2, network=NETWORK, **options):
+def make(epochs=EPOCHS, rate=1e-2, network=NETWORK, optimizer="adam", **options):
     convs = PlainConvs(network, shape=SHAPE, seed=0)
-    training = Training(batch_size=4, learning_rate=rate, optimizer="adam", keep=0.8, epochs=epochs)
+    training = Training(batch_size=4, learning_rate=rate, optimizer=optimizer, keep=0.8, epochs=epochs)
     return DEN(convs, options=DENOptions(**({"expand": 3} | options)), training=training, seed=0)
 
 
@@ -113,11 +114,65 @@ def test_group_lasso_that_outweighs_everything_leaves_no_new_unit(make_task):
     assert learner.growth().units == [6, 5, 7]
 
 
-def test_it_grows_where_a_task_cannot_be_fitted_and_not_where_it_can(make_task):
+def expanded(make_task, steps, **options):
+    """A learner in its second task with added units, the optimizer of "expand" and what this phase is."""
+    learner = make(**options)
+    learn(learner, make_task())
+    learner.begin_task(make_task(seed=1))
+    learner.open.grow(3, torch.Generator().manual_seed(0))
+    phase = stretch("expand", learner.open, learner.options, chosen=[], steps=steps)
+    optimizer = torch.optim.SGD(phase.trained, lr=0.01)
+    phase.equip(optimizer)
+    return learner, optimizer
+
+
+@pytest.mark.parametrize("steps", [1, 40])
+def test_a_phase_takes_what_it_says_from_what_no_gradient_holds(make_task, steps):
+    learner, optimizer = expanded(make_task, steps, shrinkage="per-phase", group_lasso=0.01, l1=0.0)
+    before = [weight[-3:].detach().flatten(1).clone() for weight in learner.open.weights[:-1]]
+    for _ in range(steps):
+        for parameter in learner.open.parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+    for weight, rows in zip(learner.open.weights[:-1], before, strict=True):
+        size = rows.square().mean(1, keepdim=True).sqrt()
+        torch.testing.assert_close(weight[-3:].detach().flatten(1), rows * (1 - 0.01 / size))
+
+
+def test_units_that_no_gradient_holds_are_removed_and_those_that_one_holds_stay(make_task):
+    learner, optimizer = expanded(make_task, 40, shrinkage="per-phase", group_lasso=0.07, l1=0.0)
+    network = learner.open
+    pulls = [weight.detach().sign() for weight in network.weights[:-1]]  # outwards, at the pace of 0.1 in the phase
+    for _ in range(40):
+        for parameter in network.parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        for weight, pull in zip(network.weights[:-1], pulls, strict=True):
+            weight.grad[-1] = -0.25 * pull[-1]
+        optimizer.step()
+    assert all((weight[-3:-1] == 0).all() for weight in network.weights[:-1])
+    assert network.prune() == [1, 1, 1]
+
+
+def test_added_units_that_cannot_help_are_removed(make_task):
+    """The task that keeps all of them without the lasso, below."""
+    hopeless = contradiction(make_task)
+    options = {"group_lasso": 0.07, "l1": 0.0, "shrinkage": "per-phase", "split_threshold": (9e9, 9e9)}
+    learner = make(optimizer="rmsprop-tf", rate=5e-3, loss_threshold=0.0, **options)
+    learn(learner, make_task(classes=2, train=40))
+    assert "expand" in learn(learner, hopeless)
+    assert learner.growth().units == NETWORK_UNITS
+
+
+def contradiction(make_task):
+    """One image with two labels: a loss of at least log 2, and nothing to learn."""
     easy = make_task(seed=1, classes=2, train=40)
-    images = easy.train.images[:1].expand(40, -1, -1, -1).contiguous()  # one image, two labels: at least log 2
+    images = easy.train.images[:1].expand(40, -1, -1, -1).contiguous()
     split = Split(images=images, labels=easy.train.labels)
-    hard = Task(name="contradiction", classes=2, train=split, valid=split, test=split)
+    return Task(name="contradiction", classes=2, train=split, valid=split, test=split)
+
+
+def test_it_grows_where_a_task_cannot_be_fitted_and_not_where_it_can(make_task):
+    easy, hard = make_task(seed=1, classes=2, train=40), contradiction(make_task)
     grown = {}
     for task in (easy, hard):
         learner = make(epochs=20, loss_threshold=0.5, split_threshold=(9e9, 9e9), l1=0.0, group_lasso=0.0)
@@ -238,7 +293,13 @@ def test_phases_train_what_they_say(make_task):
 NETWORK_UNITS = [6, 5, 7]
 
 
-@pytest.mark.parametrize("options", [{}, {"split": "beside", "settle": "all", "shrinkage": "step-size"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shrinkage": "per-phase"},
+        {"split": "beside", "settle": "all", "shrinkage": "step-size", "optimizer": "rmsprop-tf"},
+    ],
+)
 def test_resumed_inside_any_phase_it_goes_on_bit_for_bit(make_task, options):
     tasks = [make_task(seed=seed) for seed in range(3)]
     whole, images = make(loss_threshold=0.0, split_threshold=(0.05, 0.05), **options), tasks[0].test.images
@@ -283,6 +344,78 @@ def test_a_task_that_comes_back_spares_what_only_others_see(make_task):
     assert not torch.equal(learner.logits(images, 0), first)
 
 
+def test_gathered_kernels_answer_as_those_read_anew_and_are_read_once(make_task, monkeypatch):
+    tasks, reads = [make_task(seed=seed, identity=seed) for seed in range(3)], []
+    read = Bank.read
+    monkeypatch.setattr(Bank, "read", lambda bank, *place: reads.append(bank) or read(bank, *place))
+    learner, images = make(split_threshold=(0.05, 0.05)), tasks[0].test.images
+
+    def compare(learner, met, *, trial):
+        """Twice by the learner, and against a reading of its own."""
+        for task in met:
+            units, below = learner.units, [list(range(SHAPE[0])), *learner.units.seen[task]]
+            kernels = [
+                read(bank, seen, below[i]) for i, (bank, seen) in enumerate(zip(units.banks, below[1:], strict=True))
+            ]
+            if trial:
+                units._overlay(kernels, units.seen[task], learner.open)
+            expected = learner.layers.logits(images, [*kernels, units.heads[task]])
+            reads.clear()
+            assert all(torch.equal(learner.logits(images, task, trial=trial), expected) for _ in range(3))
+            assert len(reads) == len(units.banks)
+
+    for position, task in enumerate([*tasks, tasks[0]]):
+        met = sorted(learner.units.seen)
+        learner.begin_task(task)
+        for _ in range(EPOCHS):
+            learner.train_epoch()
+            compare(learner, [other for other in met if other != task.identity], trial=True)
+            compare(learner, [other for other in met if other != task.identity], trial=False)
+        learner.end_task()
+        compare(learner, sorted(learner.units.seen), trial=False)
+        if position == 1:
+            other = make(split_threshold=(0.05, 0.05))
+            other.restore(through_disk(learner.state()), task=None)
+            learner.restore(other.state(), task=None)
+            compare(learner, [0, 1], trial=False)
+
+
+def test_the_pull_of_drift_is_that_of_the_chosen_rows(make_task):
+    learner = make()
+    learn(learner, make_task())
+    learner.begin_task(make_task(seed=1))
+    network = learner.open
+    network.grow(2, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in network.parameters:
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    network.shared[1][::2] = False
+    (0.5 * network.drift()).backward()
+    for layer, (before, bias) in enumerate(network.start):
+        rows = network.shared[layer].nonzero().flatten()
+        expected = torch.zeros_like(network.weights[layer]), torch.zeros_like(network.biases[layer])
+        for row in rows.tolist():
+            expected[0][row, : before.shape[1]] = network.weights[layer][row, : before.shape[1]] - before[row]
+            expected[1][row] = network.biases[layer][row] - bias[row]
+        assert torch.equal(network.weights[layer].grad, expected[0])
+        assert torch.equal(network.biases[layer].grad, expected[1])
+
+
+def test_a_phase_goes_on_from_the_mean_squares_of_what_the_last_one_trained(make_task):
+    learner = make(optimizer="rmsprop-tf", loss_threshold=0.0)
+    learn(learner, make_task())
+    learner.begin_task(make_task(seed=1))
+    for _ in range(EPOCHS // 2):
+        learner.train_epoch()
+    network = learner.open
+    ended = [learner._visits.opened.optimizer.state[p]["mean_square"].clone() for p in network.parameters]
+    learner._go_on("expand")
+    for now, before in zip(learner.open.parameters, ended, strict=True):
+        square = learner._visits.opened.optimizer.state[now]["mean_square"]
+        assert square.shape == now.shape
+        torch.testing.assert_close(square, before.mean().expand_as(square))  # all of it was retrained
+
+
 def test_distances_are_norms_over_the_inputs_that_were_there_before():
     before = torch.zeros(2, 1, 1, 1), torch.zeros(2)
     now = torch.tensor([[3.0, 9.0], [0.0, 9.0], [9.0, 9.0]])[..., None, None], torch.tensor([4.0, 1.0, 9.0])
@@ -299,12 +432,24 @@ def test_networks_with_skips_or_batch_norm_are_refused_before_training(network):
 
 
 def test_options_of_the_profiles_reach_the_learner():
-    paper, release = (resolve("digits/den", [f"profile={name}", "den.l2=0.5"]) for name in ("paper", "release"))
+    paper, release = (resolve("cifar100-10/den", [f"profile={name}", "den.l2=0.5"]) for name in ("paper", "release"))
     made = [build_learner(s, check(s).outline(), device=torch.device("cpu")).options for s in (paper, release)]
     assert made[0] == DENOptions(l2=0.5)
     assert (made[1].drift_measure, made[1].split_threshold, made[1].expand) == ("cosine", (0.98, 0.01), 16)
     assert made[1].l2 == 0.5
     assert resolve("digits/hps", ["profile=release"]).den == paper.den.model_copy(update={"l2": 1e-4})
+
+
+def test_where_tasks_are_short_the_weights_count_for_a_phase_unless_set_otherwise():
+    digits, small, full = (resolve(name) for name in ("digits/den", "cifar100-10/den/small", "cifar100-10/den"))
+    assert digits.den == small.den == resolve("digits/den/small").den
+    assert (small.den.shrinkage, full.den.shrinkage) == ("per-phase", "per-step")
+    assert "den.shrinkage is 'per-phase' instead of the default" in small.small
+    assert not any(change.startswith("den.") for change in resolve("digits/den/small").small)
+    assert resolve("digits/den", ["den.expand=32"]).den == digits.den.model_copy(update={"expand": 32})
+    released = [resolve(name, ["profile=release"]).den for name in ("cifar100-10/den", "cifar100-10/den/small")]
+    assert released[0] == released[1]
+    assert resolve("digits/hps").den == resolve("cifar100-10/hps/small").den == full.den
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Small run folders, written the way a runner writes them."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -91,3 +91,15 @@ def write_learner(
         text = text.replace('name = "lasem-hps"', learner).replace('name = "digits"', f'name = "{benchmark}"')
         (path / "spec.toml").write_text(text + extra)
     return folder
+
+
+def grown(run, *, per_task=1000, units=()):
+    """The run with records of what it held after each task, and of the units per layer."""
+    changes = {"evaluation": lambda t: {"parameters": per_task * (t + 1)}}
+    if units:
+        changes["decision"] = lambda t: {"units": list(units[t])}
+    events = [
+        event.model_copy(update=changes[event.event](event.task)) if event.event in changes else event
+        for event in run.events
+    ]
+    return replace(run, events=tuple(events))

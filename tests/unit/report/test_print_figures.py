@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from run_folders import write_learner
+from run_folders import grown, write_learner
 
 from lasem.errors import ReportError
 from lasem.report import FIGURES, collect, write_figure
@@ -22,6 +22,7 @@ WORDS = {
     "entropy": ("entropy of the prior / log K", "margin to the runner-up", "lasem-hps"),
     "regret": ("lasem-hps (2 seeds)", "mean over tasks, 95% interval over seeds"),
     "cost": ("training time", "parameters held", "stl"),
+    "growth": ("parameters held, all tasks", "units per layer, lasem-hps", "stl", "layer 2", "tasks learned", "2 k"),
 }
 SEARCHES_ONLY = ("search", "network", "configurations", "layers", "entropy")
 
@@ -38,6 +39,9 @@ def runs(tmp_path_factory):
 
 
 def of(runs, name):
+    if name == "growth":
+        widths = {"lasem-hps": [(4, 8), (5, 8), (9, 10)]}
+        return [grown(run, units=widths.get(run.part("learner"), ())) for run in runs]
     return [run for run in runs if run.part("learner") == "lasem-hps"] if name in SEARCHES_ONLY else runs
 
 

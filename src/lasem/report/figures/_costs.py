@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from lasem.metrics import Spread
 from lasem.report._costs import CostPoint, Regret
-from lasem.report.figures._style import WIDTH, canvas, grid, legend_below, percents, shortened, stroke
+from lasem.report.figures._style import WIDTH, canvas, counted, grid, legend_below, percents, shortened, stroke
 
 
 def cost(points: Sequence[CostPoint]) -> Figure:
@@ -25,7 +25,7 @@ def cost(points: Sequence[CostPoint]) -> Figure:
             )  # fmt: skip
     for axes, words, text, spreads in (
         (left, "training time", _seconds, [point.seconds for point in points]),
-        (right, "parameters held", _count, [point.parameters for point in points]),
+        (right, "parameters held", counted, [point.parameters for point in points]),
     ):
         _logarithmic(axes, spreads, text)
         axes.set_xlabel(words)
@@ -91,8 +91,3 @@ def _seconds(value: float, _: object) -> str:
     if value < 120:
         return f"{value:g} s"
     return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"
-
-
-def _count(value: float, _: object) -> str:
-    """Parameters as an axis writes them: "50 k", "2 M"."""
-    return f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"

@@ -13,10 +13,11 @@ from lasem.report._choices import choices, shared_fractions
 from lasem.report._collect import Run, same_spec
 from lasem.report._costs import cost_points, regrets
 from lasem.report._forgetting import forgetting_panels
+from lasem.report._growth import growth
 from lasem.report._matrix import accuracy_matrices
 from lasem.report._outline import outline
 from lasem.report._search import task_searches
-from lasem.report.figures import _choices, _costs, _curves, _matrix, _network, _search
+from lasem.report.figures import _choices, _costs, _curves, _growth, _matrix, _network, _search
 from lasem.report.figures._style import UNDATED, save, styled
 
 Item = TypeVar("Item")
@@ -136,6 +137,11 @@ def _draw_cost(runs: Sequence[Run], selection: Selection) -> Figure:
     return _costs.cost(_some(cost_points(runs), "cost", "a finished run"))
 
 
+def _draw_growth(runs: Sequence[Run], selection: Selection) -> Figure:
+    wanted = "a run with a task that has ended and records of what was held"
+    return _growth.growth(_some(growth(runs), "growth", wanted))
+
+
 def _draw_network(runs: Sequence[Run], selection: Selection) -> Figure:
     """The one network, with the shares of the one learner that searched it, if there is one."""
     groups = [(outline(group[0]), group) for group in same_spec(runs)]
@@ -174,6 +180,7 @@ FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
         "entropy": FigureEntry("entropy of the prior and margin of its leader, by the epochs of a task", _draw_entropy),
         "regret": FigureEntry("what brute force reaches beyond a learner", _draw_regret),
         "cost": FigureEntry("accuracy against training time and parameters", _draw_cost),
+        "growth": FigureEntry("parameters and units held as tasks arrive", _draw_growth),
     }
 )
 """Figures by name."""

@@ -150,3 +150,8 @@ def shortened(text: str, most: int = 28) -> str:
     'a name that…'
     """
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def counted(value: float, _: object) -> str:
+    """Parameters as an axis writes them: "50 k", "2 M"."""
+    return f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"
