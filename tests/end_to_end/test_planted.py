@@ -11,7 +11,8 @@ LONGER = 3
 def planted_and_found(seed: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Configurations of the second and later tasks of the preset's stream, shortened to two or three tasks."""
     spec = resolve("synthetic/lasem-hps", [f"seeds.{kind}={seed}" for kind in ("stream", "data", "training")])
-    stream = Synthetic(tasks=3 if seed < LONGER else 2, test_per_class=10).stream(stream_seed=seed, data_seed=seed, data=None)
+    tasks = 3 if seed < LONGER else 2
+    stream = Synthetic(tasks=tasks, test_per_class=10).stream(stream_seed=seed, data_seed=seed, data=None)
     learner = build_learner(spec, stream.outline, device=stream[0].train.images.device)
     outcome = learn(learner, stream, epochs=spec.training.epochs)
     return [
