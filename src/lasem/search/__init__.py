@@ -24,6 +24,10 @@ from lasem.search._evidence import log_likelihoods as log_likelihoods
 from lasem.search._evidence import log_mean as log_mean
 from lasem.search._evidence import log_posterior as log_posterior
 from lasem.search._evidence import log_product as log_product
+from lasem.search._fixed import Fixed as Fixed
+from lasem.search._fixed import InTurn as InTurn
+from lasem.search._fixed import candidate_logits as candidate_logits
+from lasem.search._fixed import configuration_logits as configuration_logits
 from lasem.search._parts import node_bytes as node_bytes
 from lasem.search._prior import AbstractPrior as AbstractPrior
 from lasem.search._prior import Counts as Counts
@@ -32,11 +36,7 @@ from lasem.search._prior import preferred as preferred
 from lasem.search._skipping import Effort as Effort
 from lasem.search._strategy import AbstractSearch as AbstractSearch
 from lasem.search._strategy import AbstractStrategy as AbstractStrategy
-from lasem.search._strategy import Fixed as Fixed
-from lasem.search._strategy import InTurn as InTurn
 from lasem.search._strategy import OpenTask as OpenTask
-from lasem.search._strategy import candidate_logits as candidate_logits
-from lasem.search._strategy import configuration_logits as configuration_logits
 from lasem.search._tree import Plan as Plan
 from lasem.search._tree import leaf_features as leaf_features
 from lasem.search._tree import plan as plan

@@ -11,10 +11,11 @@ from lasem.configurations import ConfigurationSpace, Partition, Ties
 from lasem.errors import require
 from lasem.search._decision import CommitAt, Course, Decision, Schedule
 from lasem.search._evidence import EVIDENCE, cross_entropies, log_likelihoods
+from lasem.search._fixed import plain_step
 from lasem.search._parts import Budget, Part
 from lasem.search._prior import AbstractPrior, Counts, RunningMean, preferred
 from lasem.search._skipping import Effort, Selection
-from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask, plain_step, space_of
+from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask, space_of
 from lasem.search._tree import indices
 
 
