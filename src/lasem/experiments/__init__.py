@@ -3,6 +3,10 @@
 from lasem.experiments._allocator import keep_freed_memory as keep_freed_memory
 from lasem.experiments._arithmetic import arithmetic as arithmetic
 from lasem.experiments._build import build_learner as build_learner
+from lasem.experiments._catalogue import Entry as Entry
+from lasem.experiments._catalogue import benchmark_entries as benchmark_entries
+from lasem.experiments._catalogue import learner_entries as learner_entries
+from lasem.experiments._catalogue import preset_entries as preset_entries
 from lasem.experiments._check import check as check
 from lasem.experiments._checkpoint import Checkpoint as Checkpoint
 from lasem.experiments._checkpoint import read_checkpoint as read_checkpoint
@@ -16,10 +20,6 @@ from lasem.experiments._load import Learned as Learned
 from lasem.experiments._load import load as load
 from lasem.experiments._outcome import Outcome as Outcome
 from lasem.experiments._outcome import learn as learn
-from lasem.experiments._presets import Entry as Entry
-from lasem.experiments._presets import benchmark_entries as benchmark_entries
-from lasem.experiments._presets import learner_entries as learner_entries
-from lasem.experiments._presets import preset_entries as preset_entries
 from lasem.experiments._presets import resolve as resolve
 from lasem.experiments._progress import ProgressDisplay as ProgressDisplay
 from lasem.experiments._room import check_with_room as check_with_room

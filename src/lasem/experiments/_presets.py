@@ -3,100 +3,26 @@
 A benchmark comes with a network; `<benchmark>/<network>/<learner>` takes another one that it lists.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lasem.configurations import static_names
 from lasem.errors import SpecError, nearest
+from lasem.experiments._catalogue import (
+    benchmark_tables,
+    learners_of,
+    preset_entries,
+    preset_file,
+    searches,
+    with_network,
+)
 from lasem.experiments._small import changes, short_settings, small_settings
-from lasem.nn import MECHANISMS, NETWORKS
+from lasem.nn import MECHANISMS
 from lasem.specs import LearnerSpec, Spec, Table, merge, parse_assignment, read_spec, read_toml
 
 PROFILES = ("paper", "release")
 APART = ("summary", "partitions", "small", "short", "networks")
 """What a benchmark's file holds beside sections of a spec, profiles and mechanisms."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A line of a listing."""
-
-    name: str
-    summary: str
-
-
-@cache
-def _file(name: str) -> Table:
-    return tomllib.loads((resources.files("lasem.presets") / name).read_text(encoding="utf-8"))
-
-
-@cache
-def _benchmarks() -> dict[str, Table]:
-    folder = resources.files("lasem.presets") / "benchmarks"
-    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".toml"))
-    return {name.removesuffix(".toml"): _file(f"benchmarks/{name}") for name in names}
-
-
-def benchmark_entries() -> list[Entry]:
-    """The benchmarks that presets are made of."""
-    return [Entry(name, table["summary"]) for name, table in _benchmarks().items()]
-
-
-def learner_entries(layers: int | None = None) -> list[Entry]:
-    """The learners for a network of so many layers, static configurations included.
-
-    Args:
-        layers: Those of the deepest network that a benchmark comes with, by default.
-    """
-    layers = layers or max(_depth(table) for table in _benchmarks().values())
-    return [entry for name in _file("learners.toml") for entry in (*_plain(name), *_static(name, layers))]
-
-
-def preset_entries() -> list[Entry]:
-    """Every full preset, a line each; `/small` behind a name makes its small variant."""
-    entries: list[Entry] = []
-    for benchmark, table in _benchmarks().items():
-        entries += [Entry(f"{benchmark}/{entry.name}", entry.summary) for entry in _learners_of(table)]
-        for network in table.get("networks", ()):
-            further = _learners_of(_with_network(benchmark, network), static=False)
-            entries += [Entry(f"{benchmark}/{network}/{entry.name}", entry.summary) for entry in further]
-    return entries
-
-
-def _learners_of(table: Table, *, static: bool = True) -> list[Entry]:
-    """The learners for a benchmark's network; a deep one has many static configurations, which may go unlisted."""
-    excluded = NETWORKS[table["network"]["name"]].excludes
-    entries: list[Entry] = []
-    for name, entry in _file("learners.toml").items():
-        if not {entry["learner"].get("mechanism"), entry["learner"]["kind"]}.isdisjoint(excluded):
-            continue
-        entries += [*_plain(name), *(_static(name, _depth(table)) if static else [])]
-        if _searches(entry):
-            named = table.get("partitions", {}).items()
-            entries += [Entry(f"{name}-{key}", f"{name} over groups of layers, {text}") for key, text in named]
-    return entries
-
-
-def _plain(learner: str) -> list[Entry]:
-    return [Entry(learner, _file("learners.toml")[learner]["summary"])]
-
-
-def _static(learner: str, layers: int) -> list[Entry]:
-    """The variants of a learner with a static configuration."""
-    if not _file("learners.toml")[learner].get("static"):
-        return []
-    partial = [text for text in static_names(layers) if text not in ("all", "none")]
-    return [Entry(f"{learner}-{text}", f"{learner} with the static configuration {text}") for text in partial]
-
-
-def _depth(table: Table) -> int:
-    """Stages of a benchmark's network."""
-    return len(NETWORKS[table["network"]["name"]].layers)
 
 
 def resolve(target: str, settings: Sequence[str] = ()) -> Spec:
@@ -132,8 +58,8 @@ def _compose(preset: str | None, above: Table) -> Table:
     kind = _other_kind(base, above)
     if kind is not None:  # a preset's benchmark, its name and options, says nothing of another kind
         base |= {"benchmark": {"name": kind, "kind": kind}}
-    brief = short_settings(_file("profiles.toml")[base["profile"]], merge(base, above))
-    if _benchmarks()[name.partition("/")[0]].get("short"):
+    brief = short_settings(preset_file("profiles.toml")[base["profile"]], merge(base, above))
+    if benchmark_tables()[name.partition("/")[0]].get("short"):
         base = merge(base, brief)
     whole = all(isinstance(above.get(key, {}), Mapping) for key, value in base.items() if isinstance(value, dict))
     if not small or not whole:  # a section that is none is an error of its own, whatever the variant
@@ -159,7 +85,7 @@ def _other_kind(base: Mapping[str, Any], above: Mapping[str, Any]) -> str | None
 
 def _settled(table: Table) -> Table:
     """Take the options of the mechanism and of the learner's kind from the profile, below those that are set."""
-    profile, learner = _file("profiles.toml")[table["profile"]], table.get("learner")
+    profile, learner = preset_file("profiles.toml")[table["profile"]], table.get("learner")
     kind = learner.get("kind") if isinstance(learner, Mapping) else None
     offered = {"mechanism": profile["mechanisms"].get(_mechanism(table)), kind: profile.get("learners", {}).get(kind)}
     given = {section: table.get(section, {}) for section in offered}
@@ -185,7 +111,7 @@ def _profile(above: Mapping[str, Any]) -> Table:
         raise SpecError(f"a profile is one of {', '.join(PROFILES)} - got {profile!r} - set profile to one of these")
     sections = {
         key: value
-        for key, value in _file("profiles.toml")[profile].items()
+        for key, value in preset_file("profiles.toml")[profile].items()
         if key not in ("mechanisms", "learners", "short")
     }
     return merge({"profile": profile}, sections)
@@ -212,45 +138,25 @@ def _benchmark(name: str) -> tuple[str, Table]:
     """Of a preset's name, the learner and the table of the benchmark, with the further network if one is named."""
     benchmark, slash, rest = name.partition("/")
     network, _, learner = rest.rpartition("/")
-    if not slash or benchmark not in _benchmarks():
-        known = [entry.name for entry in preset_entries()] if not slash else list(_benchmarks())
+    if not slash or benchmark not in benchmark_tables():
+        known = [entry.name for entry in preset_entries()] if not slash else list(benchmark_tables())
         raise SpecError(
             f"a preset is called <benchmark>/<learner> - got {name!r} - {nearest(benchmark, known)}"
             f"{'' if slash else ' (lasem list names all)'}; a file of your own ends in .toml"
         )
-    return learner, _with_network(benchmark, network) if network else _benchmarks()[benchmark]
-
-
-def _with_network(benchmark: str, network: str) -> Table:
-    """The table of a benchmark with one of its further networks; of its partitions the first is the default."""
-    table = _benchmarks()[benchmark]
-    known = table.get("networks", [])
-    if network not in known:
-        raise SpecError(
-            f"a preset is called <benchmark>/<learner> or <benchmark>/<network>/<learner> - got network {network!r} of"
-            f" {benchmark!r} - {nearest(network, known) if known else 'it comes with one network only, leave that out'}"
-        )
-    below = {key: value for key, value in table.items() if key != "partitions"}
-    changes = _file("networks.toml")[network]
-    first = [{"search": {"partition": text}} for text in changes.get("partitions", {}).values()]
-    return merge(below, {"network": {"name": network}}, *first[:1], changes)
+    return learner, with_network(benchmark, network) if network else benchmark_tables()[benchmark]
 
 
 def _learner(name: str, benchmark: Table) -> Table:
     """The entry of a learner, its variant with a static configuration, or that with a partition of the benchmark."""
-    entries, partitions = _file("learners.toml"), benchmark.get("partitions", {})
+    entries, partitions = preset_file("learners.toml"), benchmark.get("partitions", {})
     if name in entries:
         return {"learner": {"name": name, **entries[name]["learner"]}}
     for base, entry in entries.items():
         variant = name.removeprefix(f"{base}-")
-        if _searches(entry) and variant in partitions:
+        if searches(entry) and variant in partitions:
             return {"learner": {"name": name, **entry["learner"]}, "search": {"partition": partitions[variant]}}
         if entry.get("static") and variant != name:
             return {"learner": {"name": name, **entry["learner"], "configuration": variant}}
-    known = [entry.name for entry in _learners_of(benchmark)]
+    known = [entry.name for entry in learners_of(benchmark)]
     raise SpecError(f"a preset is called <benchmark>/<learner> - got learner {name!r} - {nearest(name, known)}")
-
-
-def _searches(entry: Table) -> bool:
-    """Whether a learner chooses of configurations."""
-    return entry["learner"].get("strategy", "fixed") != "fixed"

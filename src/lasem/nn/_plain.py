@@ -13,8 +13,9 @@ from lasem.nn._conv import ConvBranch
 from lasem.nn._features import FlattenPositionsFirst
 from lasem.nn._initializers import generator, mlp
 from lasem.nn._mechanisms import ConvShape, plain_kernel
-from lasem.nn._networks import Conv, Network
+from lasem.nn._networks import Network
 from lasem.nn._pooling import same_max_pool
+from lasem.nn._rows import Conv
 from lasem.nn._skips import SkipSequential, walk
 from lasem.seeds import derive_seed
 

@@ -10,8 +10,8 @@ from lasem.configurations import named
 from lasem.errors import SpecError
 from lasem.experiments import benchmark_entries, build_learner, check, learner_entries, preset_entries, resolve
 from lasem.experiments._build import build_strategy
+from lasem.experiments._catalogue import benchmark_tables, with_network
 from lasem.experiments._estimate import Estimate
-from lasem.experiments._presets import _benchmarks, _with_network
 from lasem.learners import ParameterCounts
 from lasem.nn import MECHANISMS, NETWORKS
 from lasem.specs import LearnerSpec, Spec, merge
@@ -209,8 +209,8 @@ def test_small_settings_are_laid_over_each_other_from_the_general_to_the_particu
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_no_small_settings_are_for_a_strategy_or_partition_that_is_not_there(benchmark):
-    table = _benchmarks()[benchmark]
-    for place in (table, *(_with_network(benchmark, network) for network in table.get("networks", ()))):
+    table = benchmark_tables()[benchmark]
+    for place in (table, *(with_network(benchmark, network) for network in table.get("networks", ()))):
         kinds = get_args(LearnerSpec.model_fields["kind"].annotation)
         known = {"brute-force", *kinds, *(f"brute-force-{key}" for key in place.get("partitions", ()))}
         learners = place["small"].get("learners", {})
