@@ -187,6 +187,14 @@ class Parameters(Record):
     """Values held from task to task that are no parameters, such as EWC's information about earlier tasks."""
 
 
+class Grown(Record):
+    """How much was held after every task, for all tasks together."""
+
+    parameters: list[int]
+    units: list[list[int]] | None = None
+    """Per task, units of each hidden layer, nearest the input first; None where widths are fixed."""
+
+
 class Seconds(Record):
     """Wall-clock time."""
 
@@ -219,6 +227,8 @@ class Result(Record):
     configurations: list[list[int]] | None
     """Per task one bit per stage, 1 = shared, first stage first; None for learners without."""
     parameters: Parameters
+    growth: Grown | None = None
+    """None in results that do not hold it."""
     seconds: Seconds
     undefined: dict[str, str]
     """Why a measure above is None: its name and the reason."""

@@ -39,3 +39,5 @@ def test_growth_and_what_is_held_are_recorded(results):
     assert sorted(held) == held
     assert held[-1] < 2 * 3 * held[0]  # not much more than a network per task
     assert held[-1] == result.parameters.shared + sum(result.parameters.per_task)
+    assert (result.growth.parameters, result.growth.units) == (held, units)
+    assert results["apd"][0].growth.units is None

@@ -6,7 +6,7 @@ import torch
 
 from lasem.experiments._learn import Loop
 from lasem.experiments._measure import decisions, measure, parameters
-from lasem.records import EpochRecord, EvaluationRecord, Event, Result, Seconds, TaskRecord
+from lasem.records import EpochRecord, EvaluationRecord, Event, Grown, Result, Seconds, TaskRecord
 from lasem.specs import Spec
 
 
@@ -30,8 +30,19 @@ def summarize(spec: Spec, loop: Loop, *, device: torch.device) -> Result:
             "tasks": [event.name for event in loop.events if isinstance(event, TaskRecord)],
             "configurations": known if len(known) == len(committed) else None,
             "parameters": parameters(loop.learner),
+            "growth": _growth(loop.events),
             "seconds": _seconds(loop.events),
         }
+    )
+
+
+def _growth(events: list[Event]) -> Grown:
+    held = [event.parameters for event in events if isinstance(event, EvaluationRecord)]
+    units = [decision.units for decision in decisions(events)]
+    known = [widths for widths in units if widths is not None]
+    return Grown(
+        parameters=[number for number in held if number is not None],
+        units=known if len(known) == len(units) else None,
     )
 
 
