@@ -10,10 +10,7 @@ from lasem.experiments._catalogue import preset_entries as preset_entries
 from lasem.experiments._check import check as check
 from lasem.experiments._checkpoint import Checkpoint as Checkpoint
 from lasem.experiments._checkpoint import read_checkpoint as read_checkpoint
-from lasem.experiments._demand import Limits as Limits
 from lasem.experiments._environment import choose_device as choose_device
-from lasem.experiments._estimate import Estimate as Estimate
-from lasem.experiments._estimate import estimate as estimate
 from lasem.experiments._folder import RunFolder as RunFolder
 from lasem.experiments._learn import Evaluation as Evaluation
 from lasem.experiments._load import Learned as Learned
@@ -22,11 +19,14 @@ from lasem.experiments._outcome import Outcome as Outcome
 from lasem.experiments._outcome import learn as learn
 from lasem.experiments._presets import resolve as resolve
 from lasem.experiments._progress import ProgressDisplay as ProgressDisplay
-from lasem.experiments._room import check_with_room as check_with_room
-from lasem.experiments._room import shortage as shortage
 from lasem.experiments._run import Place as Place
 from lasem.experiments._run import Started as Started
 from lasem.experiments._run import prepare as prepare
 from lasem.experiments._run import run as run
 from lasem.experiments._signals import Signals as Signals
 from lasem.experiments._tensorboard import TensorBoardLog as TensorBoardLog
+from lasem.experiments.room._check import check_with_room as check_with_room
+from lasem.experiments.room._check import shortage as shortage
+from lasem.experiments.room._demand import Limits as Limits
+from lasem.experiments.room._estimate import Estimate as Estimate
+from lasem.experiments.room._estimate import estimate as estimate

@@ -14,7 +14,6 @@ from lasem.experiments._arithmetic import arithmetic, require_precision
 from lasem.experiments._build import build_learner
 from lasem.experiments._check import check
 from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
-from lasem.experiments._demand import Limits
 from lasem.experiments._environment import choose_device, describe, suited_threads, torch_threads
 from lasem.experiments._folder import RunFolder
 from lasem.experiments._follow import follow
@@ -23,7 +22,8 @@ from lasem.experiments._lock import exclusive
 from lasem.experiments._memory import memory_for
 from lasem.experiments._result import summarize
 from lasem.experiments._resume import keep_stream, note_attempt, restore, threads_before
-from lasem.experiments._room import require_memory
+from lasem.experiments.room._check import require_memory
+from lasem.experiments.room._demand import Limits
 from lasem.nn import NETWORKS
 from lasem.records import Event, Result, TaskRecord
 from lasem.specs import Spec

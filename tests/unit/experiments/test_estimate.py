@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from lasem.experiments import build_learner, check, estimate, learn, learner_entries, resolve
-from lasem.experiments._estimate import Measured, _evaluation
 from lasem.experiments._learn import Evaluation
+from lasem.experiments.room._estimate import Measured, _evaluation
 
 CPU = torch.device("cpu")
 SMALL = ["network.name=synthetic-3", "training.epochs=4", "benchmark.first_tasks=2"]

@@ -11,7 +11,7 @@ from lasem.errors import SpecError
 from lasem.experiments import benchmark_entries, build_learner, check, learner_entries, preset_entries, resolve
 from lasem.experiments._build import build_strategy
 from lasem.experiments._catalogue import benchmark_tables, with_network
-from lasem.experiments._estimate import Estimate
+from lasem.experiments.room._estimate import Estimate
 from lasem.learners import ParameterCounts
 from lasem.nn import MECHANISMS, NETWORKS
 from lasem.specs import LearnerSpec, Spec, merge

@@ -11,8 +11,6 @@ from lasem.errors import RunError, SpecError
 from lasem.experiments import (
     Limits,
     Place,
-    _available,
-    _estimate,
     build_learner,
     check,
     check_with_room,
@@ -21,11 +19,12 @@ from lasem.experiments import (
     run,
     shortage,
 )
-from lasem.experiments._available import available_memory
-from lasem.experiments._demand import Demand
-from lasem.experiments._needs import footprint
-from lasem.experiments._room import refusal, require_memory
-from lasem.experiments._steps import Measured, random_task
+from lasem.experiments.room import _available, _estimate
+from lasem.experiments.room._available import available_memory
+from lasem.experiments.room._check import refusal, require_memory
+from lasem.experiments.room._demand import Demand
+from lasem.experiments.room._needs import footprint
+from lasem.experiments.room._steps import Measured, random_task
 from lasem.nn import NETWORKS, nested_partitions
 from lasem.search import EMSearch
 

@@ -6,8 +6,8 @@ import torch
 
 from lasem.benchmarks import Outline
 from lasem.experiments._check import check
-from lasem.experiments._estimate import estimate
 from lasem.experiments._run import Place, prepare
+from lasem.experiments.room._estimate import estimate
 from lasem.experiments.sweeps._standing import Standing
 from lasem.specs import SeedsSpec, Spec
 

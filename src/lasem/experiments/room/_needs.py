@@ -7,7 +7,7 @@ import torch
 
 from lasem.benchmarks import Outline
 from lasem.configurations import Bits, Partition
-from lasem.experiments._steps import saved_bytes
+from lasem.experiments.room._steps import saved_bytes
 from lasem.nn import NETWORKS, Backbone, Network, nested_partitions
 from lasem.search import (
     DropoutMasks,

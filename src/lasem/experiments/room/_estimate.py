@@ -10,12 +10,12 @@ import torch
 
 from lasem.benchmarks import Outline
 from lasem.experiments._arithmetic import arithmetic
-from lasem.experiments._available import available_memory
 from lasem.experiments._build import build_learner
-from lasem.experiments._demand import Demand
 from lasem.experiments._environment import suited_threads, torch_threads
-from lasem.experiments._needs import Need, footprint
-from lasem.experiments._steps import MEASURED_STEPS, Measured, measure, random_task
+from lasem.experiments.room._available import available_memory
+from lasem.experiments.room._demand import Demand
+from lasem.experiments.room._needs import Need, footprint
+from lasem.experiments.room._steps import MEASURED_STEPS, Measured, measure, random_task
 from lasem.learners import AbstractLearner, BruteForce, ParameterCounts, SelectiveTransfer
 from lasem.nn import NETWORKS
 from lasem.search import EM

@@ -7,10 +7,10 @@ from lasem.configurations import LARGEST_SPACE
 from lasem.errors import RunError, SpecError
 from lasem.experiments._build import build_mechanism
 from lasem.experiments._check import check
-from lasem.experiments._demand import Demand, Limits, lasting
-from lasem.experiments._estimate import Estimate, estimate
 from lasem.experiments._memory import readable
-from lasem.experiments._needs import Need, footprint, partition_of
+from lasem.experiments.room._demand import Demand, Limits, lasting
+from lasem.experiments.room._estimate import Estimate, estimate
+from lasem.experiments.room._needs import Need, footprint, partition_of
 from lasem.learners import AbstractLearner, SelectiveTransfer
 from lasem.nn import NETWORKS, nested_partitions
 from lasem.search import EM

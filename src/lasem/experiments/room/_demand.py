@@ -8,9 +8,9 @@ from itertools import islice
 import torch
 
 from lasem.configurations import LARGEST_SPACE
-from lasem.experiments._available import available_memory
 from lasem.experiments._memory import readable
-from lasem.experiments._needs import Footprint, Need, candidates_of
+from lasem.experiments.room._available import available_memory
+from lasem.experiments.room._needs import Footprint, Need, candidates_of
 from lasem.nn import nested_partitions
 from lasem.specs import Spec
 
