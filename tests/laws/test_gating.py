@@ -16,7 +16,15 @@ CASES = {
     "skipping": (SKIPPING, (2, 9, 7)),
 }
 TRAINING = Training(batch_size=4, learning_rate=2e-2, optimizer="adam")
-SPARSE = {"sparsity_weight": 3.0, "sparsity": "patience", "open_share": 0.6, "relevance": "train", "threshold": 0.3}
+SPARSE = {
+    "gain": 20.0,
+    "sparsity_weight": 3.0,
+    "sparsity": "patience",
+    "patience": 0,
+    "open_share": 0.6,
+    "relevance": "train",
+    "threshold": 0.3,
+}
 networks = pytest.mark.parametrize(("network", "shape"), CASES.values(), ids=CASES.keys())
 
 

@@ -111,7 +111,7 @@ class GatedConvs(nn.Module):
         gain: Of the gates' logits; see `Gate`.
     """
 
-    def __init__(self, convs: PlainConvs, *, hidden: int = 16, open_share: float = 0.95, gain: float = 20.0) -> None:
+    def __init__(self, convs: PlainConvs, *, hidden: int = 16, open_share: float = 0.85, gain: float = 1.0) -> None:
         require(hidden >= 1, "a gate has at least one hidden unit", hidden=hidden)
         require(0 < open_share < 1, "gates are open at first for a share between 0 and 1", open_share=open_share)
         require(0 < gain < inf, "a gain is above 0", gain=gain)

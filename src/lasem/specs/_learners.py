@@ -46,18 +46,18 @@ class GatingSpec(Section):
 
     hidden: Positive = 16
     """Hidden units of a gate."""
-    open_share: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    open_share: Annotated[float, Field(gt=0, lt=1)] = 0.85
     """About the share of gates that are open when a task begins."""
-    gain: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
+    gain: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """How much faster than other parameters gates open and close."""
-    sparsity_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
-    sparsity: Literal["learned", "patience"] = "learned"
+    sparsity_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    sparsity: Literal["learned", "patience"] = "patience"
     """When sparsity counts: as far as the task is learned, or in full after some epochs."""
-    patience: Annotated[int, Field(ge=0)] = 0
+    patience: Annotated[int, Field(ge=0)] = 20
     """Epochs of a task before it counts, either way."""
     relevance: Literal["valid", "train"] = "valid"
     """Images on which a task's relevant channels are found."""
-    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of images above which a channel is relevant."""
 
 

@@ -63,7 +63,10 @@ OTHERS = {
     },
     "apd": {"sparsity": 4e-4, "retention": 100.0, "consolidate_every": 0, "groups": 2},
     "ewc": {"penalty_weight": 400.0, "online": False, "fisher": "exact"},
-    "gating": {"hidden": 16},
+    "gating": {
+        "hidden": 16, "gain": 1.0, "open_share": 0.85, "sparsity": "patience", "patience": 20, "sparsity_weight": 0.5,
+        "threshold": 0.0,
+    },
 }  # fmt: skip
 """Learners with options of their own, as their papers or public codes have them."""
 
@@ -211,10 +214,11 @@ def test_other_learners_are_trained_as_all_are_with_the_options_published_for_th
         assert {key: options[key] for key in expected} == expected
 
 
-def test_the_published_gates_can_be_had():
-    """They are not the default: in short trainings they never close."""
-    published = {"gain": 1.0, "open_share": 0.85, "sparsity": "patience", "patience": 20, "sparsity_weight": 0.5}
-    spec = resolve("cifar100-10/gating", [f"gating.{key}={value}" for key, value in published.items()])
-    learner = build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
-    assert (learner.convs.gain, learner.convs.open_share) == (1.0, 0.85)
-    assert (learner.sparsity, learner.patience, learner.sparsity_weight) == ("patience", 20, 0.5)
+def test_gates_are_the_published_ones_but_where_tasks_are_short():
+    found = {}
+    for preset in ("cifar100-10/gating", "cifar100-10/gating/small", "digits/gating"):
+        spec = resolve(preset)
+        learner = build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
+        found[preset] = learner.convs.gain, learner.sparsity, learner.patience
+    assert found["cifar100-10/gating"] == (1.0, "patience", 20)
+    assert found["cifar100-10/gating/small"] == found["digits/gating"] == (20.0, "learned", 0)
