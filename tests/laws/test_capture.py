@@ -1,6 +1,7 @@
 """Captured steps do what others do, on every mechanism and network."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -73,6 +74,16 @@ def test_the_tree_is_one_graph(network, mechanism):
     whole = torch.compile(leaf_features, backend="eager", fullgraph=True, dynamic=False)
     found = whole(backbone, images, 0, layout=plan(space))
     torch.testing.assert_close(found, leaf_features(backbone, images, 0, layout=plan(space)))
+
+
+@pytest.mark.parametrize("captured", [True, False])
+def test_the_compiler_is_told_of_captured_steps_only(make_backbone, task, monkeypatch, captured):
+    """Telling it takes seconds the first time, and 100 MiB."""
+    told = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: told.append(1))
+    monkeypatch.setattr(torch, "compile", lambda function, **_: partial(function))
+    opened(make_backbone, task, captured=captured).train_epoch()
+    assert len(told) == 3 * captured
 
 
 @pytest.mark.parametrize("strategy", [EM(epsilon=0.1), EM(memory=2**20), DARTS()])

@@ -93,7 +93,8 @@ class Active:
             held_out: Batches for a search that learns from held-out images; the first epoch's by default.
         """
         self.estimated = None
-        torch.compiler.cudagraph_mark_step_begin()  # what an earlier step's graphs hold may be overwritten
+        if self.features is not leaf_features:  # what an earlier step's graphs hold may be overwritten
+            torch.compiler.cudagraph_mark_step_begin()
         held_out = held_out or self.batches.held_out(0)
         return OpenTask(
             backbone=backbone,
