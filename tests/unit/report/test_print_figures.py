@@ -8,6 +8,7 @@ from run_folders import grown, write_learner
 
 from lasem.errors import ReportError
 from lasem.report import FIGURES, collect, write_figure
+from lasem.report.figures._style import stroke
 from report_runs import multiply
 
 WORDS = {
@@ -120,3 +121,9 @@ def test_reading_runs_loads_neither_torch_nor_what_draws():
     names = "('torch', 'matplotlib', 'plotly', 'pandas', 'pyarrow', 'datasets')"
     code = f"import lasem.report, sys; assert not [name for name in {names} if name in sys.modules]"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_lines_differ_in_black_and_white_and_in_color():
+    looks = [stroke(i) for i in range(28)]
+    assert len({(look["linestyle"], look["marker"]) for look in looks}) == 28
+    assert len({(look["color"], look["marker"]) for look in looks}) == 28

@@ -102,10 +102,10 @@ def grid(count: int, *, columns: int, height: float, **options: Any) -> tuple[Fi
 
 
 def stroke(i: int) -> dict[str, Any]:
-    """Color, dash and marker of the i-th line: any two of the first 28 differ in black and white too."""
+    """Color, dash and marker of the i-th line: any two of the first 28 differ, in black and white too."""
     return {
-        "color": COLORS[i % len(COLORS)],
-        "linestyle": DASHES[(i + i // len(COLORS)) % len(DASHES)],
+        "color": COLORS[(i + i // len(COLORS)) % len(COLORS)],
+        "linestyle": DASHES[i % len(DASHES)],
         "marker": MARKERS[i % len(MARKERS)],
     }
 
