@@ -19,7 +19,7 @@ from lasem.experiments import (
     run,
     shortage,
 )
-from lasem.experiments.room import _available, _estimate
+from lasem.experiments.room import _available, _check, _estimate
 from lasem.experiments.room._available import available_memory
 from lasem.experiments.room._check import refusal, require_memory
 from lasem.experiments.room._demand import Demand
@@ -185,9 +185,12 @@ def test_a_run_is_refused_before_it_writes_anything(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["stl", "hps", "darts-hps", "brute-force-hps"])
-def test_learners_without_a_tree_are_not_looked_at(name):
+def test_learners_without_a_tree_are_not_looked_at(name, monkeypatch):
+    looked = []
+    monkeypatch.setattr(_check, "footprint", lambda *about: looked.append(about))
     spec, outline, learner = made(f"digits/{name}", *SMALL)
     require_memory(spec, learner, outline, limits=Limits(0))
+    assert looked == []
 
 
 # Time
