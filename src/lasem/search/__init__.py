@@ -29,6 +29,7 @@ from lasem.search._fixed import InTurn as InTurn
 from lasem.search._fixed import candidate_logits as candidate_logits
 from lasem.search._fixed import configuration_logits as configuration_logits
 from lasem.search._parts import node_bytes as node_bytes
+from lasem.search._parts import saved_bytes as saved_bytes
 from lasem.search._prior import AbstractPrior as AbstractPrior
 from lasem.search._prior import Counts as Counts
 from lasem.search._prior import RunningMean as RunningMean

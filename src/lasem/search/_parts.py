@@ -1,8 +1,9 @@
 """Parts of a space, evaluated one after another so that what a backward pass keeps stays within a budget."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
@@ -13,6 +14,8 @@ from lasem.nn import Backbone
 from lasem.search._cost import tree_bytes
 from lasem.search._strategy import OpenTask
 from lasem.search._tree import Plan, plan
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
@@ -63,22 +66,31 @@ def node_bytes(backbone: Backbone, images: Tensor, task: int) -> list[int]:
 
 def _kept(backbone: Backbone, images: Tensor, task: int) -> list[int]:
     """Bytes that autograd keeps, stage by stage, along one path."""
-    found: list[dict[int, int]] = []
-
-    def note(tensor: Tensor) -> Tensor:
-        found[-1][tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
+    found: list[int] = []
     forks = backbone.forks(task)
 
     def step(number: int, hidden: Tensor) -> Tensor:
-        found.append({})
         fork = forks[number]
-        with saved_tensors_hooks(note, lambda tensor: tensor):
-            return fork.branch(0 if fork.own is not None else 1)(hidden)
+        branch = fork.branch(0 if fork.own is not None else 1)
+        result, size = saved_bytes(lambda: branch(hidden))
+        found.append(size)
+        return result
 
     backbone.walk(images, step)
-    return [sum(sizes.values()) for sizes in found]
+    return found
+
+
+def saved_bytes(act: Callable[[], Outcome]) -> tuple[Outcome, int]:
+    """Do something; what it gives, and the size of what autograd keeps of it for the backward pass."""
+    saved: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        result = act()
+    return result, sum(saved.values())
 
 
 def kept_bytes(layout: Plan, per_node: Sequence[int]) -> int:

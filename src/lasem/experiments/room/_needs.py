@@ -7,13 +7,13 @@ import torch
 
 from lasem.benchmarks import Outline
 from lasem.configurations import Bits, Partition
-from lasem.experiments.room._steps import saved_bytes
 from lasem.nn import NETWORKS, Backbone, Network, nested_partitions
 from lasem.search import (
     DropoutMasks,
     TreeSize,
     em_multiply_adds,
     node_bytes,
+    saved_bytes,
     static_multiply_adds,
     tree_bytes,
     tree_sizes,
@@ -129,7 +129,7 @@ def footprint(spec: Spec, backbone: Backbone, outline: Outline) -> Footprint:
     try:
         parameters = backbone.task_parameters(task)
         images = torch.zeros(2, *outline.shape, device=parameters[0].device)
-        of_two, kernels = node_bytes(backbone, images, task), saved_bytes(lambda: backbone.forks(task))
+        of_two, (_, kernels) = node_bytes(backbone, images, task), saved_bytes(lambda: backbone.forks(task))
         trial = [p for stage in backbone.iter_stages() if stage.trial for p in stage.trial.parameters()]
         trained, aside = (sum(p.numel() for p in part) for part in (parameters, trial))
     finally:

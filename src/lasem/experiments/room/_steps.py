@@ -8,10 +8,10 @@ from statistics import mean, median
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 from lasem.benchmarks import Outline, Split, Task
 from lasem.learners import AbstractLearner
+from lasem.search import saved_bytes
 
 MEASURED_STEPS = 3
 
@@ -65,7 +65,7 @@ def random_task(learner: AbstractLearner, outline: Outline, *, device: torch.dev
 
 def _measure_turn(learner: AbstractLearner, images: Tensor) -> Measured:
     """Train on the open task, and answer for these images and for three times as many."""
-    saved = saved_bytes(learner.train_epoch)
+    _, saved = saved_bytes(learner.train_epoch)
     thrice, number = images.repeat(3, 1, 1, 1), len(images)
     acts = [learner.train_epoch, *(partial(learner.logits, x, 0) for x in (images, images, thrice))]
     rows = [[_seconds(act) for act in acts] for _ in range(MEASURED_STEPS)]
@@ -84,16 +84,3 @@ def _seconds(act: Callable[[], object]) -> float:
     start = time.perf_counter()
     act()
     return time.perf_counter() - start
-
-
-def saved_bytes(act: Callable[[], object]) -> int:
-    """Size of what autograd keeps for the backward pass."""
-    saved: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with saved_tensors_hooks(note, lambda tensor: tensor):
-        act()
-    return sum(saved.values())
