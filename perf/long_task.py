@@ -17,8 +17,9 @@ from pathlib import Path
 
 import torch
 
-from lasem.experiments import Place, build_learner, choose_device, prepare, resolve
 from lasem.learners import AbstractLearner, SelectiveTransfer
+from lasem.presets import resolve
+from lasem.runs import Place, build_learner, choose_device, prepare
 
 SAMPLES = 20
 """How often in a tenth of the task the static network takes an epoch."""

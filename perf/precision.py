@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lasem.experiments import Place, arithmetic, build_learner, choose_device, prepare, resolve
 from lasem.learners import SelectiveTransfer
+from lasem.presets import resolve
+from lasem.runs import Place, arithmetic, build_learner, choose_device, prepare
 from lasem.search import EVIDENCE, configuration_logits, log_likelihoods, log_posterior
 from lasem.specs import Precision
 

@@ -27,7 +27,8 @@ import torch
 
 from lasem import records
 from lasem.errors import RunStopped
-from lasem.experiments import Place, RunFolder, Signals, learner_entries, read_checkpoint, resolve, run
+from lasem.presets import learner_entries, resolve
+from lasem.runs import Place, RunFolder, Signals, read_checkpoint, run
 from lasem.specs import Spec
 
 SETTINGS = (
@@ -47,7 +48,7 @@ STATIC = re.compile(r"-(top|bottom)-\d+$|-alternating$")
 TERMINATED = 0.25
 """Share of kills that ask, by SIGTERM, instead of killing."""
 
-PRELOADED = ["lasem.experiments", "sklearn.datasets", "torch._dynamo"]
+PRELOADED = ["lasem.runs", "sklearn.datasets", "torch._dynamo"]
 """What a run imports: once by the server; the last one by the first optimizer step."""
 
 PATIENCE = 120.0

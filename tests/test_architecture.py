@@ -17,7 +17,9 @@ LAYERS = (
     ("nn", "benchmarks"),
     ("search",),
     ("learners",),
-    ("experiments", "report"),
+    ("presets",),
+    ("runs",),
+    ("preflight", "sweeps", "report"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -52,7 +54,7 @@ def part(path):
 
 
 def test_every_part_of_the_package_has_its_place():
-    assert {part(path) for path in FILES} == {*LEVEL, "presets"}
+    assert {part(path) for path in FILES} == {*LEVEL}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())

@@ -1,7 +1,7 @@
 """lasem: lifelong learning with selective layer transfer.
 
 Which layers of a network a new task takes from shared knowledge, found while it trains. `load` opens what a run
-learned; the rest is in the packages `benchmarks`, `nn`, `search`, `learners`, `experiments` and `report`.
+learned; the rest is in the packages `benchmarks`, `nn`, `search`, `learners`, `runs`, `presets`, `sweeps` and `report`.
 """
 
 from importlib import import_module
@@ -9,12 +9,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lasem.experiments import learn as learn
-    from lasem.experiments import load as load
+    from lasem.runs import learn as learn
+    from lasem.runs import load as load
 
 __version__ = version("lasem")
 
-_LAZY = {"learn": "lasem.experiments", "load": "lasem.experiments"}
+_LAZY = {"learn": "lasem.runs", "load": "lasem.runs"}
 
 
 def __getattr__(name: str) -> object:

@@ -8,9 +8,10 @@ import torch
 
 from lasem.benchmarks import Split, TaskStream
 from lasem.errors import DataError, RunError
-from lasem.experiments import RunFolder, arithmetic, build_learner, check, learner_entries, resolve
-from lasem.experiments._checkpoint import Checkpoints, read_checkpoint
 from lasem.learners import ProgressiveNetworks, SelectiveTransfer
+from lasem.presets import learner_entries, resolve
+from lasem.runs import RunFolder, arithmetic, build_learner, check
+from lasem.runs._checkpoint import Checkpoints, read_checkpoint
 
 NETWORK_LAYERS = 3
 SHAPE = (1, 8, 8)

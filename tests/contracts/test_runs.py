@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lasem import records
-from lasem.experiments import Place, RunFolder, learner_entries, read_checkpoint, resolve, run
+from lasem.presets import learner_entries, resolve
 from lasem.records import EpochRecord
+from lasem.runs import Place, RunFolder, read_checkpoint, run
 
 SETTINGS = [
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",

@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from lasem.experiments import Place, resolve, run
+from lasem.presets import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, read
+from lasem.runs import Place, run
 
 SETTINGS = ["benchmark.first_tasks=3", "training.epochs=25", "training.keep=1.0", "den.expand=4"]
 

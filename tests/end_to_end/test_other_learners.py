@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lasem.benchmarks import TaskStream
-from lasem.experiments import build_learner, check, learn, resolve
+from lasem.presets import resolve
+from lasem.runs import build_learner, check, learn
 
 ROOT = Path(os.environ.get("LASEM_DATA", "absent"))
 QUICK = ["training.optimizer=adam"]

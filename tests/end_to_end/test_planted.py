@@ -1,7 +1,8 @@
 """LASEM finds which layers are worth sharing where that is known."""
 
 from lasem.benchmarks import Synthetic
-from lasem.experiments import build_learner, learn, resolve
+from lasem.presets import resolve
+from lasem.runs import build_learner, learn
 
 SEEDS = range(10)
 LONGER = 3

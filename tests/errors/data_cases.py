@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from lasem.benchmarks import Images, Split, Task, TaskStream
-from lasem.experiments import Place, learn, resolve, run
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Conv, Network
+from lasem.presets import resolve
+from lasem.runs import Place, learn, run
 from lasem.search import Fixed
 
 

@@ -5,9 +5,10 @@ import resource
 import torch
 
 import lasem
-from lasem.experiments import Place, RunFolder, choose_device, resolve, run
-from lasem.experiments._lock import exclusive
+from lasem.presets import resolve
 from lasem.report import collect
+from lasem.runs import Place, RunFolder, choose_device, run
+from lasem.runs._lock import exclusive
 
 SETTINGS = ("benchmark.first_tasks=1", "training.epochs=1", "network.name=synthetic-3", "benchmark.max_test=9")
 

@@ -12,8 +12,9 @@ import spec_cases
 
 from lasem import cli
 from lasem.errors import LasemError
-from lasem.experiments import Place, check, resolve
-from lasem.experiments import run as run_spec
+from lasem.presets import resolve
+from lasem.runs import Place, check
+from lasem.runs import run as run_spec
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| (.+?) \| `(.+)` \|$", flags=re.MULTILINE)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 import lasem
 from lasem.benchmarks import Split, Task, TaskStream
 from lasem.errors import LasemError
-from lasem.experiments import Place, check, resolve
-from lasem.experiments import run as run_spec
+from lasem.presets import resolve
 from lasem.report import collect
+from lasem.runs import Place, check
+from lasem.runs import run as run_spec
 from lasem.specs import Spec, read_spec
 
 BOUNDED = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from lasem.benchmarks import Split, Task, TaskStream
-from lasem.experiments import learn
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Conv, Network
+from lasem.runs import learn
 from lasem.search import EM, Fixed
 
 SHAPE = (1, 6, 6)

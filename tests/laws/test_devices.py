@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lasem.benchmarks import TaskStream
-from lasem.experiments import arithmetic, build_learner, resolve
 from lasem.learners import SelectiveTransfer, Training
+from lasem.presets import resolve
+from lasem.runs import arithmetic, build_learner
 from lasem.search import EM
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")

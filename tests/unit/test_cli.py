@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lasem import cli
-from lasem.experiments import resolve
+from lasem.presets import resolve
 
 SMALL = ["benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",
          "training.epochs=2"]  # fmt: skip
@@ -137,7 +137,7 @@ def test_a_file_runs_like_a_preset(lasem, tmp_path):
 @pytest.fixture
 def signal_after(monkeypatch):
     """Let the process get signals after an epoch, as if from a terminal or a scheduler."""
-    from lasem.experiments import ProgressDisplay
+    from lasem.runs.sinks import ProgressDisplay
 
     def send(*numbers, epoch):
         def watch(display, event, watch=ProgressDisplay.watch):
@@ -175,8 +175,8 @@ def test_a_second_signal_stops_at_once_and_the_run_goes_on(lasem, signal_after):
 
 
 def test_a_run_that_another_process_holds_is_refused(lasem, tmp_path):
-    from lasem.experiments import RunFolder
-    from lasem.experiments._lock import exclusive
+    from lasem.runs import RunFolder
+    from lasem.runs._lock import exclusive
 
     spec = resolve("digits/hps", SMALL)
     folder = RunFolder.of(spec, tmp_path / "runs")
@@ -191,7 +191,7 @@ def test_a_checkpoint_interval_is_epochs_or_time(lasem, every):
 
 
 def test_a_spec_is_checked_once(lasem, monkeypatch):
-    from lasem.experiments import _check
+    from lasem.runs import _check
 
     found, once = [], _check._names
     monkeypatch.setattr(_check, "_names", lambda spec: found.append(spec.name) or once(spec))

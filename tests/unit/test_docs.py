@@ -10,8 +10,9 @@ from typer.main import get_command
 
 from lasem.benchmarks import AbstractBenchmark
 from lasem.cli import app
-from lasem.experiments import check, resolve
-from lasem.experiments.sweeps import read_sweep
+from lasem.presets import resolve
+from lasem.runs import check
+from lasem.sweeps import read_sweep
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "perf" / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]

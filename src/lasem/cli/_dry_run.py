@@ -12,7 +12,8 @@ from lasem.errors import RunError
 
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
-    from lasem.experiments import Estimate, Limits, Place
+    from lasem.preflight import Estimate, Limits
+    from lasem.runs import Place
     from lasem.specs import Spec
 
 
@@ -34,7 +35,8 @@ def print_dry_runs(checked: "Sequence[tuple[Spec, AbstractBenchmark]]", place: "
 
 def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place", limits: "Limits") -> str | None:
     """Print one; what it exceeds, in words."""
-    from lasem.experiments import choose_device, estimate, prepare, shortage
+    from lasem.preflight import estimate, shortage
+    from lasem.runs import choose_device, prepare
 
     where = choose_device(place.device)
     typer.echo(spec.toml())
@@ -59,7 +61,7 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place",
 
 def _print_estimate(spec: "Spec", place: "Place", outline: "Outline", found: "Estimate") -> None:
     """The table of a dry run."""
-    from lasem.experiments import RunFolder
+    from lasem.runs import RunFolder
 
     folder, counts = RunFolder.of(spec, place.out), found.parameters
     searched = found.demand if spec.learner.strategy == "em" else None

@@ -10,8 +10,8 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Name the benchmarks, networks, learners and presets."""
-    from lasem.experiments import benchmark_entries, learner_entries, preset_entries
     from lasem.nn import NETWORKS
+    from lasem.presets import benchmark_entries, learner_entries, preset_entries
 
     learners = {entry.name: entry.summary for entry in learner_entries()}
     parts = {

@@ -17,8 +17,8 @@ from lasem.errors import RunStopped, SpecError
 
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark
-    from lasem.experiments import Place, Signals, Started
     from lasem.records import Event
+    from lasem.runs import Place, Signals, Started
     from lasem.specs import Spec
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -61,7 +61,9 @@ def run(
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
     """Run presets or specs; the same command again resumes, or says that it is done."""
-    from lasem.experiments import Limits, Place, Signals, check_with_room, choose_device, resolve
+    from lasem.preflight import Limits, check_with_room
+    from lasem.presets import resolve
+    from lasem.runs import Place, Signals, choose_device
 
     if max_hours is not None and not dry_run:
         raise SpecError("--max-hours is what a dry run compares its estimate with - got no --dry-run - add it")
@@ -102,7 +104,7 @@ def _run_one(
     watch: "Callable[[Event], None]",
 ) -> None:
     """Run one spec; where a signal stops it, say how to go on, and exit as shells expect."""
-    from lasem.experiments import run as run_spec
+    from lasem.runs import run as run_spec
 
     try:
         run_spec(spec, place, benchmark=benchmark, started=started, watch=watch, stop=signals.received)
@@ -125,7 +127,7 @@ def _watching(
     console: Console, *, tensorboard: bool
 ) -> "Iterator[tuple[Callable[[Started], None], Callable[[Event], None]]]":
     """Who is told of a run, when it begins and of its events: the display and, where wanted, TensorBoard's log."""
-    from lasem.experiments import ProgressDisplay, TensorBoardLog
+    from lasem.runs.sinks import ProgressDisplay, TensorBoardLog
 
     with ExitStack() as held:
         display = held.enter_context(ProgressDisplay(console))

@@ -15,8 +15,8 @@ from lasem.cli._run import Data, interval
 from lasem.errors import SpecError
 
 if TYPE_CHECKING:
-    from lasem.experiments import Place
-    from lasem.experiments.sweeps import AbstractExecutor, Sweep, Watch
+    from lasem.runs import Place
+    from lasem.sweeps import AbstractExecutor, Sweep, Watch
 
 SOME_FAILED = 1
 """Exit status where a run has no result in the end."""
@@ -47,8 +47,8 @@ def sweep(
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Run what a sweep has not done yet, in this process, in several or on a cluster."""
-    from lasem.experiments import Place, choose_device
-    from lasem.experiments.sweeps import Watch, execute, read_sweep, shown, standings_table
+    from lasem.runs import Place, choose_device
+    from lasem.sweeps import Watch, execute, read_sweep, shown, standings_table
 
     if ray is not None and workers > 1:
         raise SpecError(f"--ray decides how many runs are under way - got --workers {workers} too - leave one out")
@@ -80,7 +80,7 @@ def sweep(
 
 def _executor(ray: str | None, workers: int, threads: int, *, cpus: float, gpus: float) -> "AbstractExecutor":
     """Where attempts are made."""
-    from lasem.experiments.sweeps import InProcess, ProcessPool, on_ray
+    from lasem.sweeps import InProcess, ProcessPool, on_ray
 
     if ray is not None:
         return on_ray(ray, cpus=cpus, gpus=gpus)
@@ -100,8 +100,8 @@ def _compare(sweep: "Sweep", out: Path, console: Console) -> None:
 
 def _cost(watch: "Watch", place: "Place", workers: int) -> str:
     """What the sweep would still take, in words."""
-    from lasem.experiments import choose_device
-    from lasem.experiments.sweeps import estimate_sweep
+    from lasem.runs import choose_device
+    from lasem.sweeps import estimate_sweep
 
     seconds, unknown = estimate_sweep(watch.standings(), place, device=choose_device(place.device))
     shared = f", {duration(seconds / workers)} with {workers} workers" if workers > 1 else ""

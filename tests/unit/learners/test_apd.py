@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 
 from lasem.errors import SpecError
-from lasem.experiments import check, resolve
 from lasem.learners import APD, APDOptions, LearnerState, Training
 from lasem.learners.apd._consolidation import consolidate
 from lasem.learners.apd._packed import Packed
 from lasem.nn import Conv, Network, PlainConvs
+from lasem.presets import resolve
+from lasem.runs import check
 
 SHAPE = (1, 6, 6)
 NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))

@@ -8,7 +8,6 @@ import torch
 
 from lasem.benchmarks import Split, Task
 from lasem.errors import SpecError
-from lasem.experiments import build_learner, check, resolve
 from lasem.learners import DEN, DENOptions, LearnerState, Training
 from lasem.learners.den._bank import Bank
 from lasem.learners.den._drift import distances
@@ -16,6 +15,8 @@ from lasem.learners.den._network import FRESH
 from lasem.learners.den._options import PHASES
 from lasem.learners.den._training import stretch
 from lasem.nn import Conv, Network, PlainConvs
+from lasem.presets import resolve
+from lasem.runs import build_learner, check
 
 SHAPE = (1, 6, 6)
 NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))

@@ -1,0 +1,148 @@
+"""A run on disk: its folder and files."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lasem import records
+from lasem.errors import RunError
+from lasem.records import Event, Result, ResumptionRecord
+from lasem.runs._files import append, flush, write_atomically, writing
+from lasem.specs import Spec, read_spec, read_toml
+
+
+class RunFolder:
+    """Files of one run.
+
+    Args:
+        path: The folder, which may not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.spec_path = path / "spec.toml"
+        self.environment_path = path / "environment.json"
+        self.stream_path = path / "stream.json"
+        self.records_path = path / "records.jsonl"
+        self.resumptions_path = path / "resumptions.jsonl"
+        self.result_path = path / "result.json"
+        self.checkpoints_path = path / "checkpoint"
+        self.lock_path = path / "lock"
+        self.holder_path = path / "holder.json"
+
+    @staticmethod
+    def of(spec: Spec, out: Path) -> "RunFolder":
+        """The folder of a spec below a folder of runs.
+
+        Raises:
+            RunError: `out` is itself a run or no folder, or the run's folder holds another spec.
+        """
+        if (out / "spec.toml").exists():
+            raise RunError(
+                f"--out names a folder that holds runs - {out} is itself a run, of"
+                f" '{read_toml(out / 'spec.toml').get('name', '?')}' - name its parent, {out.parent}, or another folder"
+            )
+        if out.exists() and not out.is_dir():
+            raise RunError(f"--out names a folder - {out} is a file - name another place")
+        folder = RunFolder(out / spec.folder)
+        if folder.spec_path.exists() and folder.read_spec() != spec:
+            raise RunError(
+                f"a run folder belongs to one spec - {folder.path} holds a spec.toml that differs from this one"
+                " - restore that file, or move the folder away"
+            )
+        return folder
+
+    @staticmethod
+    def existing(path: Path) -> "RunFolder":
+        """A folder that must be a run.
+
+        Raises:
+            RunError: It is not.
+        """
+        folder = RunFolder(path)
+        if not folder.spec_path.exists():
+            raise RunError(f"a run folder holds a spec.toml - {path} does not - name the folder of a run")
+        return folder
+
+    def create(self, spec: Spec) -> None:
+        """Make the folder with its spec.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        with writing(self.path):
+            self.checkpoints_path.mkdir(parents=True, exist_ok=True)
+            flush(self.path.parent)
+        if not self.spec_path.exists():
+            write_atomically(self.spec_path, spec.toml().encode())
+
+    def read_spec(self) -> Spec:
+        """The spec of this run."""
+        return read_spec(read_toml(self.spec_path), place=str(self.spec_path))
+
+    def read_json(self, path: Path) -> dict[str, object]:
+        """One of its JSON files; empty where there is none.
+
+        Raises:
+            RunError: It is not JSON.
+        """
+        try:
+            return json.loads(path.read_bytes()) if path.exists() else {}
+        except ValueError as error:
+            raise RunError(f"{path} must be JSON - {error} - delete it, or move the run folder away") from None
+
+    def write_json(self, path: Path, values: Mapping[str, object]) -> None:
+        """Write one of its JSON files."""
+        write_atomically(path, json.dumps(values, indent=1).encode())
+
+    def result(self) -> Result | None:
+        """The result of a finished run; None before its end.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        try:
+            return records.read_result(self.result_path)
+        except ValidationError as error:
+            raise RunError(
+                f"a result is whole - {self.result_path} is not ({error.errors()[0]['msg']})"
+                " - delete it to go on from the checkpoint"
+            ) from None
+
+    def append(self, event: Event) -> None:
+        """Add an event to the records: a whole line or nothing.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        append(self.records_path, records.line(event).encode())
+
+    def log(self, resumption: ResumptionRecord) -> None:
+        """Note that the run goes on.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        append(self.resumptions_path, (resumption.model_dump_json(exclude_none=True) + "\n").encode())
+
+    def truncate(self, size: int) -> list[Event]:
+        """Cut the records to a size in bytes, and read what stays.
+
+        Raises:
+            RunError: They hold a line that is no record, or cannot be cut.
+        """
+        if self.records_path.exists():
+            with writing(self.records_path):
+                os.truncate(self.records_path, size)
+        events, warnings = records.read(self.records_path)
+        if warnings:
+            raise RunError(f"a run continues from whole records - {warnings[0]} - restore or move the run folder")
+        return events
+
+    @property
+    def records_size(self) -> int:
+        """Bytes of records written."""
+        return self.records_path.stat().st_size if self.records_path.exists() else 0

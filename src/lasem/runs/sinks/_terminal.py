@@ -1,0 +1,159 @@
+"""Progress of a run: a live display in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from lasem.records import EpochRecord, EvaluationRecord, Event, NoteRecord, TaskRecord
+from lasem.runs._run import Started
+
+LEADING = 4
+"""Candidates shown."""
+
+EVERY = 60.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class ProgressDisplay:
+    """Shows a run's events; use as a context.
+
+    Args:
+        console: Where to.
+        clock: Seconds; for tests.
+    """
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=10)),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            expand=True,
+        )
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._task: TaskRecord | None = None
+        self._num_tasks = 0
+        self._total = 0
+        self._resumed = 0
+        self._began = self._printed = 0.0
+        self._accuracy: list[float] = []
+
+    def __enter__(self) -> "ProgressDisplay":
+        if self._live is not None:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def started(self, start: Started) -> None:
+        """A run begins, goes on, or is done already."""
+        if start.done:
+            self._console.print(f"done already: {start.folder}", highlight=False, soft_wrap=True)
+            return
+        self._num_tasks, self._task = start.num_tasks, start.task
+        self._total, self._resumed = start.epochs, start.resumed
+        self._began = self._printed = self._clock()
+        where = f"goes on after epoch {start.resumed}" if start.resumed else "starts"
+        seed = start.spec.seeds.training
+        self._console.print(f"{start.spec.name} seed {seed} {where}: {start.folder}", highlight=False, soft_wrap=True)
+        for warning in start.warnings:
+            self._console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+        for change in start.spec.small or []:
+            self._console.print(f"  small: {change}", highlight=False, markup=False, soft_wrap=True)
+        self._bar.add_task(start.spec.name, total=self._total, completed=start.resumed)
+
+    def watch(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case TaskRecord():
+                self._task = event
+            case EpochRecord():
+                self._epoch(event)
+            case EvaluationRecord():
+                self._accuracy, self._printed = event.accuracy, self._clock()
+                mean = sum(event.accuracy) / len(event.accuracy)
+                name = self._task.name if self._task else "?"
+                self._console.print(
+                    f"task {event.task + 1}/{self._num_tasks}  {name}: test accuracy {event.accuracy[-1]:.1%},"
+                    f" mean of tasks so far {mean:.1%}",
+                    highlight=False,
+                )
+            case NoteRecord():
+                self._console.print(f"note: {event.text}", highlight=False, markup=False, soft_wrap=True)
+            case _:
+                pass
+
+    def _epoch(self, event: EpochRecord) -> None:
+        if self._live is not None:
+            self._bar.update(self._bar.task_ids[0], completed=event.epoch)
+            self._live.update(Group(self._bar, self._state(event)))
+        elif self._clock() - self._printed >= EVERY:
+            self._printed = self._clock()
+            self._console.print(self._line(event), highlight=False, markup=False, soft_wrap=True)
+
+    def _state(self, event: EpochRecord) -> RenderableType:
+        """Task, accuracy, and the leading configurations with their probabilities; a line each, cut to the width."""
+        grid = Table.grid(padding=(0, 2), expand=True)
+        grid.add_column(no_wrap=True, min_width=len("candidate"))
+        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        name = self._task.name if self._task else ""
+        grid.add_row("task", Text(f"{event.task + 1} of {self._num_tasks}  {name}"))
+        test = "" if event.test_accuracy is None else f"  test {event.test_accuracy:.1%}"
+        loss = f"loss {event.loss:.4f}  validation {event.valid_accuracy:.1%}{test}"
+        grid.add_row("epoch", f"{event.task_epoch}  {loss}")
+        if self._accuracy:
+            mean = sum(self._accuracy) / len(self._accuracy)
+            grid.add_row("so far", f"test accuracy {mean:.1%}, mean of {len(self._accuracy)} tasks")
+        if event.candidate is not None and self._task and self._task.candidates:
+            names = self._task.candidates
+            grid.add_row("candidate", f"{event.candidate + 1} of {len(names)}  {names[event.candidate]}")
+        if event.prior:
+            grid.add_row("leading", "  ".join(f"{bits} {share:.3f}" for bits, share in self._leading(event, LEADING)))
+        if event.configuration is not None:
+            grid.add_row("shares", shared_layers(event.configuration))
+        return grid
+
+    def _leading(self, event: EpochRecord, most: int) -> list[tuple[str, float]]:
+        """The most probable candidates: name and probability."""
+        ranked = sorted(event.prior or [], key=lambda item: -item[1])[:most]
+        groups = len(event.marginals or [])
+        listed = self._task.candidates if self._task else None
+        return [(listed[index] if listed else f"{index:0{groups}b}", share) for index, share in ranked]
+
+    def _line(self, event: EpochRecord) -> str:
+        """Where the run stands, as a line for a log."""
+        trained = event.epoch - self._resumed
+        left = (self._clock() - self._began) / max(1, trained) * (self._total - event.epoch)
+        leading = "".join(f", {bits} leads with {share:.3f}" for bits, share in self._leading(event, 1))
+        return (
+            f"task {event.task + 1}/{self._num_tasks}  epoch {event.epoch}/{self._total}: loss {event.loss:.4f},"
+            f" validation {event.valid_accuracy:.1%}{leading}, about {timedelta(seconds=round(left))} left"
+        )
+
+
+def shared_layers(configuration: Sequence[int]) -> str:
+    """The layers that a configuration shares, in words.
+
+    >>> shared_layers([1, 0, 1])
+    'layers 1, 3 of 3'
+    """
+    shared = [str(layer) for layer, bit in enumerate(configuration, start=1) if bit]
+    return f"layers {', '.join(shared) or 'none'} of {len(configuration)}"

@@ -1,0 +1,173 @@
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lasem import learn
+from lasem.benchmarks import TaskStream
+from lasem.errors import DataError
+from lasem.learners import SelectiveTransfer, SingleNetwork, Training
+from lasem.nn import Conv, Network
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
+from lasem.runs import Evaluation
+from lasem.search import EM, Fixed
+
+TRAINING = Training(batch_size=4, learning_rate=1e-2)
+
+
+@pytest.fixture
+def stream(make_task):
+    return TaskStream.of([make_task(seed=seed, name=f"t{seed}") for seed in range(3)])
+
+
+@pytest.fixture
+def learner(make_backbone):
+    return SelectiveTransfer(make_backbone(), EM(), training=TRAINING)
+
+
+def of(kind, outcome):
+    return [event for event in outcome.events if isinstance(event, kind)]
+
+
+def test_learning_in_memory_gives_events_measures_and_configurations(learner, stream):
+    seen = []
+    outcome = learn(learner, stream, epochs=2, watch=seen.append)
+    assert seen == outcome.events
+    assert [event.name for event in of(TaskRecord, outcome)] == ["t0", "t1", "t2"]
+    assert outcome.configurations == [list(learner.configuration(task)) for task in range(3)]
+    last = of(EvaluationRecord, outcome)[-1].accuracy
+    assert outcome.measures.final_accuracy == pytest.approx(sum(last) / 3)
+
+
+def test_recorded_accuracies_are_the_share_of_right_answers(learner, stream):
+    outcome = learn(learner, stream, epochs=2)
+    for task, accuracy in enumerate(of(EvaluationRecord, outcome)[-1].accuracy):
+        test = stream[task].test
+        right = sum(
+            int(learner.logits(image.unsqueeze(0), task).argmax()) == int(label)
+            for image, label in zip(test.images, test.labels, strict=True)
+        )
+        assert accuracy == right / len(test)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 500])
+def test_accuracy_does_not_depend_on_the_batches_of_evaluation(make_backbone, stream, batch_size):
+    rows = []
+    for size in (batch_size, 9):
+        learner = SelectiveTransfer(make_backbone(), EM(), training=TRAINING)
+        outcome = learn(learner, stream, epochs=2, evaluation=Evaluation(batch_size=size))
+        rows.append([event.accuracy for event in of(EvaluationRecord, outcome)])
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(("epochs", "every", "due"), [(6, 3, {3, 6}), (5, 2, {2, 4, 5}), (40, 0, set(range(2, 41, 2)))])
+def test_the_test_set_is_due_every_so_many_epochs_and_at_the_end(make_backbone, make_task, epochs, every, due):
+    learner = SelectiveTransfer(make_backbone(), Fixed("none"), training=TRAINING)
+    outcome = learn(learner, TaskStream.of([make_task()]), epochs=epochs, evaluation=Evaluation(every=every))
+    best, expected = -1.0, set(due)
+    for event in of(EpochRecord, outcome):
+        if event.valid_accuracy > best:
+            expected.add(event.task_epoch)
+            best = event.valid_accuracy
+    assert {event.task_epoch for event in of(EpochRecord, outcome) if event.test_accuracy is not None} == expected
+
+
+def test_earlier_tasks_are_measured_after_the_commit_or_before_it(make_backbone, stream, monkeypatch):
+    asked = {}
+    for when in ("after-commit", "before-commit"):
+        learner = SelectiveTransfer(make_backbone(), EM(), training=TRAINING)
+        calls, logits = [], learner.logits
+
+        def watched(images, task, *, trial=False, learner=learner, calls=calls, logits=logits):
+            if learner.active is None or learner.active.identity != task:
+                calls.append((task, trial, learner.active is not None))
+            return logits(images, task, trial=trial)
+
+        monkeypatch.setattr(learner, "logits", watched)
+        learn(learner, stream, epochs=1, evaluation=Evaluation(earlier_tasks=when))
+        asked[when] = calls
+    own = [(task, False, False) for task in range(3)]
+    assert asked["after-commit"] == [own[0], *own[:2], *own[:3]]
+    earlier = [(task, True, True) for task in range(2)]
+    assert asked["before-commit"] == [own[0], earlier[0], own[1], *earlier, own[2]]
+
+
+def test_a_revisit_is_recorded_at_its_position_with_one_identity(learner, make_task):
+    tasks = [make_task(seed=seed, identity=seed) for seed in (0, 1)]
+    outcome = learn(learner, TaskStream.of([tasks[0], tasks[1], tasks[0]]), epochs=1)
+    assert [event.identity for event in of(TaskRecord, outcome)] == [0, 1, 0]
+    first, _, again = of(DecisionRecord, outcome)
+    assert first.configuration == again.configuration
+    assert again.probability is None
+    accuracy = of(EvaluationRecord, outcome)[-1].accuracy
+    assert accuracy[0] == accuracy[2]
+
+
+def test_an_epochs_record_tells_of_the_search(learner, stream):
+    event = of(EpochRecord, learn(learner, stream, epochs=1))[0]
+    assert [index for index, _ in event.prior] == [0, 1, 2, 3]
+    prior = dict(event.prior)
+    assert sum(prior.values()) == pytest.approx(1, abs=1e-5)
+    assert event.marginals == pytest.approx([prior[2] + prior[3], prior[1] + prior[3]], abs=1e-5)
+    assert event.configuration == [int(bit) for bit in f"{max(prior, key=prior.get):02b}"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "names"), [(EM(), None), (EM(candidates=((1, 1), (0, 1))), ["11", "01"]), (Fixed("all"), None)]
+)
+def test_candidates_are_named_where_an_index_is_not_its_bits(make_backbone, make_task, strategy, names):
+    learner = SelectiveTransfer(make_backbone(), strategy, training=TRAINING)
+    outcome = learn(learner, TaskStream.of([make_task()]), epochs=1)
+    assert of(TaskRecord, outcome)[0].candidates == names
+
+
+def test_a_short_list_of_candidates_over_many_layers_takes_little_memory(make_task):
+    depth = 18
+    network = Network(tuple(Conv(1, 1) for _ in range(depth)), hidden=())
+    candidates = ((0,) * depth, (1,) * depth)
+    learner = SelectiveTransfer(network.build((1, 6, 6)), EM(candidates=candidates), training=TRAINING)
+    tracemalloc.start()
+    try:
+        learn(learner, TaskStream.of([make_task()]), epochs=1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**depth * 16  # bytes: far less than a word for each of the 2^18 configurations
+
+
+def test_the_most_probable_candidates_of_a_large_space_are_kept_by_index(make_task):
+    network = Network(tuple(Conv(1, 1) for _ in range(7)), hidden=())
+    learner = SelectiveTransfer(network.build((1, 6, 6)), EM(), training=TRAINING)
+    outcome = learn(learner, TaskStream.of([make_task()]), epochs=1)
+    indices = [index for index, _ in of(EpochRecord, outcome)[0].prior]
+    assert len(indices) == 64
+    assert indices == sorted(set(indices))
+
+
+def test_knowledge_of_the_stream_arrives_before_the_second_task(make_backbone, make_task):
+    value = torch.full((3, 1, 3, 3), 0.25)
+    stream = replace(
+        TaskStream.of([make_task(seed=seed) for seed in range(2)]), knowledge={"stages.0.shared.weight": value}
+    )
+    learner, seen = SelectiveTransfer(make_backbone(), Fixed("none"), training=TRAINING), []
+
+    def watch(event):
+        if isinstance(event, TaskRecord):
+            seen.append(torch.equal(learner.backbone.stages[0].shared["weight"], value))
+
+    learn(learner, stream, epochs=1, watch=watch)
+    assert seen == [False, True]
+
+
+def test_a_single_network_learns_in_memory_too(make_backbone, stream):
+    outcome = learn(SingleNetwork(make_backbone(), classes=3, training=TRAINING), stream, epochs=1)
+    assert outcome.configurations == [None] * 3
+    assert len(of(EvaluationRecord, outcome)) == 3
+
+
+def test_a_later_task_with_less_than_a_batch_is_noticed_before_training(learner, make_task):
+    seen = []
+    with pytest.raises(DataError, match="lower batch_size"):
+        learn(learner, TaskStream.of([make_task(), make_task(train=3)]), epochs=1, watch=seen.append)
+    assert seen == []

@@ -1,0 +1,121 @@
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lasem.presets import resolve
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
+from lasem.runs import Started
+from lasem.runs.sinks import ProgressDisplay
+from lasem.runs.sinks._terminal import shared_layers
+
+TASK = TaskRecord(task=1, identity=1, name="3 / 6 / 7", classes=3, images={"train": 90})
+EPOCH = EpochRecord(
+    task=1, epoch=32, task_epoch=2, loss=0.5, valid_accuracy=0.75, configuration=[1, 0],
+    prior=[(0, 0.05), (1, 0.15), (2, 0.7), (3, 0.1)], marginals=[0.8, 0.25], training_seconds=1.0,
+    evaluation_seconds=0.1,
+)  # fmt: skip
+EVENTS = [
+    TASK,
+    EPOCH,
+    DecisionRecord(task=1, epoch=60),
+    EvaluationRecord(task=1, epoch=60, accuracy=[0.5, 0.7], seconds=1),
+]
+
+
+def shown(*events, terminal, done=False, resumed=0, warnings=(), width=120, clock=lambda: 0.0):
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=width, color_system=None)
+    spec = resolve("digits/lasem-hps", ["seeds.training=4"])
+    with ProgressDisplay(console, clock=clock) as display:
+        display.started(
+            Started(
+                folder=Path("runs/x"),
+                spec=spec,
+                num_tasks=10,
+                epochs=300,
+                resumed=resumed,
+                done=done,
+                warnings=list(warnings),
+            )
+        )
+        for event in events:
+            display.watch(event)
+    return file.getvalue()
+
+
+def test_elsewhere_than_in_a_terminal_there_is_a_line_per_task():
+    lines = shown(*EVENTS, terminal=False).splitlines()
+    assert lines == [
+        "digits/lasem-hps seed 4 starts: runs/x",
+        "task 2/10  3 / 6 / 7: test accuracy 70.0%, mean of tasks so far 60.0%",
+    ]
+
+
+def test_in_a_terminal_the_leading_configurations_are_shown_with_their_probabilities():
+    text = shown(TASK, EPOCH, terminal=True)
+    assert "2 of 10  3 / 6 / 7" in text
+    assert "10 0.700  01 0.150  11 0.100  00 0.050" in text
+    assert "validation 75.0%" in text
+    assert "32/300" in text
+
+
+def test_listed_candidates_are_shown_by_name():
+    task = TASK.model_copy(update={"candidates": ["11", "01", "00", "10"]})
+    assert "00 0.700  01 0.150  10 0.100  11 0.050" in shown(task, EPOCH, terminal=True)
+
+
+def test_where_candidates_take_turns_the_present_one_is_shown():
+    task = TASK.model_copy(update={"candidates": ["11", "01", "00", "10"]})
+    epoch = EPOCH.model_copy(update={"candidate": 2, "prior": None})
+    assert "3 of 4  00" in shown(task, epoch, terminal=True)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_resumed_run_says_where_it_goes_on(terminal):
+    assert "goes on after epoch 31" in shown(terminal=terminal, resumed=31)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_finished_run_says_that_it_is_done(terminal):
+    assert "done already: runs/x" in shown(terminal=terminal, done=True)
+
+
+def test_warnings_are_shown_word_by_word():
+    assert "warning: threads: [2] and 1" in shown(terminal=False, resumed=3, warnings=["threads: [2] and 1"])
+
+
+def test_the_display_tells_loss_accuracies_shared_layers_and_the_time_left():
+    text = shown(EVENTS[3], TASK, EPOCH, terminal=True)
+    for words in ("loss 0.5000", "layers 1 of 2", "60.0%, mean of 2 tasks", "left"):
+        assert words in text
+
+
+def test_the_display_fits_into_eighty_columns():
+    task = TASK.model_copy(update={"name": "a task with a name " * 8})
+    epoch = EPOCH.model_copy(update={"configuration": [1] * 40, "test_accuracy": 0.5})
+    text = shown(task, epoch, terminal=True, width=80)
+    assert "2 of 10  a task with a name" in text
+    assert "leading" in text
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\n", text).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("…" in line for line in lines) >= 2  # cut, not wrapped
+
+
+def test_elsewhere_a_long_task_tells_once_a_minute_where_it_stands():
+    times = iter([0.0, 50.0, 62.0, 62.0, 62.0, 70.0])
+    epochs = [EPOCH.model_copy(update={"epoch": number}) for number in (31, 32, 33)]
+    lines = shown(TASK, *epochs, terminal=False, resumed=1, clock=lambda: next(times)).splitlines()
+    assert lines[1:] == [  # 62 s for 31 epochs, 268 to go
+        "task 2/10  epoch 32/300: loss 0.5000, validation 75.0%, 10 leads with 0.700, about 0:08:56 left",
+    ]
+
+
+def test_shared_layers_are_counted_from_one():
+    assert [shared_layers(bits) for bits in ([1, 0, 1], [0, 0], [1])] == [
+        "layers 1, 3 of 3",
+        "layers none of 2",
+        "layers 1 of 1",
+    ]

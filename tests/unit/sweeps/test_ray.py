@@ -1,0 +1,94 @@
+"""A sweep on a real Ray cluster of two nodes, one of which is lost."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from lasem.errors import RunError
+from lasem.sweeps import InProcess, SweepFolder, Watch, execute, on_ray
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'lasem[ray]'")
+PATIENCE = 300
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of one core on this machine."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+        cluster.add_node(**NODE)
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def wait_for_epochs(sweep, out, number):
+    """Wait until so many runs have learned for a while."""
+    end = time.monotonic() + PATIENCE
+    records = [out / run.spec.folder / "records.jsonl" for run in sweep.runs]
+    while sum(path.exists() and path.stat().st_size > 0 for path in records) < number and time.monotonic() < end:
+        time.sleep(0.002)
+
+
+def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(cluster, small_sweep, place_of, tmp_path, assert_same_runs):
+    sweep = small_sweep('presets = ["digits/lasem-hps", "digits/hps", "digits/snn"]\n', "training.epochs=60")
+    folder = SweepFolder.of(sweep.name, tmp_path / "disturbed")
+
+    def lose_a_node():
+        wait_for_epochs(sweep, tmp_path / "disturbed", 2)
+        cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+
+    loser, heard = threading.Thread(target=lose_a_node), []
+    executor = on_ray(cluster.address, cpus=1)
+    loser.start()
+    endings = execute(sweep, place_of(tmp_path / "disturbed"), executor, watch=heard.append)
+    loser.join()
+    lost = [ending for ending in heard if ending.kind != "done"]
+    assert [(ending.kind, ending.final) for ending in lost] == [("died", False)]
+    assert {ending.kind for ending in endings} == {"done"}
+    assert not any(folder.attempted_by(run.spec.folder) for run in sweep.runs)
+    execute(sweep, place_of(tmp_path / "undisturbed"), InProcess())
+    assert_same_runs(sweep, tmp_path / "undisturbed", tmp_path / "disturbed")
+
+
+def test_a_signal_lets_runs_on_a_cluster_end_after_their_epoch(cluster, small_sweep, place_of, tmp_path):
+    sweep = small_sweep('presets = ["digits/hps", "digits/stl", "digits/snn"]\n', "training.epochs=100000")
+
+    def interrupt():
+        wait_for_epochs(sweep, tmp_path, 1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    executor = on_ray(cluster.address, cpus=1)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        execute(sweep, place_of(tmp_path), executor)
+    interrupter.join()
+    endings = SweepFolder.of(sweep.name, tmp_path).endings().values()
+    assert [(ending.kind, ending.final) for ending in endings] == [("stopped", True)] * 3
+    states = [standing.state for standing in Watch(sweep, tmp_path).standings()]
+    assert states.count("interrupted") in (1, 2)  # as many as there are nodes
+    assert states.count("waiting") == 3 - states.count("interrupted")
+    left = [path.read_text().splitlines()[-1] for path in tmp_path.glob("*/records.jsonl")]
+    assert all('"event":"interrupted","reason":"stopped"' in line for line in left)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "atuo", "127.0.0.1:port"])
+def test_a_cluster_that_is_not_there_is_named(address):
+    with pytest.raises(RunError, match=f"there is none at '{address}'.*--ray auto"):
+        on_ray(address)
+
+
+def test_without_ray_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "lasem.sweeps._ray", raising=False)
+    with pytest.raises(RunError, match=r"--ray needs Ray - .* - pip install 'lasem\[ray\]'"):
+        on_ray()
