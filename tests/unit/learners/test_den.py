@@ -428,7 +428,7 @@ def test_networks_with_skips_or_batch_norm_are_refused_before_training(network):
     with pytest.raises(SpecError, match=f"'den' is not offered on {network}: .* - choose"):
         check(resolve("cifar100-10/den", [f"network.name={network}"]))
     skipping = Network((Conv(3, 4), Conv(3, 4, skip=1)), hidden=())
-    with pytest.raises(SpecError, match="nothing can be added to them unchanged - got skips = 1 - choose a network"):
+    with pytest.raises(SpecError, match="nothing can be added to them unchanged .got skips = 1.; choose a network"):
         make(network=skipping)
 
 
@@ -456,7 +456,7 @@ def test_where_tasks_are_short_the_weights_count_for_a_phase_unless_set_otherwis
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("den.shares=[0.5,0.5,0.5,0,0]", "add up to 1 - got shares"),
+        ("den.shares=[0.5,0.5,0.5,0,0]", "add up to 1 .got "),
         ("den.expand=-1", "den.expand"),
         ("den.expend=1", "did you mean 'expand'"),
     ],
