@@ -246,7 +246,7 @@ RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rule": ("{rule}", "{remedy}"),
     }
 )
-"""By pydantic's kind of error, or the beginning of its name: what a value must be, and what to do."""
+"""What a value must be and what to do, under pydantic's kind of error or the beginning of its name."""
 
 
 def read_toml(path: Path) -> Table:
