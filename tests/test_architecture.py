@@ -13,7 +13,7 @@ SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
     ("seeds", "faults", "tables"),
-    ("configurations", "specs", "records", "metrics"),
+    ("configurations", "options", "registry", "specs", "records", "metrics"),
     ("nn", "benchmarks"),
     ("search",),
     ("learners",),
@@ -30,6 +30,8 @@ WITHOUT_TORCH = {
     "tables",
     "configurations",
     "specs",
+    "options",
+    "registry",
     "records",
     "metrics",
     "report",

@@ -8,13 +8,13 @@ import torch
 
 from lasem.benchmarks import Split, Task
 from lasem.errors import SpecError
-from lasem.learners import DEN, DENOptions, LearnerState, Training
+from lasem.learners import DEN, DENOptions, LearnerState, PlainNetwork, Training
 from lasem.learners.den._bank import Bank
 from lasem.learners.den._drift import distances
 from lasem.learners.den._network import FRESH
 from lasem.learners.den._options import PHASES
 from lasem.learners.den._training import stretch
-from lasem.nn import Conv, Network, PlainConvs
+from lasem.nn import Conv, Network
 from lasem.presets import resolve
 from lasem.runs import build_learner, check
 
@@ -24,7 +24,7 @@ EPOCHS = 10
 
 
 def make(epochs=EPOCHS, rate=1e-2, network=NETWORK, optimizer="adam", **options):
-    convs = PlainConvs(network, shape=SHAPE, seed=0)
+    convs = PlainNetwork(network, shape=SHAPE, seed=0)
     training = Training(batch_size=4, learning_rate=rate, optimizer=optimizer, keep=0.8, epochs=epochs)
     return DEN(convs, options=DENOptions(**({"expand": 3} | options)), training=training, seed=0)
 
