@@ -1,7 +1,10 @@
-"""Presets: a benchmark file and a learner entry make an experiment."""
+"""Presets: published experiments by name, composed of partial specs, a folder of TOML files per axis."""
 
 from lasem.presets._catalogue import Entry as Entry
 from lasem.presets._catalogue import benchmark_entries as benchmark_entries
 from lasem.presets._catalogue import learner_entries as learner_entries
 from lasem.presets._catalogue import preset_entries as preset_entries
-from lasem.presets._compose import resolve as resolve
+from lasem.presets._compose import Composed as Composed
+from lasem.presets._compose import Layer as Layer
+from lasem.presets._compose import compose as compose
+from lasem.presets._compose import preset_values as preset_values

@@ -1,110 +1,97 @@
-"""What presets are made of: the files that come with lasem, and their listings."""
+"""The files that presets are composed of, and the names that they make."""
 
 import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from lasem.configurations import static_names
-from lasem.errors import SpecError, nearest
 from lasem.nn import NETWORKS
-from lasem.specs import Table, merge
+from lasem.options import Table
+
+AXES = ("profiles", "benchmarks", "networks", "learners", "sizes")
+ABOUT = ("summary", "static", "short", "networks", "partitions")
+"""Keys of a file that describe it; all others are sections of a spec, or `when`."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a listing."""
+    """A name that can be used, with a line about it."""
 
     name: str
     summary: str
 
 
 @cache
-def preset_file(name: str) -> Table:
-    """A file of presets, by its name below their folder."""
-    return tomllib.loads((resources.files("lasem.presets") / name).read_text(encoding="utf-8"))
-
-
-@cache
-def benchmark_tables() -> dict[str, Table]:
-    """Every benchmark's file, by its name."""
-    folder = resources.files("lasem.presets") / "benchmarks"
-    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".toml"))
-    return {name.removesuffix(".toml"): preset_file(f"benchmarks/{name}") for name in names}
+def files(axis: str) -> Mapping[str, Table]:
+    """Return all files of an axis, such as "learners", by their names without ".toml"."""
+    folder = resources.files("lasem.presets") / axis
+    found = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8")) for file in found}
 
 
 def benchmark_entries() -> list[Entry]:
-    """The benchmarks that presets are made of."""
-    return [Entry(name, table["summary"]) for name, table in benchmark_tables().items()]
+    """Return the benchmarks that presets are made of."""
+    return [Entry(name, table["summary"]) for name, table in files("benchmarks").items()]
 
 
 def learner_entries(layers: int | None = None) -> list[Entry]:
-    """The learners for a network of so many layers, static configurations included.
+    """Return the learners for a network, static configurations included.
 
     Args:
-        layers: Those of the deepest network that a benchmark comes with, by default.
+        layers: Number of its layers; None for the deepest network that a benchmark has by default.
     """
-    layers = layers or max(_depth(table) for table in benchmark_tables().values())
-    return [entry for name in preset_file("learners.toml") for entry in (*_plain(name), *_static(name, layers))]
+    layers = layers or max(_depth(table) for table in files("benchmarks").values())
+    return [entry for name in files("learners") for entry in _with_static(name, layers)]
 
 
 def preset_entries() -> list[Entry]:
-    """Every full preset, a line each; `/small` behind a name makes its small variant."""
+    """Return all full presets. Each of them has a small variant, which is called as it is with "/small" behind."""
     entries: list[Entry] = []
-    for benchmark, table in benchmark_tables().items():
+    for benchmark, table in files("benchmarks").items():
         entries += [Entry(f"{benchmark}/{entry.name}", entry.summary) for entry in learners_of(table)]
-        for network in table.get("networks", ()):
-            further = learners_of(with_network(benchmark, network), static=False)
-            entries += [Entry(f"{benchmark}/{network}/{entry.name}", entry.summary) for entry in further]
+        for name in table.get("networks", ()):
+            network = files("networks")[name]
+            entries += [Entry(f"{benchmark}/{name}/{one.name}", one.summary) for one in learners_of(network, layers=0)]
     return entries
 
 
-def learners_of(table: Table, *, static: bool = True) -> list[Entry]:
-    """The learners for a benchmark's network; a deep one has many static configurations, which may go unlisted."""
+def learners_of(table: Table, *, layers: int | None = None) -> list[Entry]:
+    """Return the learners that go with the network of a benchmark's or a network's file.
+
+    Args:
+        table: The file.
+        layers: Number of layers for which static configurations are listed; None for those of the network.
+    """
     excluded = NETWORKS[table["network"]["name"]].excludes
+    layers = _depth(table) if layers is None else layers
     entries: list[Entry] = []
-    for name, entry in preset_file("learners.toml").items():
-        if not {entry["learner"].get("mechanism"), entry["learner"]["kind"]}.isdisjoint(excluded):
-            continue
-        entries += [*_plain(name), *(_static(name, _depth(table)) if static else [])]
-        if searches(entry):
-            named = table.get("partitions", {}).items()
-            entries += [Entry(f"{name}-{key}", f"{name} over groups of layers, {text}") for key, text in named]
+    for name, file in files("learners").items():
+        if {file["learner"].get("mechanism"), file["learner"]["kind"]}.isdisjoint(excluded):
+            entries += _with_static(name, layers)
+            if searches(file):
+                groups = table.get("partitions", {}).items()
+                entries += [Entry(f"{name}-{key}", f"{name} over groups of layers, {text}") for key, text in groups]
     return entries
 
 
-def _plain(learner: str) -> list[Entry]:
-    return [Entry(learner, preset_file("learners.toml")[learner]["summary"])]
-
-
-def _static(learner: str, layers: int) -> list[Entry]:
-    """The variants of a learner with a static configuration."""
-    if not preset_file("learners.toml")[learner].get("static"):
-        return []
-    partial = [text for text in static_names(layers) if text not in ("all", "none")]
-    return [Entry(f"{learner}-{text}", f"{learner} with the static configuration {text}") for text in partial]
+def _with_static(learner: str, layers: int) -> Iterator[Entry]:
+    """A learner and its variants with a static configuration."""
+    file = files("learners")[learner]
+    yield Entry(learner, file["summary"])
+    if file.get("static"):
+        for text in static_names(layers) if layers else ():
+            if text not in ("all", "none"):
+                yield Entry(f"{learner}-{text}", f"{learner} with the static configuration {text}")
 
 
 def _depth(table: Table) -> int:
-    """Stages of a benchmark's network."""
+    """Number of stages of the network that a file names."""
     return len(NETWORKS[table["network"]["name"]].layers)
 
 
-def with_network(benchmark: str, network: str) -> Table:
-    """The table of a benchmark with one of its further networks; of its partitions the first is the default."""
-    table = benchmark_tables()[benchmark]
-    known = table.get("networks", [])
-    if network not in known:
-        raise SpecError(
-            f"a preset is called <benchmark>/<learner> or <benchmark>/<network>/<learner> - got network {network!r} of"
-            f" {benchmark!r} - {nearest(network, known) if known else 'it comes with one network only, leave that out'}"
-        )
-    below = {key: value for key, value in table.items() if key != "partitions"}
-    changes = preset_file("networks.toml")[network]
-    first = [{"search": {"partition": text}} for text in changes.get("partitions", {}).values()]
-    return merge(below, {"network": {"name": network}}, *first[:1], changes)
-
-
-def searches(entry: Table) -> bool:
-    """Whether a learner chooses of configurations."""
-    return entry["learner"].get("strategy", "fixed") != "fixed"
+def searches(file: Mapping[str, Any]) -> bool:
+    """Whether the learner of a file chooses among configurations."""
+    return file["learner"].get("strategy", "fixed") != "fixed"

@@ -1,162 +1,218 @@
-"""Presets: a benchmark file and a learner entry make an experiment, `<benchmark>/<learner>`.
+"""Composing a preset: partial specs are laid over each other, and later ones win.
 
-A benchmark comes with a network; `<benchmark>/<network>/<learner>` takes another one that it lists.
+The name of a preset chooses a file of every axis: `<benchmark>/<learner>`, `<benchmark>/<network>/<learner>`, and
+`.../small` for a variant that takes minutes. The order of the files is that of `compose`, which is all there is to know.
+In a file, `[when.X.section]` is laid over the rest of the file if X is the profile, the mechanism, the strategy or the
+kind of learner of the experiment.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from lasem.errors import SpecError, nearest
-from lasem.nn import MECHANISMS
-from lasem.presets._catalogue import (
-    benchmark_tables,
-    learners_of,
-    preset_entries,
-    preset_file,
-    searches,
-    with_network,
-)
-from lasem.presets._sizes import changes, short_settings, small_settings
-from lasem.specs import LearnerSpec, Spec, Table, merge, parse_assignment, read_spec, read_toml
-
-PROFILES = ("paper", "release")
-APART = ("summary", "partitions", "small", "short", "networks")
-"""What a benchmark's file holds beside sections of a spec, profiles and mechanisms."""
+from lasem.configurations import Partition
+from lasem.errors import LasemError, SpecError, nearest
+from lasem.nn import NETWORKS
+from lasem.options import Table, merge
+from lasem.presets._catalogue import ABOUT, files, learners_of, preset_entries, searches
 
 
-def resolve(target: str, settings: Sequence[str] = ()) -> Spec:
-    """Make a spec of a preset's name or a TOML file, and settings that override it.
+@dataclass(frozen=True)
+class Layer:
+    """A partial spec of a preset.
 
-    A TOML file is a whole spec, or names a `preset` and overrides parts of it.
+    Attributes:
+        source: What it comes from: a file of the folder of presets, or a part of the preset's name.
+        table: Sections of a spec, not all of them.
+        small: Whether only the small variant has it.
+    """
+
+    source: str
+    table: Table
+    small: bool = False
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A preset: its layers, of which later ones win.
+
+    Attributes:
+        layers: All layers, the most general one first.
+        small: Whether it is the small variant of another preset.
+    """
+
+    layers: tuple[Layer, ...]
+    small: bool = False
+
+    @property
+    def table(self) -> Table:
+        """All layers in one table."""
+        return merge(*(layer.table for layer in self.layers))
+
+    def changes(self, spec: Mapping[str, Any]) -> list[str]:
+        """Tell what a small variant changes in the full preset, one setting per line, with both values.
+
+        Args:
+            spec: Table of the experiment, with all that was set over the preset.
+        """
+        full = merge(*(layer.table for layer in self.layers if not layer.small))
+        lowered = merge(*(layer.table for layer in self.layers if layer.small))
+        places = [(section, key) for section, values in lowered.items() if isinstance(values, dict) for key in values]
+        found: list[str] = []
+        for section, key in places:
+            values = spec.get(section)
+            now = values.get(key) if isinstance(values, Mapping) else None
+            before = full.get(section, {}).get(key)
+            if now not in (None, before) and (section, key) != ("benchmark", "name"):
+                was = "the default" if before is None else repr(before)
+                found.append(f"{section}.{key} is {now!r} instead of {was}")
+        return found
+
+
+def compose(preset: str | None, above: Mapping[str, Any]) -> Composed:
+    """Compose a preset.
 
     Args:
-        target: Such as "digits/lasem-hps" or "experiment.toml".
-        settings: Such as "training.epochs=20"; later ones win.
+        preset: Its name; None for the profile alone, which a spec without a preset is laid over.
+        above: What will be set over it, which decides the profile and may choose another mechanism or benchmark.
 
     Raises:
-        SpecError: Something in it is unknown, missing or impossible.
+        SpecError: There is no such preset or profile.
     """
-    overrides = merge(*(parse_assignment(text) for text in settings))
-    if not target.endswith(".toml"):
-        return read_spec(_compose(target, overrides), place=target)
-    table = read_toml(Path(target))
-    preset = table.pop("preset", None)
-    if not isinstance(preset, str | None):
-        raise SpecError(f"{target}: preset names one preset - got {preset!r} - write for example 'digits/lasem-hps'")
-    above = merge({"name": Path(target).stem} if preset is None else {}, table, overrides)
-    return read_spec(_compose(preset, above), place=target)
-
-
-def _compose(preset: str | None, above: Table) -> Table:
-    """Lay what is set over a preset, or over its profile alone where there is none."""
+    profile = above.get("profile", "paper")
+    if profile not in files("profiles"):
+        known = " or ".join(files("profiles"))
+        raise SpecError(f"profile must be {known} (got {profile!r}); set it to one of these")
+    layers = [Layer(f"profiles/{profile}.toml", {"profile": profile} | files("profiles")[profile])]
     if preset is None:
-        return _settled(merge(_profile(above), above))
+        return Composed(tuple(_chosen(layers, above)))
     name, _, variant = preset.rpartition("/")
     small = variant == "small" and "/" in name
-    base = _preset(name if small else preset, above)
-    kind = _other_kind(base, above)
-    if kind is not None:  # a preset's benchmark, its name and options, says nothing of another kind
-        base |= {"benchmark": {"name": kind, "kind": kind}}
-    brief = short_settings(preset_file("profiles.toml")[base["profile"]], merge(base, above))
-    if benchmark_tables()[name.partition("/")[0]].get("short"):
-        base = merge(base, brief)
-    whole = all(isinstance(above.get(key, {}), Mapping) for key, value in base.items() if isinstance(value, dict))
-    if not small or not whole:  # a section that is none is an error of its own, whatever the variant
-        return _settled(merge(base, above))
-    _, table = _benchmark(name)
-    if kind is not None:
+    benchmark, network, learner = _axes(name if small else preset)
+    file = files("benchmarks")[benchmark]
+    layers += [
+        Layer("the name of the preset", {"name": preset if not small else name, "benchmark": {"name": benchmark}}),
+        Layer(f"benchmarks/{benchmark}.toml", file),
+    ]
+    if network:
+        layers.append(Layer(f"networks/{network}.toml", files("networks")[network]))
+    layers += _learner(learner, files("networks")[network] if network else file)
+    if small:
+        layers += _small(benchmark, network, merge(*(layer.table for layer in layers), above))
+    if small or file.get("short"):
+        layers.append(Layer("sizes/short.toml", files("sizes")["short"], small=not file.get("short")))
+    if small:
+        named = {"name": preset, "benchmark": {"name": f"{benchmark}/small"}}
+        layers.append(Layer("the name of the preset", named, small=True))
+    return _with_benchmark(Composed(tuple(_chosen(layers, above)), small=small), above)
+
+
+def _axes(preset: str) -> tuple[str, str | None, str]:
+    """The benchmark, the network if one is named, and the learner of a preset's name."""
+    benchmark, slash, rest = preset.partition("/")
+    network, _, learner = rest.rpartition("/")
+    if not slash or benchmark not in files("benchmarks"):
+        known = files("benchmarks") if slash else [entry.name for entry in preset_entries()]
         raise SpecError(
-            f"{preset}: a small variant cuts down the preset's own benchmark - got benchmark.kind = {kind!r}"
-            f" - leave out /small, or the kind"
+            f"a preset must be called <benchmark>/<learner> (got {preset!r}); {nearest(benchmark, known)}"
+            f"{'' if slash else ' (lasem list names all)'}; the name of a file must end in .toml"
         )
-    lowered = merge(small_settings(table, merge(base, above)), brief)
-    named = {"name": preset, "benchmark": {"name": f"{base['benchmark']['name']}/small"}}
-    spec = _settled(merge(base, lowered, named, above))
-    return spec | {"small": changes(base, spec, lowered)}
+    offered = files("benchmarks")[benchmark].get("networks", [])
+    if network and network not in offered:
+        raise SpecError(
+            "a preset must be called <benchmark>/<learner> or <benchmark>/<network>/<learner>"
+            f" (got network {network!r} of {benchmark!r});"
+            f" {nearest(network, offered) if offered else 'this benchmark has one network only, leave it out'}"
+        )
+    return benchmark, network or None, learner
 
 
-def _other_kind(base: Mapping[str, Any], above: Mapping[str, Any]) -> str | None:
-    """The kind of benchmark that is set in place of a preset's; None where it is left as it is."""
+def _learner(name: str, place: Mapping[str, Any]) -> Iterator[Layer]:
+    """The layers of a learner: its file, and what a variant of its name says.
+
+    Args:
+        name: Such as "hps", "hps-top-2" or "lasem-hps-groups".
+        place: The file of the network, or of the benchmark if none is named.
+    """
+    partitions = place.get("partitions", {})
+    for base, file in sorted(files("learners").items(), key=lambda item: -len(item[0])):
+        variant = name.removeprefix(base).removeprefix("-")
+        groups, static = searches(file) and variant in partitions, file.get("static") and variant
+        if name == base or (name == f"{base}-{variant}" and (groups or static)):
+            yield Layer(f"learners/{base}.toml", merge({"learner": {"name": name}}, file))
+            if groups:
+                yield Layer("the name of the preset", {"search": {"partition": partitions[variant]}})
+            elif variant:
+                yield Layer("the name of the preset", {"learner": {"configuration": variant}})
+            return
+    known = [entry.name for entry in learners_of(dict(place))]
+    raise SpecError(f"a preset must be called <benchmark>/<learner> (got learner {name!r}); {nearest(name, known)}")
+
+
+def _small(benchmark: str, network: str | None, table: Mapping[str, Any]) -> Iterator[Layer]:
+    """The layers that make a preset small, and smaller if every candidate is trained in turn."""
+    axes = [axis for axis in (benchmark, network) if axis]
+    for axis in axes:
+        yield Layer(f"sizes/{axis}.toml", files("sizes")[axis], small=True)
+    learner = table.get("learner")
+    if isinstance(learner, Mapping) and learner.get("strategy") == "brute-force":
+        number = _candidates(table)
+        for entry in (entry for axis in axes for entry in files("sizes")["brute-force"].get(axis, ())):
+            if number >= entry["candidates"]:
+                sections = {key: value for key, value in entry.items() if key != "candidates"}
+                yield Layer(f"sizes/brute-force.toml, {entry['candidates']} candidates", sections, small=True)
+
+
+def _candidates(table: Mapping[str, Any]) -> int:
+    """Number of configurations that an experiment searches; 0 if it is not clear from a spec that has faults."""
+    search, network = table.get("search"), table.get("network")
+    try:
+        if isinstance(search, Mapping) and isinstance(search.get("candidates"), list):
+            return len(search["candidates"])
+        if isinstance(search, Mapping) and "partition" in search:
+            return 2 ** Partition.parse(search["partition"]).num_groups
+        return 2 ** len(NETWORKS[network["name"]].layers) if isinstance(network, Mapping) else 0
+    except (LasemError, LookupError, TypeError):
+        return 0
+
+
+def _chosen(layers: list[Layer], above: Mapping[str, Any]) -> Iterator[Layer]:
+    """Leave of each file its sections, and of its `when` what is chosen by all layers and what is set above."""
+    whole = merge(*(layer.table for layer in layers), above)
+    learner = whole.get("learner")
+    choices = learner if isinstance(learner, Mapping) else {}
+    chosen = {whole["profile"], *(choices.get(key) for key in ("kind", "mechanism", "strategy"))}
+    for layer in layers:
+        sections = {key: value for key, value in layer.table.items() if key not in (*ABOUT, "when")}
+        yield Layer(layer.source, sections, layer.small)
+        for name, table in layer.table.get("when", {}).items():
+            if name in chosen:
+                yield Layer(f"{layer.source}, when.{name}", table, layer.small)
+
+
+def _with_benchmark(composed: Composed, above: Mapping[str, Any]) -> Composed:
+    """Leave out the benchmark of a preset if one of another kind is set above: its options are not for that."""
     given = above.get("benchmark")
     kind = given.get("kind") if isinstance(given, Mapping) else None
-    return kind if isinstance(kind, str) and kind != base["benchmark"]["kind"] else None
-
-
-def _settled(table: Table) -> Table:
-    """Take the options of the mechanism and of the learner's kind from the profile, below those that are set."""
-    profile, learner = preset_file("profiles.toml")[table["profile"]], table.get("learner")
-    kind = learner.get("kind") if isinstance(learner, Mapping) else None
-    offered = {"mechanism": profile["mechanisms"].get(_mechanism(table)), kind: profile.get("learners", {}).get(kind)}
-    given = {section: table.get(section, {}) for section in offered}
-    laid = {
-        str(section): merge(options or {}, given[section])
-        for section, options in offered.items()
-        if isinstance(given[section], dict) and (options or given[section])
-    }
-    return table | laid
-
-
-def _mechanism(table: Mapping[str, Any]) -> str:
-    """Name of the mechanism that a table asks for."""
-    learner = table.get("learner")
-    default = LearnerSpec.model_fields["mechanism"].default
-    return str(learner.get("mechanism", default) if isinstance(learner, Mapping) else default)
-
-
-def _profile(above: Mapping[str, Any]) -> Table:
-    """The table of the profile that the tables above ask for."""
-    profile = above.get("profile", "paper")
-    if profile not in PROFILES:
-        raise SpecError(f"a profile is one of {', '.join(PROFILES)} - got {profile!r} - set profile to one of these")
-    sections = {
-        key: value
-        for key, value in preset_file("profiles.toml")[profile].items()
-        if key not in ("mechanisms", "learners", "short")
-    }
-    return merge({"profile": profile}, sections)
-
-
-def _preset(name: str, above: Mapping[str, Any]) -> Table:
-    """Compose a preset: profile; benchmark, with its parts for the profile and for the mechanism; learner."""
-    learner, table = _benchmark(name)
-    profile, chosen = _profile(above), _learner(learner, table)
-    sections = {key: value for key, value in table.items() if key not in (*APART, *PROFILES, *MECHANISMS)}
-    mechanism = _mechanism(merge(chosen, above))
-    return merge(
-        {"name": name},
-        profile,
-        {"benchmark": {"name": name.partition("/")[0]}},
-        sections,
-        table.get(profile["profile"], {}),
-        table.get(mechanism, {}) if mechanism in MECHANISMS else {},
-        chosen,
-    )
-
-
-def _benchmark(name: str) -> tuple[str, Table]:
-    """Of a preset's name, the learner and the table of the benchmark, with the further network if one is named."""
-    benchmark, slash, rest = name.partition("/")
-    network, _, learner = rest.rpartition("/")
-    if not slash or benchmark not in benchmark_tables():
-        known = [entry.name for entry in preset_entries()] if not slash else list(benchmark_tables())
+    if not isinstance(kind, str) or kind == composed.table["benchmark"]["kind"]:
+        return composed
+    if composed.small:
         raise SpecError(
-            f"a preset is called <benchmark>/<learner> - got {name!r} - {nearest(benchmark, known)}"
-            f"{'' if slash else ' (lasem list names all)'}; a file of your own ends in .toml"
+            f"a small variant must have the preset's own benchmark (got benchmark.kind = {kind!r} for"
+            f" {composed.table['name']}); leave out /small, or the kind"
         )
-    return learner, with_network(benchmark, network) if network else benchmark_tables()[benchmark]
+    without = [
+        Layer(layer.source, {key: value for key, value in layer.table.items() if key != "benchmark"})
+        for layer in composed.layers
+    ]
+    return Composed((*without, Layer("the kind that is set", {"benchmark": {"name": kind, "kind": kind}})))
 
 
-def _learner(name: str, benchmark: Table) -> Table:
-    """The entry of a learner, its variant with a static configuration, or that with a partition of the benchmark."""
-    entries, partitions = preset_file("learners.toml"), benchmark.get("partitions", {})
-    if name in entries:
-        return {"learner": {"name": name, **entries[name]["learner"]}}
-    for base, entry in entries.items():
-        variant = name.removeprefix(f"{base}-")
-        if searches(entry) and variant in partitions:
-            return {"learner": {"name": name, **entry["learner"]}, "search": {"partition": partitions[variant]}}
-        if entry.get("static") and variant != name:
-            return {"learner": {"name": name, **entry["learner"], "configuration": variant}}
-    known = [entry.name for entry in learners_of(benchmark)]
-    raise SpecError(f"a preset is called <benchmark>/<learner> - got learner {name!r} - {nearest(name, known)}")
+def preset_values() -> dict[tuple[str, str], list[Any]]:
+    """Return the values that profiles and networks give to options, by section and key."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for file in (*files("profiles").values(), *files("networks").values()):
+        for section, values in file.items():
+            for key, value in values.items() if isinstance(values, dict) else ():
+                found.setdefault((section, key), []).append(value)
+    return found
