@@ -14,18 +14,24 @@ from lasem.benchmarks._stl10 import Stl10, TinyImageNet10
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.benchmarks._synthetic import Synthetic
 from lasem.benchmarks._task import Split, Task
+from lasem.registry import Registry
 
-BENCHMARKS: dict[str, type[AbstractBenchmark]] = {
-    "cifar100": Cifar100,
-    "digits": Digits,
-    "images": Images,
-    "office-home": OfficeHome,
-    "office-home-incremental": OfficeHomeIncremental,
-    "pacs": Pacs,
-    "stl10": Stl10,
-    "synthetic": Synthetic,
-    "tiny-imagenet-10": TinyImageNet10,
-}
+BENCHMARKS: Registry[type[AbstractBenchmark]] = Registry(
+    "benchmark",
+    group="lasem.benchmarks",
+    base=AbstractBenchmark,
+    builtin={
+        "cifar100": Cifar100,
+        "digits": Digits,
+        "images": Images,
+        "office-home": OfficeHome,
+        "office-home-incremental": OfficeHomeIncremental,
+        "pacs": Pacs,
+        "stl10": Stl10,
+        "synthetic": Synthetic,
+        "tiny-imagenet-10": TinyImageNet10,
+    },
+)
 
 __all__ = [
     "BENCHMARKS",

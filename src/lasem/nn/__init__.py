@@ -1,8 +1,5 @@
 """Networks whose layers can be had in two versions: the task's own, and one read from shared knowledge."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from lasem.nn._backbone import Backbone as Backbone
 from lasem.nn._blocks import TransferBlock as TransferBlock
 from lasem.nn._conv import TransferConv2d as TransferConv2d
@@ -34,8 +31,12 @@ from lasem.nn._tensor_factorization import TensorFactorization as TensorFactoriz
 from lasem.nn._transferable import AbstractBranch as AbstractBranch
 from lasem.nn._transferable import AbstractTransferable as AbstractTransferable
 from lasem.nn._transferable import TransferModule as TransferModule
+from lasem.registry import Registry
 
-MECHANISMS: Mapping[str, type[AbstractMechanism]] = MappingProxyType(
-    {"hps": HardParameterSharing, "tf": TensorFactorization, "dfcnn": DeconvolutionalFactorization}
+MECHANISMS: Registry[type[AbstractMechanism]] = Registry(
+    "mechanism",
+    group="lasem.mechanisms",
+    builtin={"hps": HardParameterSharing, "tf": TensorFactorization, "dfcnn": DeconvolutionalFactorization},
+    base=AbstractMechanism,
 )
 """Mechanisms by name."""

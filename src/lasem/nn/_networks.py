@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from types import MappingProxyType
 
 from torch import Generator, nn
 
@@ -14,6 +13,7 @@ from lasem.nn._initializers import mlp
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
 from lasem.nn._rows import BasicBlock, Conv, NormConv, Row
 from lasem.nn._skips import Skip
+from lasem.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,11 @@ def _resnet_18_bn() -> Network:
 
 STL_6 = (Conv(3, 32), Conv(3, 32, pool=3), Conv(3, 64), Conv(3, 64, pool=3), Conv(3, 128), Conv(3, 128, pool=3))
 
-NETWORKS: Mapping[str, Network] = MappingProxyType(
-    {
+NETWORKS: Registry[Network] = Registry(
+    "network",
+    group="lasem.networks",
+    base=Network,
+    builtin={
         "digits-3": Network((Conv(3, 16), Conv(3, 16, pool=2), Conv(3, 32, pool=2)), hidden=(32,)),
         "synthetic-3": Network((Conv(3, 8, pool=2), Conv(3, 16, pool=2), Conv(3, 16)), hidden=()),
         "synthetic-2": Network((Conv(3, 32, pool=2), Conv(3, 32, pool=2)), hidden=()),
@@ -165,6 +168,6 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
         ),
         "resnet-18": _resnet_18(),
         "resnet-18-bn": _resnet_18_bn(),
-    }
+    },
 )
 """Networks by name."""

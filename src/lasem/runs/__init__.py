@@ -13,8 +13,12 @@ from lasem.runs._load import load as load
 from lasem.runs._loop import Evaluation as Evaluation
 from lasem.runs._outcome import Outcome as Outcome
 from lasem.runs._outcome import learn as learn
+from lasem.runs._read_spec import read_spec as read_spec
+from lasem.runs._resolve import resolve as resolve
 from lasem.runs._run import Place as Place
 from lasem.runs._run import Started as Started
 from lasem.runs._run import prepare as prepare
 from lasem.runs._run import run as run
 from lasem.runs._signals import Signals as Signals
+from lasem.runs._spec import Precision as Precision
+from lasem.runs._spec import Spec as Spec

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from lasem.errors import RunError
-from lasem.specs import Precision
+from lasem.runs._spec import Precision
 
 
 def require_precision(precision: Precision, device: torch.device) -> None:

@@ -9,9 +9,12 @@ from pydantic import ValidationError
 
 from lasem import records
 from lasem.errors import RunError
+from lasem.options import read_toml
 from lasem.records import Event, Result, ResumptionRecord
 from lasem.runs._files import append, flush, write_atomically, writing
-from lasem.specs import Spec, read_spec, read_toml
+from lasem.runs._read_spec import read_spec
+from lasem.runs._resolve import without_old_sections
+from lasem.runs._spec import Spec
 
 
 class RunFolder:
@@ -80,8 +83,13 @@ class RunFolder:
             write_atomically(self.spec_path, spec.toml().encode())
 
     def read_spec(self) -> Spec:
-        """The spec of this run."""
-        return read_spec(read_toml(self.spec_path), place=str(self.spec_path))
+        """Return the spec of this run.
+
+        Raises:
+            SpecError: It is not one, or it names a plugin that cannot be imported.
+        """
+        place = str(self.spec_path)
+        return read_spec(without_old_sections(read_toml(self.spec_path), place=place), place=place)
 
     def read_json(self, path: Path) -> dict[str, object]:
         """One of its JSON files; empty where there is none.

@@ -13,7 +13,7 @@ from lasem.runs._build import build_learner
 from lasem.runs._checkpoint import read_checkpoint
 from lasem.runs._environment import choose_device
 from lasem.runs._folder import RunFolder
-from lasem.specs import Spec
+from lasem.runs._spec import Spec
 
 
 class Learned:

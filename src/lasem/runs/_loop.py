@@ -10,6 +10,7 @@ import torch
 from lasem.benchmarks import Split, Task, TaskStream
 from lasem.errors import DataError, require
 from lasem.learners import AbstractLearner
+from lasem.options import Count, Positive, options
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, NoteRecord, TaskRecord
 from lasem.runs._measure import decisions
 from lasem.runs._memory import memory_for
@@ -22,19 +23,21 @@ LESS_TRAINING = "lower training.batch_size or search.memory, or let groups of la
 """What makes a step of training take less memory."""
 
 
-@dataclass(frozen=True)
+@options(kw_only=True)
 class Evaluation:
     """What is measured, and when.
 
     Attributes:
         every: Test the current task every so many epochs; 0 = a twentieth of the epochs.
         earlier_tasks: Measure earlier tasks "after-commit", or "before-commit" with all that the last task changed.
+        reference: Reference of the forgetting ratio: the accuracy at the "end" of a task's training, or its "peak".
         batch_size: Images per batch.
     """
 
-    every: int = 0
+    every: Count = 0
     earlier_tasks: Literal["after-commit", "before-commit"] = "after-commit"
-    batch_size: int = 500
+    reference: Literal["end", "peak"] = "end"
+    batch_size: Positive = 500
 
 
 @dataclass

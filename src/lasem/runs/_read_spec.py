@@ -125,7 +125,9 @@ def _sections(table: Mapping[str, Any], faults: Faults) -> Iterator[tuple[str, T
         if isinstance(value, Mapping):
             yield key, dict(value)
         elif key in known_sections():
-            faults.append(f"{key} must be a section (got {value!r}); write its keys below [{key}], or --set {key}.KEY=VALUE")
+            faults.append(
+                f"{key} must be a section (got {value!r}); write its keys below [{key}], or --set {key}.KEY=VALUE"
+            )
         else:
             faults.append(f"{key} is no key of a spec; {nearest(key, [*HEADING, *known_sections()])}")
 
@@ -136,9 +138,7 @@ def known_sections() -> list[str]:
     return list(dict.fromkeys([*always, *(section for section, _ in readers_by_place())]))
 
 
-def _names(
-    sections: Mapping[str, Table], faults: Faults
-) -> tuple[NamedBenchmark, NamedNetwork, NamedLearner] | None:
+def _names(sections: Mapping[str, Table], faults: Faults) -> tuple[NamedBenchmark, NamedNetwork, NamedLearner] | None:
     """What a spec names in the registries; None if a key is missing."""
     found = [
         faults.attempt(lambda cls=cls, name=name: Reader("run", "", cls, name).build(sections))
@@ -148,9 +148,7 @@ def _names(
     return None if benchmark is None or network is None or learner is None else (benchmark, network, learner)
 
 
-def _readers(
-    names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: Faults
-) -> tuple[Reader, ...] | None:
+def _readers(names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: Faults) -> tuple[Reader, ...] | None:
     """Who reads the sections, in their order; None if a name is unknown."""
     benchmark, network, learner = names
 
@@ -184,7 +182,13 @@ def readers_of(table: Mapping[str, Any]) -> tuple[Reader, ...] | None:
 
 def read_places(readers: tuple[Reader, ...]) -> set[tuple[str, str]]:
     """Return sections and keys that are read by these readers, names included."""
-    named = {("benchmark", "name"), ("benchmark", "kind"), ("network", "name"), ("learner", "name"), ("learner", "kind")}
+    named = {
+        ("benchmark", "name"),
+        ("benchmark", "kind"),
+        ("network", "name"),
+        ("learner", "name"),
+        ("learner", "kind"),
+    }
     choices = {("learner", choice) for reader in readers if reader.kind == "learner" for choice in reader.cls.reads}
     return named | choices | {place for reader in readers for place in reader.places}
 

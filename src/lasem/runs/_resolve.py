@@ -100,8 +100,11 @@ def without_old_sections(table: Table, *, place: str) -> Table:
     dropped = [section for section, values in kept.items() if values == {} and table[section]]
     changed = [section for section in table if kept[section] != table[section]]
     if changed:
-        warnings.warn(f"{place}: older versions wrote options that the run does not read; they are left out"
-        f" ({', '.join(changed)})", stacklevel=2)
+        warnings.warn(
+            f"{place}: older versions wrote options that the run does not read; they are left out"
+            f" ({', '.join(changed)})",
+            stacklevel=2,
+        )
     return {section: values for section, values in kept.items() if section not in dropped}
 
 

@@ -7,7 +7,7 @@ import torch
 from lasem.records import EpochRecord, EvaluationRecord, Event, Grown, Result, Seconds, TaskRecord
 from lasem.runs._loop import Loop
 from lasem.runs._measure import decisions, measure, parameters
-from lasem.specs import Spec
+from lasem.runs._spec import Spec
 
 
 def summarize(spec: Spec, loop: Loop, *, device: torch.device) -> Result:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from lasem.benchmarks import AbstractBenchmark, Outline
-from lasem.nn import NETWORKS
 from lasem.records import Event, Result, TaskRecord
 from lasem.runs._allocator import keep_freed_memory
 from lasem.runs._arithmetic import arithmetic, require_precision
@@ -20,11 +19,11 @@ from lasem.runs._environment import choose_device, describe, suited_threads, tor
 from lasem.runs._folder import RunFolder
 from lasem.runs._follow import follow
 from lasem.runs._lock import exclusive
-from lasem.runs._loop import Evaluation, Loop
+from lasem.runs._loop import Loop
 from lasem.runs._memory import memory_for
 from lasem.runs._result import summarize
 from lasem.runs._resume import keep_stream, note_attempt, restore, threads_before
-from lasem.specs import Spec
+from lasem.runs._spec import Spec
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,7 @@ def prepare(spec: Spec, place: Place, *, device: torch.device, benchmark: Abstra
             stream_seed=spec.seeds.stream, data_seed=spec.seeds.data, data=place.data, device=device
         )
         learner = build_learner(spec, stream.outline, device=device, capture=place.capture)
-    options = spec.evaluation
-    evaluation = Evaluation(every=options.every, earlier_tasks=options.earlier_tasks, batch_size=options.batch_size)
-    loop = Loop(learner, stream, epochs=spec.training.epochs, evaluation=evaluation)
+    loop = Loop(learner, stream, epochs=spec.training.epochs, evaluation=spec.evaluation)
     loop.check()
     return loop
 
@@ -171,7 +168,7 @@ def _attempt(
 ) -> Result:
     """Go on from the last checkpoint to the end."""
     device, checkpoint = choose_device(place.device), read_checkpoint(folder)
-    network, stream = NETWORKS[spec.network.name], loop.stream
+    network, stream = spec.network.options, loop.stream
     suited = suited_threads(network.multiply_adds(stream.outline.shape))
     data = None if place.data is None else str(place.data.resolve())
     facts = {"fingerprint": stream.fingerprint, "data": data, "layers": network.summary}

@@ -31,9 +31,7 @@ def _fits_folder(name: str) -> bool:
     return bool(name.isprintable() and name.strip() and len(name.encode()) <= LONGEST_NAME)
 
 
-Name = Annotated[
-    str, must(_fits_folder, f"up to {LONGEST_NAME} bytes of printable text", "write another name")
-]
+Name = Annotated[str, must(_fits_folder, f"up to {LONGEST_NAME} bytes of printable text", "write another name")]
 Precision = Literal["float32", "tf32", "bfloat16"]
 """Precision in which convolutions and matrix products are computed."""
 

@@ -1,5 +1,6 @@
 """Search over transfer configurations: the tree, the evidence, the prior, and the strategies built on them."""
 
+from lasem.registry import Registry
 from lasem.search._architecture import ARCHITECTURE_OPTIMIZERS as ARCHITECTURE_OPTIMIZERS
 from lasem.search._architecture import AbstractArchitectureOptimizer as AbstractArchitectureOptimizer
 from lasem.search._capture import LeafFeatures as LeafFeatures
@@ -41,3 +42,11 @@ from lasem.search._strategy import OpenTask as OpenTask
 from lasem.search._tree import Plan as Plan
 from lasem.search._tree import leaf_features as leaf_features
 from lasem.search._tree import plan as plan
+
+STRATEGIES: Registry[type[AbstractStrategy]] = Registry(
+    "strategy",
+    group="lasem.strategies",
+    builtin={"fixed": Fixed, "em": EM, "darts": DARTS, "brute-force": InTurn},
+    base=AbstractStrategy,
+)
+"""Strategies by name."""

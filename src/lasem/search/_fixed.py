@@ -1,9 +1,11 @@
 """No search: one configuration trained as a plain network, and the logits of given ones."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from lasem.configurations import ConfigurationSpace, named
+from lasem.configurations import ConfigurationSpace, Ties, named
 from lasem.errors import require
 from lasem.nn import Backbone
 from lasem.options import options
@@ -71,10 +73,14 @@ class InTurn(AbstractStrategy):
     Attributes:
         partition: Groups of layers that decide together; None = every layer for itself.
         candidates: Configurations to choose from, as bits per group; None = all of them.
+        ties: Which candidate wins if several validate equally well; see `ConfigurationSpace.preference`.
+        first_task: Whether the first task is "searched", or lets the second task choose for it ("as-second").
     """
 
     partition: Groups | None = None
     candidates: Candidates | None = None
+    ties: Ties = "most-shared"
+    first_task: Literal["searched", "as-second"] = "searched"
 
     def space(self, layers: int) -> ConfigurationSpace:
         """All configurations of the partition, or those listed."""
