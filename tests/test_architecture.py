@@ -13,7 +13,8 @@ SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
     ("seeds", "faults", "tables"),
-    ("configurations", "specs", "records", "metrics"),
+    ("configurations", "specs", "metrics"),
+    ("records",),
     ("nn", "benchmarks"),
     ("search",),
     ("learners",),
