@@ -13,7 +13,7 @@ SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
     ("seeds", "faults", "tables"),
-    ("configurations", "specs", "metrics"),
+    ("configurations", "options", "registry", "specs", "metrics"),
     ("records",),
     ("nn", "benchmarks"),
     ("search",),
@@ -31,6 +31,8 @@ WITHOUT_TORCH = {
     "tables",
     "configurations",
     "specs",
+    "options",
+    "registry",
     "records",
     "metrics",
     "report",
