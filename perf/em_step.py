@@ -27,7 +27,7 @@ from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import MECHANISMS, NETWORKS
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import arithmetic, choose_device, keep_freed_memory
 from lasem.search import EM, Fixed, TreeSize, em_multiply_adds, static_multiply_adds, tree_nodes
 

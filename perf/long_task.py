@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from lasem.learners import AbstractLearner, SelectiveTransfer
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import Place, build_learner, choose_device, prepare
 
 SAMPLES = 20

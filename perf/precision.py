@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from lasem.learners import SelectiveTransfer
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import Place, arithmetic, build_learner, choose_device, prepare
 from lasem.search import EVIDENCE, configuration_logits, log_likelihoods, log_posterior
-from lasem.specs import Precision
+from lasem.runs import Precision
 
 PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "cpu": ("float32", "bfloat16"),

@@ -27,9 +27,10 @@ import torch
 
 from lasem import records
 from lasem.errors import RunStopped
-from lasem.presets import learner_entries, resolve
+from lasem.presets import learner_entries
+from lasem.runs import resolve
 from lasem.runs import Place, RunFolder, Signals, read_checkpoint, run
-from lasem.specs import Spec
+from lasem.runs import Spec
 
 SETTINGS = (
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",

@@ -9,7 +9,8 @@ import torch
 from lasem.benchmarks import Split, TaskStream
 from lasem.errors import DataError, RunError
 from lasem.learners import ProgressiveNetworks, SelectiveTransfer
-from lasem.presets import learner_entries, resolve
+from lasem.presets import learner_entries
+from lasem.runs import resolve
 from lasem.runs import RunFolder, arithmetic, build_learner, check
 from lasem.runs._checkpoint import Checkpoints, read_checkpoint
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lasem import records
-from lasem.presets import learner_entries, resolve
+from lasem.presets import learner_entries
+from lasem.runs import resolve
 from lasem.records import EpochRecord
 from lasem.runs import Place, RunFolder, read_checkpoint, run
 

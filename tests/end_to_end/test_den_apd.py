@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, read_events
 from lasem.runs import Place, run
 

@@ -1,7 +1,7 @@
 """LASEM finds which layers are worth sharing where that is known."""
 
 from lasem.benchmarks import Synthetic
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import build_learner, learn
 
 SEEDS = range(10)

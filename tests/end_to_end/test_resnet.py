@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lasem import load
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import Place, run
 
 ROOT = Path(os.environ.get("LASEM_DATA", "absent"))

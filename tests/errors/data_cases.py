@@ -10,7 +10,7 @@ from PIL import Image
 from lasem.benchmarks import Images, Split, Task, TaskStream
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Conv, Network
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import Place, learn, run
 from lasem.search import Fixed
 

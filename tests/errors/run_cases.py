@@ -7,7 +7,7 @@ import torch
 
 import lasem
 from lasem.preflight import Limits, require_memory
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.report import collect
 from lasem.runs import Place, RunFolder, choose_device, run
 from lasem.runs._lock import exclusive

@@ -12,7 +12,7 @@ import spec_cases
 
 from lasem import cli
 from lasem.errors import LasemError
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import Place, check
 from lasem.runs import run as run_spec
 

@@ -8,7 +8,7 @@ import data_cases
 import pytest
 from PIL import Image
 
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.records import NoteRecord
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import lasem
 from lasem.benchmarks import Split, Task, TaskStream
 from lasem.errors import LasemError
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.report import collect
 from lasem.runs import Place, check
 from lasem.runs import run as run_spec
-from lasem.specs import Spec, read_spec
+from lasem.runs import Spec, read_spec
 
 BOUNDED = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 BASE = resolve("digits/lasem-hps").table()

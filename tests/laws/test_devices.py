@@ -7,7 +7,7 @@ import torch
 
 from lasem.benchmarks import TaskStream
 from lasem.learners import SelectiveTransfer, Training
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import arithmetic, build_learner
 from lasem.search import EM
 

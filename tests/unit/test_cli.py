@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lasem import cli
-from lasem.presets import resolve
+from lasem.runs import resolve
 
 SMALL = ["benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",
          "training.epochs=2"]  # fmt: skip

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from lasem.benchmarks import AbstractBenchmark
 from lasem.cli import app
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import check
 from lasem.sweeps import read_sweep
 

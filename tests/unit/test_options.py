@@ -3,10 +3,12 @@
 from typing import Annotated, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field
 
 from lasem.errors import SpecError, require
-from lasem.options import Bits, Fraction, Positive, merge, options, parse_assignment, validate
+from lasem.options import Bits, Fraction, Positive, merge, options, parse_assignment, read_toml, validate
 
 
 @options
@@ -114,8 +116,74 @@ def test_an_assignment_is_cut_at_the_first_equals_sign_only(text, table):
     assert parse_assignment(text) == table
 
 
-def test_later_tables_win():
-    assert merge({"a": {"b": 1, "c": 2}, "d": 1}, {"a": {"b": 3}}, {"d": {"e": 4}}) == {
-        "a": {"b": 3, "c": 2},
-        "d": {"e": 4},
-    }
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SpecError, match=r"there is none at .*no.toml\); check the path"):
+        read_toml(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_a_file_that_is_not_toml_is_named(tmp_path, content):
+    (tmp_path / "bad.toml").write_bytes(content)
+    with pytest.raises(SpecError, match=r"a spec must be a TOML file \(got .*bad\.toml: "):
+        read_toml(tmp_path / "bad.toml")
+
+
+def test_a_folder_is_no_spec(tmp_path):
+    with pytest.raises(SpecError, match="a spec must be a TOML file"):
+        read_toml(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("training.epochs=20", {"training": {"epochs": 20}}),
+        ("training.learning_rate = 1e-3", {"training": {"learning_rate": 1e-3}}),
+        ("learner.redraw_unchosen=true", {"learner": {"redraw_unchosen": True}}),
+        ("profile=release", {"profile": "release"}),
+        ('profile="release"', {"profile": "release"}),
+        ("search.partition={1,2},{3}", {"search": {"partition": "{1,2},{3}"}}),
+        ('search.candidates=["01", "10"]', {"search": {"candidates": ["01", "10"]}}),
+        ("benchmark.order=[0, 1, 0]", {"benchmark": {"order": [0, 1, 0]}}),
+        ("name=a=b", {"name": "a=b"}),
+        ("a.b.c=1", {"a": {"b": {"c": 1}}}),
+        ("name=", {"name": ""}),
+    ],
+)
+def test_an_assignment_is_read_as_toml_or_else_as_text(text, table):
+    assert parse_assignment(text) == table
+
+
+@given(st.text(alphabet=st.characters(codec="ascii", exclude_categories=("Cc",)), max_size=10))
+def test_any_quoted_text_is_read_as_itself(text):
+    quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    assert parse_assignment(f"learner.name={quoted}") == {"learner": {"name": text}}
+
+
+@pytest.mark.parametrize("text", ["training.epochs", "=3", "training.=3", ".epochs=3", "a..b=3", ""])
+def test_what_is_no_assignment_is_shown_with_how_to_write_one(text):
+    with pytest.raises(SpecError, match=r"a setting must be written section.key=value") as caught:
+        parse_assignment(text)
+    assert repr(text) in str(caught.value)
+
+
+# Merging
+
+
+def test_later_tables_win_key_by_key():
+    tables = {"a": {"x": 1, "y": {"p": 1}}, "b": 1}, {"a": {"y": {"q": 2}, "z": 3}}, {"b": {"c": 4}}
+    assert merge(*tables) == {"a": {"x": 1, "y": {"p": 1, "q": 2}, "z": 3}, "b": {"c": 4}}
+
+
+NESTED = st.recursive(
+    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=6
+)
+TABLES = st.dictionaries(st.sampled_from("abc"), NESTED, max_size=3)
+
+
+@given(TABLES, TABLES)
+def test_merging_changes_none_of_its_tables_and_an_empty_one_changes_nothing(one, other):
+    before = repr((one, other))
+    merged = merge(one, other)
+    assert repr((one, other)) == before
+    assert merge(one, {}) == merge({}, one) == one
+    assert merge(merged, other) == merged

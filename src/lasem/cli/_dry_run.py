@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
     from lasem.preflight import Estimate, Limits
     from lasem.runs import Place
-    from lasem.specs import Spec
+    from lasem.runs import Spec
 
 
 def print_dry_runs(checked: "Sequence[tuple[Spec, AbstractBenchmark]]", place: "Place", limits: "Limits") -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
     from lasem.records import Event
     from lasem.runs import Place, Signals, Started
-    from lasem.specs import Spec
+    from lasem.runs import Spec
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 """Of each unit of time."""
@@ -63,8 +63,7 @@ def run(
 ) -> None:
     """Run presets or specs; the same command again resumes, or says that it is done."""
     from lasem.preflight import Limits, check_with_room, require_memory
-    from lasem.presets import resolve
-    from lasem.runs import Place, Signals, choose_device
+    from lasem.runs import Place, Signals, choose_device, resolve
 
     if max_hours is not None and not dry_run:
         raise SpecError("--max-hours is what a dry run compares its estimate with - got no --dry-run - add it")

@@ -1,7 +1,7 @@
 """Reading a spec: every section is checked by what reads it, and all faults are told together."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from lasem.benchmarks import BENCHMARKS
@@ -9,18 +9,18 @@ from lasem.errors import SpecError, nearest
 from lasem.learners import LEARNERS
 from lasem.nn import MECHANISMS, NETWORKS
 from lasem.options import Table, options, validate
-from lasem.registry import load_plugins
+from lasem.registry import Registry, load_plugins
 from lasem.runs._loop import Evaluation
-from lasem.runs._readers import CHOICES, Reader, described, reader_of, readers_by_place
+from lasem.runs._readers import Reader, described, reader_of, readers_by_place
 from lasem.runs._spec import Choice, Heading, Seeds, Spec, TrainingSection
 from lasem.search import STRATEGIES
 
 Made = TypeVar("Made")
 HEADING = ("name", "profile", "plugins", "small")
 ALWAYS = (
-    Reader("run", "", TrainingSection, "training"),
-    Reader("run", "", Evaluation, "evaluation"),
-    Reader("run", "", Seeds, "seeds"),
+    Reader("training", "", TrainingSection, "training"),
+    Reader("evaluation", "", Evaluation, "evaluation"),
+    Reader("seeds", "", Seeds, "seeds"),
 )
 """What every run reads."""
 
@@ -78,14 +78,14 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
     faults.attempt(lambda: load_plugins(heading.plugins if heading else ()))
     sections = dict(_sections(table, faults))
     names = _names(sections, faults)
-    readers = None if names is None else _readers(names, faults)
-    if names is None or readers is None or heading is None:
-        raise SpecError(f"{place}: " + "\n  ".join(faults))
-    faults.extend(_unread(sections, readers, names[2]))
+    known = len(faults)
+    readers = (*(_readers(names, faults) if names else ()), *ALWAYS)
+    if names and len(faults) == known:
+        faults.extend(_unread(sections, readers, names[2]))
     made = [faults.attempt(lambda reader=reader: reader.build(sections)) for reader in readers]
-    if faults:
+    if faults or names is None or heading is None:
         raise SpecError(f"{place}: " + "\n  ".join(faults))
-    by_kind = dict(zip([reader.kind for reader in readers[:-3]], made, strict=False))
+    by_kind: dict[str, Any] = {reader.kind: one for reader, one in zip(readers, made, strict=True)}
     benchmark, network, learner = names
     return Spec(
         heading=heading,
@@ -94,9 +94,9 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
         learner=Choice(learner.kind, by_kind["learner"], learner.name),
         mechanism=Choice(learner.mechanism, by_kind.get("mechanism") or MECHANISMS["hps"]()),
         strategy=Choice(learner.strategy, by_kind.get("strategy") or STRATEGIES["fixed"]()),
-        training=made[-3],
-        evaluation=made[-2],
-        seeds=made[-1],
+        training=by_kind["training"],
+        evaluation=by_kind["evaluation"],
+        seeds=by_kind["seeds"],
         readers=readers,
         sections=dict(_written(sections, readers, learner)),
     )
@@ -118,18 +118,17 @@ def _require_plain(table: Mapping[str, Any]) -> None:
 
 
 def _sections(table: Mapping[str, Any], faults: Faults) -> Iterator[tuple[str, Table]]:
-    """The sections of a spec that are tables."""
+    """The sections of a spec that can be read: tables with a known name."""
+    known = known_sections()
     for key, value in table.items():
         if key in HEADING:
             continue
-        if isinstance(value, Mapping):
+        if key not in known:
+            faults.append(f"{key} is no section of a spec; {nearest(key, [*HEADING, *known])}")
+        elif isinstance(value, Mapping):
             yield key, dict(value)
-        elif key in known_sections():
-            faults.append(
-                f"{key} must be a section (got {value!r}); write its keys below [{key}], or --set {key}.KEY=VALUE"
-            )
         else:
-            faults.append(f"{key} is no key of a spec; {nearest(key, [*HEADING, *known_sections()])}")
+            faults.append(f"{key} must be a section (got {value!r}); write its keys below [{key}]")
 
 
 def known_sections() -> list[str]:
@@ -148,91 +147,79 @@ def _names(sections: Mapping[str, Table], faults: Faults) -> tuple[NamedBenchmar
     return None if benchmark is None or network is None or learner is None else (benchmark, network, learner)
 
 
-def _readers(names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: Faults) -> tuple[Reader, ...] | None:
-    """Who reads the sections, in their order; None if a name is unknown."""
+def _readers(names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: Faults) -> list[Reader]:
+    """Who reads the sections, in their order; those with an unknown name are left out."""
     benchmark, network, learner = names
+    found: list[Reader] = []
 
-    def find(key: str, find: Callable[[], Made]) -> Made | None:
+    def find(key: str, registry: Registry[Any], name: str) -> None:
         try:
-            return find()
+            found.append(reader_of(registry, name))
         except SpecError as error:
             faults.append(f"{key}: {error}")
-            return None
 
-    find("network.name", lambda: NETWORKS[network.name])
-    found = [
-        find("benchmark.kind", lambda: reader_of(BENCHMARKS, benchmark.kind)),
-        kind := find("learner.kind", lambda: reader_of(LEARNERS, learner.kind)),
-    ]
-    read = kind.cls.reads if kind else ()
+    if network.name not in NETWORKS:
+        faults.attempt(lambda: NETWORKS[network.name])
+    find("benchmark.kind", BENCHMARKS, benchmark.kind)
+    find("learner.kind", LEARNERS, learner.kind)
+    read = choices_of(found)
     if "mechanism" in read:
-        found.append(find("learner.mechanism", lambda: reader_of(MECHANISMS, learner.mechanism)))
+        find("learner.mechanism", MECHANISMS, learner.mechanism)
     if "strategy" in read:
-        found.append(find("learner.strategy", lambda: reader_of(STRATEGIES, learner.strategy)))
-    readers = tuple(reader for reader in found if reader is not None)
-    return (*readers, *ALWAYS) if len(readers) == len(found) else None
+        find("learner.strategy", STRATEGIES, learner.strategy)
+    return found
 
 
-def readers_of(table: Mapping[str, Any]) -> tuple[Reader, ...] | None:
+def readers_of(table: Mapping[str, Any]) -> list[Reader] | None:
     """Return who reads the sections of a spec that may have faults; None if that is not clear."""
     faults = Faults()
     names = _names({key: value for key, value in table.items() if isinstance(value, Mapping)}, faults)
-    return None if names is None else _readers(names, faults)
+    readers = _readers(names, faults) if names else []
+    return None if faults else [*readers, *ALWAYS]
 
 
-def read_places(readers: tuple[Reader, ...]) -> set[tuple[str, str]]:
-    """Return sections and keys that are read by these readers, names included."""
-    named = {
-        ("benchmark", "name"),
-        ("benchmark", "kind"),
-        ("network", "name"),
-        ("learner", "name"),
-        ("learner", "kind"),
-    }
-    choices = {("learner", choice) for reader in readers if reader.kind == "learner" for choice in reader.cls.reads}
+def choices_of(readers: Iterable[Reader]) -> tuple[str, ...]:
+    """Return what the learner among some readers is combined with: "mechanism", "strategy", both or nothing."""
+    return next((reader.cls.reads for reader in readers if reader.kind == "learner"), ())
+
+
+def read_places(readers: Iterable[Reader]) -> set[tuple[str, str]]:
+    """Return sections and keys that are read, names included."""
+    readers = list(readers)
+    named = {("benchmark", "name"), ("benchmark", "kind"), ("network", "name"), ("learner", "name")}
+    choices = {("learner", choice) for choice in ("kind", *choices_of(readers))}
     return named | choices | {place for reader in readers for place in reader.places}
 
 
-def _unread(sections: Mapping[str, Table], readers: tuple[Reader, ...], learner: NamedLearner) -> Iterator[str]:
+def _unread(sections: Mapping[str, Table], readers: Iterable[Reader], learner: NamedLearner) -> Iterator[str]:
     """Options that are not read, with who would read them."""
     read = read_places(readers)
-    known: dict[tuple[str, str], list[Reader]] | None = None
-    for section, table in sections.items():
-        unread = [key for key in table if (section, key) not in read]
-        known = readers_by_place() if unread and known is None else known
-        others = {key: (known or {}).get((section, key), []) for key in unread}
-        here = any(section == place for place, _ in read)
-        whole = [reader for (place, _), who in (known or {}).items() if place == section for reader in who]
-        if unread and not here and whole:
-            got = ", ".join(f"{key} = {table[key]!r}" for key in unread)
-            yield (
-                f"[{section}] is read by {described(whole)}, and must only be given to what reads it (got {got});"
-                f" {learner.name!r} does not read it, leave it out"
-            )
-        elif unread and not here and not whole:
-            yield f"[{section}] is no section of a spec; {nearest(section, known_sections())}"
-        for key in unread if here else ():
-            if others[key]:
-                yield (
-                    f"{key} in [{section}] is read by {described(others[key])}, and must only be given to what reads it"
-                    f" (got {table[key]!r}); {learner.name!r} does not read it, leave it out"
-                )
+    wrong = [(section, key) for section, table in sections.items() for key in table if (section, key) not in read]
+    by_place = readers_by_place() if wrong else {}
+    for section in dict.fromkeys(section for section, _ in wrong):
+        keys, here = [key for place, key in wrong if place == section], [key for place, key in read if place == section]
+        if not here:
+            who = [reader for (place, _), some in by_place.items() if place == section for reader in some]
+            got = ", ".join(f"{key} = {sections[section][key]!r}" for key in keys)
+            yield f"[{section}] is read by {described(who)}; {learner.name!r} does not read it and must leave it out (got {got})"
+            continue
+        for key in keys:
+            if who := by_place.get((section, key)):
+                got, place = repr(sections[section][key]), f"{key} in [{section}]"
+                yield f"{place} is read by {described(who)}; {learner.name!r} does not read it and must leave it out (got {got})"
             else:
-                options_here = [option for place, option in read if place == section]
-                yield f"{key} is not an option of [{section}]; {nearest(key, options_here)}"
+                yield f"{key} is not an option of [{section}]; {nearest(key, here)}"
 
 
 def _written(
-    sections: Mapping[str, Table], readers: tuple[Reader, ...], learner: NamedLearner
+    sections: Mapping[str, Table], readers: Iterable[Reader], learner: NamedLearner
 ) -> Iterator[tuple[str, Table]]:
     """The sections as a run writes them: in a fixed order, with defaults, and only what is read."""
     tables: dict[str, Table] = {"benchmark": {}, "network": {}, "learner": {}}
     for section, keys in (("benchmark", ("name", "kind")), ("network", ("name",)), ("learner", ("name",))):
         tables[section] |= {key: sections[section][key] for key in keys}
-    tables["learner"] |= {"kind": learner.kind}
+    tables["learner"] |= {choice: getattr(learner, choice) for choice in ("kind", *choices_of(readers))}
     for reader in readers:
-        if reader.kind == "learner":
-            tables["learner"] |= {choice: getattr(learner, choice) for choice in CHOICES if choice in reader.cls.reads}
         plain = {} if reader.section in ("benchmark", "mechanism") else reader.defaults()
         for section, key in reader.places:
             given = sections.get(section, {})

@@ -20,8 +20,6 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
     "brute-force": {"first_task": "learner"},
 }
 """Sections of single options that do not stand with the others of their entry."""
-CHOICES = ("mechanism", "strategy")
-"""What a learner may be combined with: keys of [learner], if the learner reads them."""
 
 
 @dataclass(frozen=True)

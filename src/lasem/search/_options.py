@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from lasem.configurations import Partition
 
@@ -12,14 +13,17 @@ def _parse_partition(value: object) -> object:
     return Partition.parse(value) if isinstance(value, str) else value
 
 
-def _parse_candidates(value: object) -> object:
-    """Read configurations that are written as bits, such as "011"."""
-    listed = value if isinstance(value, list | tuple) else ()
-    written = bool(listed) and all(isinstance(bits, str) and set(bits) <= {"0", "1"} for bits in listed)
-    return tuple(tuple(map(int, bits)) for bits in listed) if written else value
+def _parse_bits(value: object) -> object:
+    """Read a configuration that is written as bits, such as "011"."""
+    if not isinstance(value, str):
+        return value
+    if value == "" or set(value) - {"0", "1"}:
+        told = {"rule": "one bit per group", "remedy": "write for example '011'"}
+        raise PydanticCustomError("rule", "{rule}", told)
+    return tuple(map(int, value))
 
 
 Groups = Annotated[Partition, BeforeValidator(_parse_partition)]
 """Groups of layers that decide together; a spec writes "{1,2},{3}"."""
-Candidates = Annotated[tuple[tuple[int, ...], ...], Field(min_length=1), BeforeValidator(_parse_candidates)]
+Candidates = Annotated[tuple[Annotated[tuple[int, ...], BeforeValidator(_parse_bits)], ...], Field(min_length=1)]
 """Configurations to choose from, one bit per group; a spec writes ["011", "000"]."""

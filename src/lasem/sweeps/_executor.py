@@ -12,7 +12,7 @@ from lasem.preflight import Limits, require_memory
 from lasem.runs._environment import choose_device
 from lasem.runs._run import Place, run
 from lasem.runs._signals import Signals
-from lasem.specs import Spec
+from lasem.runs import Spec
 from lasem.sweeps._folder import Kind, SweepFolder
 
 OF_THE_MACHINE = (OSError, MemoryError, RuntimeError)

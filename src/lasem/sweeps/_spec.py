@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lasem.errors import SpecError, nearest
 from lasem.presets._compose import resolve
 from lasem.runs._check import check
-from lasem.specs import Spec, Table, merge, parse_assignment, read_toml
+from lasem.runs import Spec, Table, merge, parse_assignment, read_toml
 
 PLAIN = ("benchmark", "learner", "seeds")
 """Keys of a grid that are no settings; benchmark and learner together name a preset."""

@@ -12,7 +12,7 @@ from lasem.learners import APD, APDOptions, LearnerState, PlainNetwork, Training
 from lasem.learners.apd._consolidation import consolidate
 from lasem.learners.apd._packed import Packed
 from lasem.nn import Conv, Network
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import check
 
 SHAPE = (1, 6, 6)

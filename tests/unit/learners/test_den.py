@@ -15,7 +15,7 @@ from lasem.learners.den._network import FRESH
 from lasem.learners.den._options import PHASES
 from lasem.learners.den._training import stretch
 from lasem.nn import Conv, Network
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import build_learner, check
 
 SHAPE = (1, 6, 6)

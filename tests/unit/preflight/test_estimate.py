@@ -5,7 +5,8 @@ import torch
 
 from lasem.preflight import estimate
 from lasem.preflight._estimate import Measured, _evaluation
-from lasem.presets import learner_entries, resolve
+from lasem.presets import learner_entries
+from lasem.runs import resolve
 from lasem.runs import build_learner, check, learn
 from lasem.runs._loop import Evaluation
 

@@ -16,7 +16,7 @@ from lasem.preflight._check import refusal, require_memory
 from lasem.preflight._demand import Demand
 from lasem.preflight._needs import footprint
 from lasem.preflight._steps import Measured, random_task
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.runs import Place, build_learner, check, run
 from lasem.search import EMSearch
 

@@ -11,11 +11,12 @@ from lasem.errors import SpecError
 from lasem.learners import ParameterCounts
 from lasem.nn import MECHANISMS, NETWORKS
 from lasem.preflight._estimate import Estimate
-from lasem.presets import benchmark_entries, learner_entries, preset_entries, resolve
+from lasem.presets import benchmark_entries, learner_entries, preset_entries
+from lasem.runs import resolve
 from lasem.presets._catalogue import benchmark_tables, with_network
 from lasem.runs import build_learner, check
 from lasem.runs._build import build_strategy
-from lasem.specs import LearnerSpec, Spec, merge
+from lasem.options import LearnerSpec, Spec, merge
 
 PRESETS = [entry.name for entry in preset_entries()]
 BENCHMARKS = [entry.name for entry in benchmark_entries()]

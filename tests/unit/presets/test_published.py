@@ -7,7 +7,8 @@ import torch
 
 from lasem.benchmarks import OfficeHome, Pacs
 from lasem.nn import NETWORKS
-from lasem.presets import preset_entries, resolve
+from lasem.presets import preset_entries
+from lasem.runs import resolve
 from lasem.runs import build_learner, check
 from lasem.runs._build import build_strategy
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
 from lasem.runs import Started
 from lasem.runs.sinks import ProgressDisplay

@@ -15,7 +15,7 @@ import torch
 
 from lasem import records
 from lasem.errors import RunError, RunStopped
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.records import EpochRecord, InterruptedRecord, ResumptionRecord
 from lasem.runs import Place, RunFolder, Signals, build_learner, learn, load, run
 from lasem.runs._files import append

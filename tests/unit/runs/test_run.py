@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from lasem import records
 from lasem.errors import DataError, LasemError, RunError, SpecError
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
 from lasem.runs import Place, RunFolder, load, run
 

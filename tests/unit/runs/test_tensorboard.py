@@ -5,7 +5,7 @@ import pytest
 
 from lasem.cli import app
 from lasem.errors import RunError
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord, line
 from lasem.runs import Started
 from lasem.runs.sinks import TensorBoardLog

@@ -208,7 +208,7 @@ def test_a_candidates_probability_is_the_product_of_its_groups(opened):
 
 
 def test_every_group_decides_by_itself_so_a_list_of_candidates_is_refused():
-    from lasem.presets import resolve
+    from lasem.runs import resolve
     from lasem.runs import check
 
     with pytest.raises(SpecError, match=r"leave search\.candidates out"):

@@ -1,7 +1,7 @@
 import pytest
 
 from lasem.errors import SpecError
-from lasem.presets import resolve
+from lasem.runs import resolve
 from lasem.sweeps import read_sweep
 
 GRID = '[grid]\nbenchmark = ["digits"]\nlearner = ["stl", "hps"]\n'
