@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from lasem import records
 from lasem.errors import RunError
+from lasem.files import append, flush, write_atomically, writing
 from lasem.options import read_toml
 from lasem.records import Event, EventReader, History, Result, ResumptionRecord
-from lasem.runs._files import append, flush, write_atomically, writing
 from lasem.runs._read_spec import read_spec
 from lasem.runs._resolve import without_old_sections
 from lasem.runs._spec import Spec
