@@ -13,8 +13,7 @@ from lasem.errors import RunError
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
     from lasem.preflight import Estimate, Limits
-    from lasem.runs import Place
-    from lasem.runs import Spec
+    from lasem.runs import Place, Spec
 
 
 def print_dry_runs(checked: "Sequence[tuple[Spec, AbstractBenchmark]]", place: "Place", limits: "Limits") -> None:

@@ -19,8 +19,7 @@ from lasem.errors import RunStopped, SpecError
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
     from lasem.records import Event
-    from lasem.runs import Place, Signals, Started
-    from lasem.runs import Spec
+    from lasem.runs import Place, Signals, Spec, Started
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 """Of each unit of time."""

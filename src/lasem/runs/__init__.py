@@ -3,6 +3,8 @@
 from lasem.runs._allocator import keep_freed_memory as keep_freed_memory
 from lasem.runs._arithmetic import arithmetic as arithmetic
 from lasem.runs._build import build_learner as build_learner
+from lasem.runs._build import build_mechanism as build_mechanism
+from lasem.runs._build import build_strategy as build_strategy
 from lasem.runs._check import check as check
 from lasem.runs._checkpoint import Checkpoint as Checkpoint
 from lasem.runs._checkpoint import read_checkpoint as read_checkpoint
@@ -14,6 +16,7 @@ from lasem.runs._loop import Evaluation as Evaluation
 from lasem.runs._outcome import Outcome as Outcome
 from lasem.runs._outcome import learn as learn
 from lasem.runs._read_spec import read_spec as read_spec
+from lasem.runs._resolve import explain as explain
 from lasem.runs._resolve import resolve as resolve
 from lasem.runs._run import Place as Place
 from lasem.runs._run import Started as Started

@@ -113,3 +113,38 @@ def _defaults(readers: Sequence[Any], section: str, key: str) -> list[Any]:
     choices = {("learner", "mechanism"): "hps", ("learner", "strategy"): "fixed"}
     found = [reader.defaults().get((section, key)) for reader in readers]
     return [choices[section, key]] if (section, key) in choices else [value for value in found if value is not None]
+
+
+def explain(target: str, settings: Sequence[str] = ()) -> list[tuple[str, Any, str]]:
+    """Return the options of an experiment with what sets each of them: (key, value, file or other source).
+
+    Args:
+        target: A preset or a TOML file.
+        settings: Settings over it.
+
+    Raises:
+        SpecError: Something in it is unknown, missing or impossible.
+    """
+    preset, above = _read_target(target, settings, ())
+    composed = compose(preset, above)
+    spec = read_spec(_laid(composed, above), place=target)
+    sources = {place: layer.source for layer in composed.layers for place in _places(layer.table)}
+    sources |= dict.fromkeys(_places(above), "set over the preset")
+    return [
+        (".".join(filter(None, place)), value, sources.get(place, "default"))
+        for place, value in _places(spec.table()).items()
+        if place != ("", "small")
+    ]
+
+
+def _places(table: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """Values of a table by section and key; the section is empty for what stands above the sections."""
+    return {
+        place: value
+        for section, values in table.items()
+        for place, value in (
+            {(section, key): value for key, value in values.items()}
+            if isinstance(values, Mapping)
+            else {("", section): values}
+        ).items()
+    }
