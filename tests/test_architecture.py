@@ -12,7 +12,7 @@ import lasem
 SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
-    ("seeds", "faults", "tables"),
+    ("seeds", "faults", "tables", "formats", "memory"),
     ("configurations", "options", "registry", "specs", "records", "metrics"),
     ("nn", "benchmarks"),
     ("search",),
@@ -28,6 +28,7 @@ WITHOUT_TORCH = {
     "seeds",
     "faults",
     "tables",
+    "formats",
     "configurations",
     "specs",
     "options",

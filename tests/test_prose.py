@@ -28,7 +28,6 @@ NOT_YET = {
     "learners",
     "metrics",
     "nn",
-    "preflight",
     "presets",
     "records",
     "report",
