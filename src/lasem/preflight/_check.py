@@ -98,7 +98,7 @@ def shortage(spec: Spec, found: Estimate, limits: Limits) -> str | None:
 
     Args:
         spec: One experiment.
-        found: Its estimate.
+        found: Estimate of the run.
         limits: What it may take.
     """
     if found.search is not None:

@@ -132,7 +132,7 @@ class _Run:
 
     @property
     def steps(self) -> int:
-        """Batches of one training."""
+        """Number of batches of one training, over all its epochs."""
         return self.outline.images["train"] // self.spec.training.batch_size * self.spec.training.epochs
 
     @property
