@@ -1,36 +1,60 @@
-"""Times and amounts of memory in words."""
+"""Numbers in words: durations, sizes in memory, and numbers in a row as ranges."""
 
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+from collections.abc import Iterable, Sequence
+
+SIZES = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def format_bytes(size: float) -> str:
-    """Return a number of bytes in the largest unit that leaves a digit before the point.
+def time_unit(seconds: float) -> tuple[str, int]:
+    """Return the unit that suits a duration, and the number of seconds in that unit.
 
-    >>> format_bytes(512), format_bytes(2.5 * 2**20)
-    ('512 bytes', '2.5 MiB')
+    >>> time_unit(750)
+    ('min', 60)
     """
-    power = min(int(size).bit_length() // 10, len(UNITS) - 1)
-    return f"{size / 1024**power:.{1 if power else 0}f} {UNITS[power]}"
+    return next((unit for unit in (("h", 3600), ("min", 60)) if seconds >= 2 * unit[1]), ("s", 1))
 
 
-def format_seconds(seconds: float) -> str:
-    """Return a time in the unit that suits it.
+def duration(seconds: float) -> str:
+    """Write a duration with three digits, in the unit that suits it.
 
-    >>> format_seconds(0.031), format_seconds(754), format_seconds(9000)
-    ('0.031 s', '13 min', '2.5 h')
+    >>> [duration(seconds) for seconds in (0.4567, 90, 750, 2_696_400)]
+    ['0.457 s', '90 s', '12.5 min', '749 h']
     """
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+    unit, size = time_unit(seconds)
+    value = seconds / size
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
-def format_range(low: float, high: float) -> str:
-    """Return two times as a range, or as one time if they read the same.
+def memory_size(size: float) -> str:
+    """Write a number of bytes in the largest unit in which it is at least 1.
 
-    >>> format_range(720, 900), format_range(3, 3)
-    ('between 12 min and 15 min', 'about 3 s')
+    >>> [memory_size(size) for size in (12, 1536, 2.5 * 2**30)]
+    ['12 bytes', '1.5 KiB', '2.5 GiB']
     """
-    first, last = format_seconds(low), format_seconds(high)
-    return f"about {last}" if first == last else f"between {first} and {last}"
+    power = min(int(size).bit_length() // 10, len(SIZES) - 1)
+    return f"{size / 1024**power:.{1 if power else 0}f} {SIZES[power]}"
+
+
+def ranges(numbers: Iterable[int]) -> list[str]:
+    """Write ascending numbers with three or more in a row as a range.
+
+    >>> ranges([1, 2, 3, 5, 6])
+    ['1-3', '5', '6']
+    """
+    rows: list[list[int]] = []
+    for number in numbers:
+        if rows and number == rows[-1][-1] + 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    return [text for row in rows for text in ([f"{row[0]}-{row[-1]}"] if len(row) > 2 else map(str, row))]
+
+
+def extent(numbers: Sequence[int]) -> str:
+    """Write the smallest and the largest of some numbers.
+
+    >>> extent([5, 10, 7]), extent([5, 5])
+    ('5 to 10', '5')
+    """
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"

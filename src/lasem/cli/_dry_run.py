@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lasem.errors import RunError
-from lasem.formats import format_bytes, format_range, format_seconds
+from lasem.formats import duration, extent, memory_size
 
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
@@ -68,7 +68,7 @@ def _rows(spec: "Spec", place: "Place", outline: "Outline", found: "Estimate") -
     from lasem.runs import RunFolder
 
     folder, counts, search = RunFolder.of(spec, place.out), found.parameters, found.search
-    yield "tasks", f"{outline.num_tasks} of {_range(outline.classes)} classes"
+    yield "tasks", f"{outline.num_tasks} of {extent(outline.classes)} classes"
     yield "images per task", ", ".join(f"{count} {name}" for name, count in outline.images.items())
     if found.candidates > 1:
         yield "configurations", f"{found.candidates:,}"
@@ -78,15 +78,15 @@ def _rows(spec: "Spec", place: "Place", outline: "Outline", found: "Estimate") -
     work = f", each with {search.step().work:,.1f} times the multiply-adds of one network" if search and tree else ""
     yield "steps", f"{found.steps_per_task:,} per task, {found.steps:,} in all{work}"
     basis = "from steps of one network, times the work" if found.counted else "fastest of a few steps on random images"
-    training, evaluation = format_range(*found.seconds), format_seconds(found.evaluation_seconds)
+    training, evaluation = _between(*found.seconds), duration(found.evaluation_seconds)
     yield "time", f"{training} of training and {evaluation} of evaluation on this machine ({basis})"
     for reason in found.reasons:
         yield "", reason
-    yield "memory", f"about {format_bytes(found.model_bytes + found.activation_bytes)} per step, and the images"
+    yield "memory", f"about {memory_size(found.model_bytes + found.activation_bytes)} per step, and the images"
     yield "run folder", f"{folder.path}" + (" (done)" if folder.result() else "")
 
 
-def _range(numbers: tuple[int, ...]) -> str:
-    """Return the smallest and the largest of some numbers."""
-    low, high = min(numbers), max(numbers)
-    return str(low) if low == high else f"{low} to {high}"
+def _between(low: float, high: float) -> str:
+    """Return two times as a range, or as one time if they read the same."""
+    first, last = duration(low), duration(high)
+    return f"about {last}" if first == last else f"between {first} and {last}"

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lasem.cli._run import Data, interval
 from lasem.errors import SpecError
-from lasem.formats import format_seconds as duration
+from lasem.formats import duration
 
 if TYPE_CHECKING:
     from lasem.runs import Place

@@ -7,7 +7,7 @@ import torch
 from lasem.benchmarks import AbstractBenchmark, Outline
 from lasem.configurations import LARGEST_SPACE
 from lasem.errors import RunError, SpecError
-from lasem.formats import format_bytes, format_seconds
+from lasem.formats import duration, memory_size
 from lasem.nn import NETWORKS, nested_partitions
 from lasem.preflight._cost import EvaluatesTree, Limits, ListsCandidates, SearchCost, StepCost, search_cost
 from lasem.preflight._estimate import Estimate, estimate
@@ -107,7 +107,7 @@ def shortage(spec: Spec, found: Estimate, limits: Limits) -> str | None:
     if limits.hours is None or seconds <= 3600 * limits.hours:
         return None
     return (
-        f"{spec.name}: not enough time for this run: it needs about {format_seconds(seconds)}, --max-hours is"
+        f"{spec.name}: not enough time for this run: it needs about {duration(seconds)}, --max-hours is"
         f" {limits.hours:g}. Lower training.epochs, or use a faster machine"
     )
 
@@ -150,5 +150,5 @@ def _words(cost: SearchCost, step: StepCost) -> str:
     """Return the cost of a step for a message."""
     subtrees = f" in {step.subtrees:,} sub-trees" if step.subtrees > 1 else ""
     work = ", one at a time" if cost.in_turn else f", {step.work:,.0f} times the work of one network"
-    time = "" if cost.seconds is None else f", {format_seconds(cost.seconds(step))}"
-    return f"{step.candidates:,} candidates{subtrees}, {format_bytes(step.bytes)}{work}{time}"
+    time = "" if cost.seconds is None else f", {duration(cost.seconds(step))}"
+    return f"{step.candidates:,} candidates{subtrees}, {memory_size(step.bytes)}{work}{time}"

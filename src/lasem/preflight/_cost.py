@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lasem.benchmarks import Outline
 from lasem.configurations import LARGEST_SPACE, Bits, Partition
-from lasem.formats import format_bytes, format_seconds
+from lasem.formats import duration, memory_size
 from lasem.memory import available_memory
 from lasem.nn import NETWORKS, Backbone, Network, nested_partitions
 from lasem.runs import build_mechanism, build_strategy
@@ -196,13 +196,13 @@ class SearchCost:
         if step.candidates > LARGEST_SPACE:
             yield f"too many candidates for this search: {count}, of which at most {LARGEST_SPACE:,} can be listed"
         if limits.memory is not None and step.bytes > limits.memory:
-            need, available = format_bytes(step.bytes), format_bytes(limits.memory)
+            need, available = memory_size(step.bytes), memory_size(limits.memory)
             yield f"not enough memory for this search: {count} need about {need} per step, {available} are available"
         if self.budget is not None and not self.within_budget(step):
-            need = format_bytes(step.subtree_bytes)
-            yield f"search.memory is {format_bytes(self.budget)}, but the activations of one candidate need {need}"
+            need = memory_size(step.subtree_bytes)
+            yield f"search.memory is {memory_size(self.budget)}, but the activations of one candidate need {need}"
         if limits.hours is not None and self.seconds is not None and self.seconds(step) > 3600 * limits.hours:
-            time = format_seconds(self.seconds(step))
+            time = duration(self.seconds(step))
             yield f"not enough time for this search: {count} need about {time}, --max-hours is {limits.hours:g}"
 
     def fitting_partitions(self, limits: Limits) -> list[StepCost]:
