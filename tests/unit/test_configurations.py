@@ -143,7 +143,7 @@ def test_a_candidate_of_other_length_or_with_other_digits_is_refused(bits):
 
 
 def test_a_candidate_listed_twice_is_named():
-    with pytest.raises(SpecError, match="got \\['01'\\] - remove the repetition"):
+    with pytest.raises(SpecError, match=r"\(got \['01'\]\); remove the repetition"):
         ConfigurationSpace(Partition.single(2), ((0, 1), (1, 1), (0, 1)))
 
 

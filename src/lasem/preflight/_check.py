@@ -5,13 +5,13 @@ import torch
 from lasem.benchmarks import AbstractBenchmark, Outline
 from lasem.configurations import LARGEST_SPACE
 from lasem.errors import RunError, SpecError
+from lasem.formats import memory_size
 from lasem.nn import NETWORKS, nested_partitions
 from lasem.preflight._demand import Demand, Limits, lasting
 from lasem.preflight._estimate import Estimate, estimate
 from lasem.preflight._needs import Need, footprint, partition_of
 from lasem.runs._build import build_mechanism
 from lasem.runs._check import check
-from lasem.runs._memory import readable
 from lasem.specs import Spec
 
 
@@ -139,4 +139,4 @@ def _words(demand: Demand, need: Need) -> str:
     by_tree = demand.spec.learner.strategy == "em"
     steps = f", a step as {need.work:,.0f} of one network" if by_tree else " for one at a time"
     hours = "" if demand.seconds is None else f", {lasting(demand.seconds(need))}"
-    return f"{need.candidates:,} candidates{parts}, {readable(need.bytes)}{steps}{hours}"
+    return f"{need.candidates:,} candidates{parts}, {memory_size(need.bytes)}{steps}{hours}"
