@@ -151,7 +151,7 @@ def test_resnet_18_layer_by_layer_is_refused_with_partitions_that_fit():
     [
         (("search.partition={1}",), "names? every layer"),
         (("training.optimizer=adm",), "did you mean 'adam'"),
-        (("learner.strategy=darts",), "a space holds at most 65536"),
+        (("learner.strategy=darts",), "a search must have at most 65536"),
     ],
 )
 def test_other_faults_are_told_as_ever(settings, words):
