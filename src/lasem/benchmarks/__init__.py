@@ -1,7 +1,7 @@
 """Benchmarks: named constructors of task streams, and the streams themselves.
 
-`BENCHMARKS` maps a kind to the benchmark whose fields are its options; `TaskStream.of` makes a stream of tasks that
-are in memory already.
+`BENCHMARKS` maps the name of a benchmark to its class, whose fields are the options. `TaskStream.of` makes a stream
+from tasks that are already in memory.
 """
 
 from lasem.benchmarks._benchmark import AbstractBenchmark
@@ -32,6 +32,7 @@ BENCHMARKS: Registry[type[AbstractBenchmark]] = Registry(
         "tiny-imagenet-10": TinyImageNet10,
     },
 )
+"""Benchmarks by the name that a spec gives as `benchmark.kind`; packages and plugins can add others."""
 
 __all__ = [
     "BENCHMARKS",

@@ -9,6 +9,8 @@ from lasem.runs._check import check as check
 from lasem.runs._checkpoint import Checkpoint as Checkpoint
 from lasem.runs._checkpoint import read_checkpoint as read_checkpoint
 from lasem.runs._environment import choose_device as choose_device
+from lasem.runs._environment import suited_threads as suited_threads
+from lasem.runs._environment import torch_threads as torch_threads
 from lasem.runs._folder import RunFolder as RunFolder
 from lasem.runs._load import Learned as Learned
 from lasem.runs._load import load as load
