@@ -10,8 +10,7 @@ from typer.main import get_command
 
 from lasem.benchmarks import AbstractBenchmark
 from lasem.cli import app
-from lasem.runs import resolve
-from lasem.runs import check
+from lasem.runs import check, resolve
 from lasem.sweeps import read_sweep
 
 ROOT = Path(__file__).parents[2]

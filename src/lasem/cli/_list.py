@@ -18,7 +18,9 @@ def list_command(
     ] = None,
     benchmarks: Annotated[bool, typer.Option("--benchmarks", help="Only benchmarks.")] = False,
     networks: Annotated[bool, typer.Option("--networks", help="Only networks.")] = False,
-    learners: Annotated[bool, typer.Option("--learners", help="Only learners, static configurations included.")] = False,
+    learners: Annotated[
+        bool, typer.Option("--learners", help="Only learners, static configurations included.")
+    ] = False,
     mechanisms: Annotated[bool, typer.Option("--mechanisms", help="Only mechanisms.")] = False,
     strategies: Annotated[bool, typer.Option("--strategies", help="Only strategies.")] = False,
     presets: Annotated[bool, typer.Option("--presets", help="Only presets, all of them.")] = False,
@@ -41,7 +43,9 @@ def list_command(
     found = {part: _matching(entries, words or ()) for part, entries in parts.items()}
     if words and not any(found.values()):
         names = [name for entries in parts.values() for name in entries]
-        raise SpecError(f"a word must be in the name of something (got {' '.join(words)!r}); {nearest(words[0], names)}")
+        raise SpecError(
+            f"a word must be in the name of something (got {' '.join(words)!r}); {nearest(words[0], names)}"
+        )
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:

@@ -2,9 +2,9 @@
 
 from lasem.learners._brute_force import BruteForce as BruteForce
 from lasem.learners._ewc import ElasticWeightConsolidation as ElasticWeightConsolidation
-from lasem.learners._interface import AbstractLearnerOptions as AbstractLearnerOptions
-from lasem.learners._interface import Setup as Setup
 from lasem.learners._kinds import LEARNERS as LEARNERS
+from lasem.learners._kinds import AbstractLearnerOptions as AbstractLearnerOptions
+from lasem.learners._kinds import Setup as Setup
 from lasem.learners._layers import PlainNetwork as PlainNetwork
 from lasem.learners._learner import AbstractLearner as AbstractLearner
 from lasem.learners._learner import Growth as Growth

@@ -1,20 +1,76 @@
 """The kinds of learners that a spec can name: options that build them."""
 
-from typing import ClassVar, Literal
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, ClassVar, Literal
 
+import torch
+from pydantic import Field
+
+from lasem.benchmarks import Outline
 from lasem.learners._brute_force import BruteForce
 from lasem.learners._ewc import ElasticWeightConsolidation
-from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, Setup
 from lasem.learners._layers import PlainNetwork
+from lasem.learners._learner import AbstractLearner, Training
 from lasem.learners._selective import SelectiveTransfer
 from lasem.learners._single import SingleNetwork
 from lasem.learners.apd import APD, APDOptions
 from lasem.learners.den import DEN, DENOptions
 from lasem.learners.gating import ChannelGating
 from lasem.learners.prognn import ProgressiveNetworks
+from lasem.nn import AbstractMechanism, Backbone, Network
 from lasem.options import Count, Fraction, NonNegative, Positive, Rate, Share, options
 from lasem.registry import Registry
-from lasem.search import InTurn
+from lasem.search import AbstractStrategy, InTurn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Everything that a learner is built from.
+
+    Attributes:
+        network: Layers of the network.
+        outline: Shapes and class numbers of the stream.
+        mechanism: How shared branches get their parameters.
+        strategy: How each task's configuration is chosen.
+        training: How a task is trained.
+        seed: Seed of initial values, batches and dropout.
+        device: Where tensors go.
+        capture: Whether steps are compiled; see `lasem.search.capture`.
+    """
+
+    network: Network
+    outline: Outline
+    mechanism: AbstractMechanism
+    strategy: AbstractStrategy
+    training: Training
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    capture: bool = False
+
+    def backbone(self) -> Backbone:
+        """Build the network with own and shared branches, on the device."""
+        backbone = self.network.build(self.outline.shape, mechanism=self.mechanism, seed=self.seed)
+        backbone.to(self.device)
+        return backbone
+
+
+class AbstractLearnerOptions(ABC):
+    """Options of a kind of learner; they build it.
+
+    Attributes:
+        reads: What the learner is combined with: "mechanism", "strategy", both or nothing. A spec may give only these.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def build(self, setup: Setup) -> AbstractLearner:
+        """Build a new learner.
+
+        Raises:
+            SpecError: The options do not go with the rest of the setup.
+        """
 
 
 @options
@@ -94,6 +150,7 @@ class EWCOptions(AbstractLearnerOptions):
 
 
 def _plain(setup: Setup) -> PlainNetwork:
+    """The layers of the network, for learners that change it."""
     return PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
 
 
@@ -116,7 +173,18 @@ class ProgNNOptions(AbstractLearnerOptions):
 
 @options
 class GatingOptions(AbstractLearnerOptions):
-    """Options of conditional channel gating."""
+    """Options of conditional channel gating.
+
+    Attributes:
+        hidden: Hidden units of a gate.
+        open_share: About the share of gates that are open when a task begins.
+        gain: How much faster than other parameters gates open and close.
+        sparsity_weight: Weight of the sparsity of gates.
+        sparsity: When sparsity counts: as far as the task is "learned", or in full after some epochs ("patience").
+        patience: Epochs of a task before sparsity counts, either way.
+        relevance: Images on which a task's relevant channels are found.
+        threshold: Share of images above which a channel is relevant.
+    """
 
     hidden: Positive = 16
     open_share: Fraction = 0.85
@@ -125,12 +193,10 @@ class GatingOptions(AbstractLearnerOptions):
     sparsity: Literal["learned", "patience"] = "patience"
     patience: Count = 20
     relevance: Literal["valid", "train"] = "valid"
-    threshold: Share = 0.0
+    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def build(self, setup: Setup) -> AbstractLearner:
         """Build the learner."""
-        from dataclasses import asdict
-
         return ChannelGating(
             _plain(setup), **asdict(self), training=setup.training, seed=setup.seed, device=setup.device
         )
@@ -138,7 +204,7 @@ class GatingOptions(AbstractLearnerOptions):
 
 @options
 class DENKind(DENOptions, AbstractLearnerOptions):
-    """x"""
+    """Options of the learner, which build it."""
 
     def build(self, setup: Setup) -> AbstractLearner:
         """Build the learner."""
@@ -147,7 +213,7 @@ class DENKind(DENOptions, AbstractLearnerOptions):
 
 @options
 class APDKind(APDOptions, AbstractLearnerOptions):
-    """x"""
+    """Options of the learner, which build it."""
 
     def build(self, setup: Setup) -> AbstractLearner:
         """Build the learner."""

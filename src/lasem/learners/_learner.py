@@ -3,19 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.errors import SpecError, nearest, require
+from lasem.errors import SpecError, nearest
 from lasem.learners._optimizers import OPTIMIZERS
+from lasem.options import NonNegative, Positive, Probability, Rate, options
 from lasem.search import Decision, Effort
 
 
-@dataclass(frozen=True)
+@options
 class Training:
     """How a task is trained.
 
@@ -29,22 +29,18 @@ class Training:
             to it.
     """
 
-    batch_size: int = 10
-    learning_rate: float = 1e-4
-    decay: float = 0.0
+    batch_size: Positive = 10
+    learning_rate: Rate = 1e-4
+    decay: NonNegative = 0.0
     optimizer: str = "rmsprop-tf"
-    keep: float = 0.5
-    epochs: int | None = None
+    keep: Probability = 0.5
+    epochs: Positive | None = None
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.batch_size, int) and self.batch_size >= 1
-        require(whole, "a batch holds a whole number of images, at least one", batch_size=self.batch_size)
-        require(0 < self.learning_rate < inf, "a learning rate is above 0", learning_rate=self.learning_rate)
-        require(0 <= self.decay < inf, "a decay is at least 0", decay=self.decay)
-        require(0 < self.keep <= 1, "dropout keeps a share above 0 and up to 1", keep=self.keep)
-        require(self.epochs is None or self.epochs >= 1, "a task is trained for at least one epoch", epochs=self.epochs)
         if self.optimizer not in OPTIMIZERS:
-            raise SpecError(f"optimizer: unknown name {self.optimizer!r} - {nearest(self.optimizer, OPTIMIZERS)}")
+            raise SpecError(
+                f"optimizer must be the name of one (got {self.optimizer!r}); {nearest(self.optimizer, OPTIMIZERS)}"
+            )
 
     def rate(self, epochs: int) -> float:
         """Learning rate after so many epochs of the stream."""

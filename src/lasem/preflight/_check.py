@@ -8,11 +8,10 @@ from lasem.benchmarks import AbstractBenchmark, Outline
 from lasem.configurations import LARGEST_SPACE
 from lasem.errors import RunError, SpecError
 from lasem.formats import duration, memory_size
-from lasem.nn import NETWORKS, nested_partitions
+from lasem.nn import nested_partitions
 from lasem.preflight._cost import EvaluatesTree, Limits, ListsCandidates, SearchCost, StepCost, search_cost
 from lasem.preflight._estimate import Estimate, estimate
-from lasem.runs import build_strategy, check
-from lasem.specs import Spec, read_spec
+from lasem.runs import Spec, build_strategy, check
 
 
 def check_with_suggestions(spec: Spec, limits: Limits, *, device: torch.device) -> AbstractBenchmark:
@@ -47,11 +46,9 @@ def check_with_suggestions(spec: Spec, limits: Limits, *, device: torch.device) 
 
 def _with_one_group(spec: Spec) -> Spec | None:
     """Return a spec with all layers in one group if it has too many candidates, and None otherwise."""
-    if spec.network.name not in NETWORKS:
-        return None
-    network = NETWORKS[spec.network.name]
+    network = spec.network.options
     try:
-        strategy = build_strategy(spec, len(network.layers))
+        strategy = build_strategy(spec)
     except SpecError:
         return None
     if not isinstance(strategy, ListsCandidates) or strategy.candidates is not None:
@@ -59,9 +56,8 @@ def _with_one_group(spec: Spec) -> Spec | None:
     groups = len(network.layers) if strategy.partition is None else strategy.partition.num_groups
     if 2**groups <= LARGEST_SPACE:
         return None
-    table = spec.table()
-    section = table.get("search", {}) | {"partition": str(nested_partitions(network)[0])}
-    return read_spec(table | {"search": section}, place=spec.name)
+    section = spec.sections.get("search", {}) | {"partition": str(nested_partitions(network)[0])}
+    return spec.changed({"search": section})
 
 
 def _outline(spec: Spec) -> Outline | None:
@@ -87,7 +83,7 @@ def require_memory(spec: Spec, outline: Outline, *, limits: Limits, device: torc
     Raises:
         RunError: Memory does not suffice.
     """
-    if isinstance(build_strategy(spec, len(NETWORKS[spec.network.name].layers)), EvaluatesTree):
+    if isinstance(build_strategy(spec), EvaluatesTree):
         cost = search_cost(spec, outline, device=device)
         if cost is not None and cost.faults(limits):
             raise RunError(refusal(spec, cost, limits))

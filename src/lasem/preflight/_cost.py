@@ -15,7 +15,7 @@ from lasem.configurations import LARGEST_SPACE, Bits, Partition
 from lasem.formats import duration, memory_size
 from lasem.memory import available_memory
 from lasem.nn import NETWORKS, Backbone, Network, nested_partitions
-from lasem.runs import build_mechanism, build_strategy
+from lasem.runs import Spec, build_mechanism, build_strategy
 from lasem.search import (
     DropoutMasks,
     TreeSize,
@@ -26,7 +26,6 @@ from lasem.search import (
     tree_bytes,
     tree_sizes,
 )
-from lasem.specs import Spec
 
 MOST_SUGGESTIONS = 3
 """Most partitions that an error message suggests."""
@@ -247,7 +246,7 @@ def search_cost(spec: Spec, outline: Outline, *, device: torch.device) -> Search
         The cost; None if the strategy does not choose among candidates that can be counted.
     """
     network = NETWORKS[spec.network.name]
-    strategy = build_strategy(spec, len(network.layers))
+    strategy = build_strategy(spec)
     if not isinstance(strategy, ListsCandidates):
         return None
     backbone = network.build(outline.shape, mechanism=build_mechanism(spec)).to(device)

@@ -17,8 +17,7 @@ from lasem.nn import NETWORKS
 from lasem.preflight._cost import EvaluatesTree, SearchCost, StepCost, search_cost
 from lasem.preflight._shares import searched_shares
 from lasem.preflight._steps import LEAST_REPEATS, StepTimes, measure, random_task
-from lasem.runs import arithmetic, build_learner, build_strategy, suited_threads, torch_threads
-from lasem.specs import Spec, read_spec
+from lasem.runs import Spec, arithmetic, build_learner, build_strategy, suited_threads, torch_threads
 
 LONGEST = 10.0
 """Longest that the steps of a search may take, in seconds, to be timed themselves."""
@@ -76,7 +75,7 @@ def estimate(
     """
     learner = build_learner(spec, outline, device=device, capture=capture)
     layers = len(NETWORKS[spec.network.name].layers)
-    strategy = build_strategy(spec, layers)
+    strategy = build_strategy(spec)
     candidates = strategy.space(layers).names()
     run = _Run(spec, outline, device, capture, tuple(learner.trainings(outline.identities)))
     suited = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
@@ -142,7 +141,7 @@ class _Run:
 
     def measure(self, changes: dict[str, Any]) -> tuple[StepTimes, AbstractLearner]:
         """Time a new learner of the spec with some of its sections changed."""
-        spec = read_spec(self.spec.table() | changes, place=self.spec.name)
+        spec = self.spec.changed(changes)
         learner = build_learner(spec, self.outline, device=self.device, capture=self.capture)
         return measure(learner, self.outline, device=self.device), learner
 

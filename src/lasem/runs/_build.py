@@ -8,7 +8,7 @@ import torch
 from lasem.benchmarks import Outline
 from lasem.errors import require
 from lasem.learners import AbstractLearner, Setup
-from lasem.nn import AbstractMechanism
+from lasem.nn import AbstractMechanism, Network
 from lasem.runs._spec import Spec
 from lasem.search import AbstractStrategy
 
@@ -24,11 +24,18 @@ def build_strategy(spec: Spec) -> AbstractStrategy:
     Raises:
         SpecError: The partition does not fit the network.
     """
-    strategy: Any = spec.strategy.options
+    return strategy_on(spec.network.options, spec.strategy.options)
+
+
+def strategy_on(network: Network, strategy: AbstractStrategy) -> AbstractStrategy:
+    """Return a strategy with its partition in stages of a network, where a spec counts layers.
+
+    Raises:
+        SpecError: The partition does not fit the network.
+    """
+    options: Any = strategy
     partition = getattr(strategy, "partition", None)
-    if partition is None:
-        return strategy
-    return replace(strategy, partition=spec.network.options.stage_partition(partition))
+    return strategy if partition is None else replace(options, partition=network.stage_partition(partition))
 
 
 def build_learner(spec: Spec, outline: Outline, *, device: torch.device, capture: bool = False) -> AbstractLearner:

@@ -8,8 +8,9 @@ from lasem.benchmarks import BENCHMARKS
 from lasem.errors import SpecError, nearest
 from lasem.learners import LEARNERS
 from lasem.nn import MECHANISMS, NETWORKS
-from lasem.options import Table, options, validate
+from lasem.options import Table, merge, options, validate
 from lasem.registry import Registry, load_plugins
+from lasem.runs._build import strategy_on
 from lasem.runs._loop import Evaluation
 from lasem.runs._readers import Reader, described, reader_of, readers_by_place
 from lasem.runs._spec import Choice, Heading, Seeds, Spec, TrainingSection
@@ -83,9 +84,12 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
     if names and len(faults) == known:
         faults.extend(_unread(sections, readers, names[2]))
     made = [faults.attempt(lambda reader=reader: reader.build(sections)) for reader in readers]
-    if faults or names is None or heading is None:
-        raise SpecError(f"{place}: " + "\n  ".join(faults))
     by_kind: dict[str, Any] = {reader.kind: one for reader, one in zip(readers, made, strict=True)}
+    if faults or names is None or heading is None:
+        network, strategy = names and NETWORKS.get(names[1].name), by_kind.get("strategy")
+        if network and strategy:  # told here too, so that all faults come together
+            faults.attempt(lambda: strategy_on(network, strategy).space(len(network.layers)))
+        raise SpecError(f"{place}: " + "\n  ".join(faults))
     benchmark, network, learner = names
     return Spec(
         heading=heading,
@@ -173,9 +177,29 @@ def _readers(names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: F
 def readers_of(table: Mapping[str, Any]) -> list[Reader] | None:
     """Return who reads the sections of a spec that may have faults; None if that is not clear."""
     faults = Faults()
-    names = _names({key: value for key, value in table.items() if isinstance(value, Mapping)}, faults)
+    names = _names({key: dict(value) for key, value in table.items() if isinstance(value, Mapping)}, faults)
     readers = _readers(names, faults) if names else []
     return None if faults else [*readers, *ALWAYS]
+
+
+def prune(table: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
+    """Leave out of a table the options that are not read once something is laid over it.
+
+    Args:
+        table: Sections of a spec.
+        above: What will be laid over it, which may choose another learner; if it has faults, nothing is left out.
+    """
+    readers = readers_of(merge(table, above))
+    if readers is None:
+        return dict(table)
+    read = read_places(readers)
+    kept: Table = {}
+    for section, values in table.items():
+        if section in HEADING:
+            kept[section] = values
+        elif options := {key: value for key, value in values.items() if (section, key) in read}:
+            kept[section] = options
+    return kept
 
 
 def choices_of(readers: Iterable[Reader]) -> tuple[str, ...]:
@@ -201,14 +225,18 @@ def _unread(sections: Mapping[str, Table], readers: Iterable[Reader], learner: N
         if not here:
             who = [reader for (place, _), some in by_place.items() if place == section for reader in some]
             got = ", ".join(f"{key} = {sections[section][key]!r}" for key in keys)
-            yield f"[{section}] is read by {described(who)}; {learner.name!r} does not read it and must leave it out (got {got})"
+            yield _told(f"[{section}]", who, learner, got)
             continue
         for key in keys:
             if who := by_place.get((section, key)):
-                got, place = repr(sections[section][key]), f"{key} in [{section}]"
-                yield f"{place} is read by {described(who)}; {learner.name!r} does not read it and must leave it out (got {got})"
+                yield _told(f"{key} in [{section}]", who, learner, repr(sections[section][key]))
             else:
                 yield f"{key} is not an option of [{section}]; {nearest(key, here)}"
+
+
+def _told(place: str, who: list[Reader], learner: NamedLearner, got: str) -> str:
+    """The fault of an option that others read."""
+    return f"{place} is read by {described(who)}; {learner.name!r} does not read it and must leave it out (got {got})"
 
 
 def _written(

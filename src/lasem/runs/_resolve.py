@@ -9,7 +9,7 @@ from lasem.errors import SpecError
 from lasem.options import Table, merge, parse_assignment, read_toml
 from lasem.presets import Composed, compose, preset_values
 from lasem.registry import load_plugins
-from lasem.runs._read_spec import HEADING, read_places, read_spec, readers_of
+from lasem.runs._read_spec import prune, read_places, read_spec, readers_of
 from lasem.runs._readers import readers_by_place
 from lasem.runs._spec import Spec
 
@@ -52,23 +52,8 @@ def _read_target(target: str, settings: Sequence[str], plugins: Sequence[str]) -
 
 def _laid(composed: Composed, above: Mapping[str, Any]) -> Table:
     """Lay what is set over a preset, of which only what the experiment reads is taken."""
-    table = composed.table
-    readers = readers_of(merge(table, above))
-    if readers is not None:
-        table = pruned(table, read_places(readers))
-    whole = merge(table, above)
+    whole = merge(prune(composed.table, above), above)
     return whole | {"small": composed.changes(whole)} if composed.small else whole
-
-
-def pruned(table: Mapping[str, Any], read: set[tuple[str, str]]) -> Table:
-    """Leave out the options of sections that are not read."""
-    kept = {
-        section: {key: value for key, value in values.items() if (section, key) in read}
-        for section, values in table.items()
-        if section not in HEADING
-    }
-    heading = {key: table[key] for key in HEADING if key in table}
-    return heading | {section: values for section, values in kept.items() if values}
 
 
 def without_old_sections(table: Table, *, place: str) -> Table:

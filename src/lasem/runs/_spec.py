@@ -6,10 +6,9 @@ of a spec names its result. A spec has the sections that its learner, mechanism,
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import field as required
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import tomli_w
 
@@ -180,15 +179,17 @@ class Spec:
         """Return the spec as TOML."""
         return tomli_w.dumps(self.table())
 
-    def changed(self, *tables: Mapping[str, Any]) -> "Spec":
-        """Return the spec with other options.
+    def changed(self, sections: Table) -> "Spec":
+        """Return the spec with other sections in place of those of the same name.
+
+        Sections that are not read any more, as those of another strategy, are left out.
 
         Raises:
-            SpecError: They are wrong.
+            SpecError: The sections are wrong.
         """
-        from lasem.runs._read_spec import read_spec
+        from lasem.runs._read_spec import prune, read_spec  # which needs this module
 
-        return read_spec(merge(self.table(), *tables), place=self.name)
+        return read_spec(prune(self.table(), sections) | sections, place=self.name)
 
     def with_seed(self, seed: int) -> "Spec":
         """Return the same experiment as another trial: other images and other initial values.
@@ -196,7 +197,7 @@ class Spec:
         Raises:
             SpecError: The seed is negative or too large.
         """
-        return self.changed({"seeds": {"data": seed, "training": seed}})
+        return self.changed({"seeds": {"stream": self.seeds.stream, "data": seed, "training": seed}})
 
 
 def _canonical(value: object) -> object:

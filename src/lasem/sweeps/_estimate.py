@@ -6,9 +6,9 @@ import torch
 
 from lasem.benchmarks import Outline
 from lasem.preflight import estimate
+from lasem.runs import Spec
 from lasem.runs._check import check
 from lasem.runs._run import Place, prepare
-from lasem.specs import SeedsSpec, Spec
 from lasem.sweeps._standing import Standing
 
 
@@ -25,7 +25,7 @@ def estimate_sweep(standings: Sequence[Standing], place: Place, *, device: torch
     for standing in standings:
         if standing.state == "done":
             continue
-        spec = standing.run.spec.model_copy(update={"seeds": SeedsSpec()})
+        spec = standing.run.spec.changed({"seeds": {}})
         if spec.digest not in seconds:
             outline = _outline(spec, place, device=device)
             seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds[1]

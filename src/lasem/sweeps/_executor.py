@@ -9,10 +9,10 @@ from functools import partial
 from lasem.benchmarks import Outline
 from lasem.errors import LasemError, RunStopped
 from lasem.preflight import Limits, require_memory
+from lasem.runs import Spec
 from lasem.runs._environment import choose_device
 from lasem.runs._run import Place, run
 from lasem.runs._signals import Signals
-from lasem.runs import Spec
 from lasem.sweeps._folder import Kind, SweepFolder
 
 OF_THE_MACHINE = (OSError, MemoryError, RuntimeError)

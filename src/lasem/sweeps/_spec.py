@@ -10,9 +10,8 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lasem.errors import SpecError, nearest
-from lasem.presets._compose import resolve
-from lasem.runs._check import check
-from lasem.runs import Spec, Table, merge, parse_assignment, read_toml
+from lasem.options import Table, merge, parse_assignment, read_toml
+from lasem.runs import Spec, check, resolve
 
 PLAIN = ("benchmark", "learner", "seeds")
 """Keys of a grid that are no settings; benchmark and learner together name a preset."""

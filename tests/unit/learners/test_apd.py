@@ -12,8 +12,7 @@ from lasem.learners import APD, APDOptions, LearnerState, PlainNetwork, Training
 from lasem.learners.apd._consolidation import consolidate
 from lasem.learners.apd._packed import Packed
 from lasem.nn import Conv, Network
-from lasem.runs import resolve
-from lasem.runs import check
+from lasem.runs import check, resolve
 
 SHAPE = (1, 6, 6)
 NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))

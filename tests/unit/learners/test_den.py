@@ -15,8 +15,7 @@ from lasem.learners.den._network import FRESH
 from lasem.learners.den._options import PHASES
 from lasem.learners.den._training import stretch
 from lasem.nn import Conv, Network
-from lasem.runs import resolve
-from lasem.runs import build_learner, check
+from lasem.runs import build_learner, check, resolve
 
 SHAPE = (1, 6, 6)
 NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))

@@ -15,8 +15,7 @@ from lasem.preflight import Limits, _check, _estimate, check_with_suggestions, e
 from lasem.preflight._check import refusal
 from lasem.preflight._cost import search_cost
 from lasem.preflight._steps import StepTimes, random_task
-from lasem.presets import resolve
-from lasem.runs import Place, build_learner, check, run
+from lasem.runs import Place, build_learner, check, resolve, run
 from lasem.search import EMSearch
 
 CPU = torch.device("cpu")

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lasem.runs import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
-from lasem.runs import Started
+from lasem.runs import Started, resolve
 from lasem.runs.sinks import ProgressDisplay
 from lasem.runs.sinks._terminal import shared_layers
 

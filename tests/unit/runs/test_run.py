@@ -7,9 +7,8 @@ from safetensors.torch import load_file
 
 from lasem import records
 from lasem.errors import DataError, LasemError, RunError, SpecError
-from lasem.runs import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
-from lasem.runs import Place, RunFolder, load, run
+from lasem.runs import Place, RunFolder, load, resolve, run
 
 SETTINGS = [
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",

@@ -300,7 +300,11 @@ def test_a_spec_shows_what_the_run_uses_and_nothing_else(name):
     ("preset", "setting", "words"),
     [
         ("digits/hps", "ewc.penalty_weight=3", r"\[ewc\] is read by the learner ewc; 'hps' does not read it"),
-        ("digits/ewc", "learner.strategy=em", r"strategy in \[learner\] is read by the learner selective.*'ewc' does not read it"),
+        (
+            "digits/ewc",
+            "learner.strategy=em",
+            r"strategy in \[learner\] is read by the learner selective.*'ewc' does not read it",
+        ),
         ("digits/ewc", "learner.redraw_unchosen=true", "is read by the learner selective"),
         ("digits/lasem-hps", "learner.configuration=all", "is read by the strategy fixed"),
         ("digits/lasem-hps", "learner.first_task=as-second", "is read by the strategy brute-force"),

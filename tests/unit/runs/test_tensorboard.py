@@ -5,9 +5,8 @@ import pytest
 
 from lasem.cli import app
 from lasem.errors import RunError
-from lasem.runs import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord, line
-from lasem.runs import Started
+from lasem.runs import Started, resolve
 from lasem.runs.sinks import TensorBoardLog
 from lasem.runs.sinks._tensorboard import PIXELS, share_map
 

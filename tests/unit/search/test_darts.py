@@ -208,8 +208,7 @@ def test_a_candidates_probability_is_the_product_of_its_groups(opened):
 
 
 def test_every_group_decides_by_itself_so_a_list_of_candidates_is_refused():
-    from lasem.runs import resolve
-    from lasem.runs import check
+    from lasem.runs import check, resolve
 
     with pytest.raises(SpecError, match=r"leave search\.candidates out"):
         check(resolve("digits/darts-hps", ['search.candidates=["111"]']))

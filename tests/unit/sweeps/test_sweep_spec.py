@@ -58,7 +58,7 @@ def test_settings_are_those_of_all_runs_and_the_command_line_is_above_the_file(r
     text = GRID + "[set]\ntraining.epochs = 3\nbenchmark.order = [1, 0]\n"
     for run in read(text, "training.epochs=5").runs:
         assert run.spec.training.epochs == 5
-        assert run.spec.benchmark.options["order"] == [1, 0]
+        assert run.spec.benchmark.options.order == (1, 0)
 
 
 def test_an_exclusion_leaves_out_what_has_all_its_values(read):
@@ -92,8 +92,8 @@ def test_a_run_is_named_with_its_own_values_of_the_grid(read):
         ("[grid]\nbenchmark = [1]\nlearner = ['stl']", ["grid.benchmark lists names", "[1]"]),
         (GRID + "'seeds.data' = [1]\nseeds = [2]", ["'seeds.data' beside it"]),
         (GRID + "'training.epochs' = [1]\n[set]\ntraining.epochs = 2", ["'training.epochs' in both set and grid"]),
-        (GRID + "[set]\ntraining.epoch = 2", ["'training.epoch'", "did you mean 'epochs'", "digits/stl, digits/hps"]),
-        (GRID + "'training.epochs' = ['many']", ["training.epochs", "'many'"]),
+        (GRID + "[set]\ntraining.epoch = 2", ["epoch is not an option of [training]", "did you mean 'epochs'", "digits/stl, digits/hps"]),
+        (GRID + "'training.epochs' = ['many']", ["epochs must be a whole number", "'many' in [training]"]),
         ("presets = ['digits/stk']", ["'stk'", "did you mean"]),
         ("presets = []", ["presets", "at least 1 item"]),
         ("name = 'a/b'\n" + GRID, ["name", "'a/b'"]),
@@ -118,7 +118,7 @@ def test_faults_of_all_combinations_are_one_message_and_each_is_said_once(read):
         read(text)
     message = str(caught.value)
     for word in (
-        "'training.epoch'",
+        "epoch is not an option of [training]",
         "'dfcnn' is not offered on resnet-18",
         "did you mean 'hps'",
         "did you mean 'digits'",
