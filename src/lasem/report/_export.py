@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from lasem.report._collect import Run
-from lasem.report._observations import OBSERVATIONS
+from lasem.report._export_records import RECORDS
+from lasem.report._run import Run
 
 RUN: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType(
     {
@@ -130,7 +130,7 @@ def export(runs: Sequence[Run], out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     written = []
     names = Counter(run.path.name for run in runs)
-    for table, rows in OBSERVATIONS.items():
+    for table, rows in RECORDS.items():
         kinds = schema(table)
         files = [out / f"{table}.parquet", out / f"{table}.csv"]
         beside = [file.with_name(file.name + ".new") for file in files]
@@ -139,7 +139,7 @@ def export(runs: Sequence[Run], out: Path) -> list[Path]:
             text = stack.enter_context(pa_csv.CSVWriter(beside[1], kinds))
             for run in runs:
                 name = run.path.name if names[run.path.name] == 1 else str(run.path)
-                parts = {"learner": run.part("learner"), "benchmark": run.part("benchmark")}
+                parts = {"learner": run.learner, "benchmark": run.benchmark}
                 keys = {"run": name, **parts, "seed": run.seed}
                 batch = pa.Table.from_pylist([keys | row for row in rows(run)], schema=kinds)
                 parquet.write_table(batch)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lasem.metrics import LearningCurve, Measures, accuracy_matrix, measures
-from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Result, TaskRecord, chosen_epochs
-from lasem.report._collect import Run
+from lasem.metrics import LearningCurve, Measures, Reference, accuracy_matrix, measures
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, TaskRecord, chosen_epochs
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,13 @@ class TaskHistory:
         return f"{index:0{groups}b}" if groups else str(index)
 
 
-def history(run: Run) -> list[TaskHistory]:
+def task_histories(events: Sequence[Event]) -> list[TaskHistory]:
     """The tasks that a run has begun, by position; of a record written twice, the later one."""
     tasks: dict[int, TaskRecord] = {}
     epochs: dict[int, dict[tuple[int, int], EpochRecord]] = {}
     decisions: dict[int, DecisionRecord] = {}
     evaluations: dict[int, EvaluationRecord] = {}
-    for event in run.events:
+    for event in events:
         match event:
             case TaskRecord():
                 tasks[event.task] = event
@@ -82,21 +81,9 @@ def history(run: Run) -> list[TaskHistory]:
     ]
 
 
-def measured(run: Run, tasks: Sequence[TaskHistory]) -> Result | Measures:
-    """The run's result, or the same measures of what it did so far, which its records tell better."""
-    if run.result is not None and (run.finished or not tasks):
-        return run.result
+def measured(tasks: Sequence[TaskHistory], *, reference: Reference) -> Measures:
+    """Compute every measure of the tasks that a run has begun."""
     rows = {task.position: task.evaluation.accuracy for task in tasks if task.evaluation}
     identities = [task.task.identity if task.task else -1 - task.position for task in tasks]
-    reference = "peak" if run.setting("evaluation", "reference") == "peak" else "end"
     matrix = accuracy_matrix(rows, len(tasks))
     return measures(matrix, [task.curve for task in tasks], identities=identities, reference=reference)
-
-
-def committed(run: Run, tasks: Sequence[TaskHistory]) -> list[str | None]:
-    """Configuration of every task, one bit per layer, the layer nearest the input first; None without one."""
-    if run.result is not None and (run.finished or not tasks):
-        bits = run.result.configurations or [None] * len(run.result.tasks)
-    else:
-        bits = [task.decision.configuration if task.decision else None for task in tasks]
-    return [None if row is None else "".join(map(str, row)) for row in bits]
