@@ -38,6 +38,23 @@ class Network:
         rows, head = ", ".join(row.summary for row in self.layers), ", ".join([*map(str, self.hidden), "classes"])
         return f"{rows}; head {head}"
 
+    def describe(self, shape: tuple[int, ...]) -> list[dict[str, str | int | bool]]:
+        """Describe every layer for reports: its title, convolutions, the height of its output, and what follows it.
+
+        Args:
+            shape: Shape of an image, (C, H, W).
+        """
+        ends, described = {skip.end for skip in self.skips}, []
+        for i, row in enumerate(self.layers):
+            before, shape = shape, row.output_shape(shape)
+            factor = -(-before[1] // shape[1])
+            reduction = "average" if getattr(row, "average", False) else f"/{factor}" if factor > 1 else ""
+            described.append(
+                {"text": row.title, "convolutions": row.convolutions, "size": shape[1], "reduction": reduction,
+                 "skip": i in ends}
+            )  # fmt: skip
+        return described
+
     def multiply_adds(self, shape: tuple[int, ...]) -> int:
         """Multiply-adds of the convolutions for one image of this shape, (C, H, W)."""
         return sum(self.layer_multiply_adds(shape))

@@ -32,6 +32,11 @@ class Conv:
     convolutions: ClassVar[int] = 1
 
     @property
+    def title(self) -> str:
+        """Kernel and channels, as a drawing names the layer."""
+        return f"{self.kernel}x{self.kernel}, {self.channels}"
+
+    @property
     def summary(self) -> str:
         """Channels, kernel, skip and pool."""
         skip, pool = "+" if self.skip else "", f" /{self.pool}" if self.pool > 1 else ""
@@ -63,6 +68,11 @@ class NormConv:
     kernel: int
     channels: int
     convolutions: ClassVar[int] = 1
+
+    @property
+    def title(self) -> str:
+        """Kernel and channels, as a drawing names the layer."""
+        return f"{self.kernel}x{self.kernel}, {self.channels}, norm"
 
     @property
     def summary(self) -> str:
@@ -97,6 +107,11 @@ class BasicBlock:
     stride: int = 1
     average: bool = False
     convolutions: ClassVar[int] = 2
+
+    @property
+    def title(self) -> str:
+        """Channels, as a drawing names the block."""
+        return f"block, {self.channels}"
 
     @property
     def summary(self) -> str:

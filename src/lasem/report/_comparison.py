@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lasem.formats import time_unit
 from lasem.metrics import Spread, distinguishable, spread
 from lasem.report._groups import Group, learner_names, same_spec, stream_key, trial
 from lasem.report._run import Run
@@ -93,7 +94,7 @@ def _ratio(values: Spread) -> str:
 
 def duration(values: Spread) -> str:
     """Write seconds in the unit that suits their mean: "75.2 s", "12.5 ± 0.3 min", "3.1 h"."""
-    unit, scale = next((unit for unit in (("h", 3600), ("min", 60)) if values.mean >= 2 * unit[1]), ("s", 1))
+    unit, scale = time_unit(values.mean)
     return f"{with_interval(values, scale=1 / scale)} {unit}" if values.runs else UNKNOWN
 
 

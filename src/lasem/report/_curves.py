@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lasem.metrics import Spread, spread
-from lasem.records import EpochRecord
+from lasem.records import EpochRecord, TaskHistory
 from lasem.report._groups import group_labels, same_spec
-from lasem.report._history import TaskHistory
 from lasem.report._run import Run
 
 MOST_POINTS = 400

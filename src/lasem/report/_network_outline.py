@@ -1,10 +1,10 @@
 """The outline of a network for its drawing: layers, what follows each of them, the head, and the partition."""
 
-import re
 from typing import NamedTuple
 
 from lasem.configurations import Partition
 from lasem.errors import ReportError
+from lasem.formats import ranges
 from lasem.report._run import Run, nested
 
 
@@ -72,7 +72,7 @@ def network_outline(run: Run) -> NetworkOutline:
     group_of = {layer: number for number, group in enumerate(partition.groups) for layer in group}
     firsts = [1 + sum(layer.convolutions for layer in layers[:i]) for i in range(len(layers))]
     grouped = [layer._replace(group=group_of.get(first, 0)) for layer, first in zip(layers, firsts, strict=True)]
-    groups = [text.replace(",", ", ") for text in re.findall(r"{(.*?)}", partition.short())]
+    groups = [", ".join(ranges(group)) for group in partition.groups]
     return NetworkOutline(run.network, grouped, head, size, groups)
 
 

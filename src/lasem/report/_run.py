@@ -8,9 +8,7 @@ from typing import Any
 
 from lasem.configurations import Partition
 from lasem.errors import SpecError
-from lasem.metrics import Measures
-from lasem.records import Event, Parameters, Result
-from lasem.report._history import TaskHistory, measured, task_histories
+from lasem.records import Event, History, Measures, Parameters, Result, TaskHistory, measures_of
 
 
 @dataclass(frozen=True)
@@ -107,30 +105,34 @@ class Run:
         return len(nested(self.stream.get("outline")).get("identities", ())) or None
 
     @cached_property
+    def history(self) -> History:
+        """The events in order by task."""
+        return History(self.events)
+
+    @property
     def tasks(self) -> list[TaskHistory]:
         """The tasks that the records tell of, by position in the stream."""
-        return task_histories(self.events)
+        return self.history.tasks
 
     @cached_property
-    def measures(self) -> Result | Measures:
+    def measures(self) -> Measures:
         """The result of a finished run; of another one, the same measures of what its records tell so far."""
-        if self._result_counts and self.result is not None:
-            return self.result
+        if self._counted_result is not None:
+            return self._counted_result
         reference = "peak" if self.setting("evaluation", "reference") == "peak" else "end"
-        return measured(self.tasks, reference=reference)
+        return measures_of(self.history, reference=reference)
 
     @cached_property
     def task_names(self) -> list[str]:
         """Name of every task that the run has begun."""
-        return list(self.measures.tasks) if isinstance(self.measures, Result) else [task.name for task in self.tasks]
+        result = self._counted_result
+        return [task.name for task in self.tasks] if result is None else result.tasks
 
     @cached_property
     def configurations(self) -> list[str | None]:
         """Configuration of every task: one digit per layer, 1 = shared, first layer first; None where undecided."""
-        if isinstance(self.measures, Result):
-            bits = self.measures.configurations or [None] * len(self.measures.tasks)
-        else:
-            bits = [task.decision.configuration if task.decision else None for task in self.tasks]
+        result = self._counted_result
+        bits = self.history.configurations if result is None else result.configurations or [None] * len(result.tasks)
         return [None if row is None else "".join(map(str, row)) for row in bits]
 
     @property
@@ -141,33 +143,31 @@ class Run:
     @property
     def parameters(self) -> Parameters | None:
         """Numbers of parameters at the end; None while the run is not finished."""
-        return self.measures.parameters if isinstance(self.measures, Result) else None
+        return self._counted_result and self._counted_result.parameters
 
     @property
     def num_parameters(self) -> int | None:
         """Number of parameters at the end, shared ones and those of all tasks; None while it is not finished."""
         return self.parameters and self.parameters.shared + sum(self.parameters.per_task)
 
-    @cached_property
+    @property
     def training_seconds(self) -> float | None:
         """Wall-clock time of training, without evaluation; None before the first epoch."""
-        if isinstance(self.measures, Result):
-            return self.measures.seconds.training
-        seconds = [record.training_seconds for task in self.tasks for record in task.epochs]
-        return sum(seconds) if seconds else None
-
-    @cached_property
-    def evaluation_seconds(self) -> float | None:
-        """Wall-clock time of evaluation; None before the first epoch."""
-        if isinstance(self.measures, Result):
-            return self.measures.seconds.evaluation
-        seconds = [record.evaluation_seconds for task in self.tasks for record in task.epochs]
-        return sum(seconds) if seconds else None
+        if self._counted_result is not None:
+            return self._counted_result.seconds.training
+        return self.history.training_seconds if self.history.latest_epoch else None
 
     @property
-    def _result_counts(self) -> bool:
-        """Whether ``result.json`` tells more than the records: those of an unfinished run go further."""
-        return self.result is not None and (self.finished or not self.tasks)
+    def evaluation_seconds(self) -> float | None:
+        """Wall-clock time of evaluation; None before the first epoch."""
+        if self._counted_result is not None:
+            return self._counted_result.seconds.evaluation
+        return self.history.evaluation_seconds if self.history.latest_epoch else None
+
+    @property
+    def _counted_result(self) -> Result | None:
+        """The result, except of an unfinished run with records: these go further."""
+        return self.result if self.finished or not self.tasks else None
 
     def _name_of(self, table: str) -> str:
         if self.result is not None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from lasem.errors import RunError
-from lasem.records import InterruptedRecord, NoteRecord, read, read_result
+from lasem.records import InterruptedRecord, NoteRecord, read_events, read_result
 from lasem.report._comparison import task_rows
 from lasem.report._run import Run, nested
 
@@ -63,7 +63,7 @@ def _read_run(path: Path) -> Run:
     environment = _try(_read_json, path / "environment.json", warnings) or {}
     stream = _try(_read_stream, path / "stream.json", warnings) or {}
     result = _try(read_result, path / "result.json", warnings)
-    events, unreadable = read(path / "records.jsonl")
+    events, unreadable = read_events(path / "records.jsonl")
     warnings += unreadable
     if result is None or not result.complete:
         last = events[-1] if events else None

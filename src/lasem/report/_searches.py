@@ -1,11 +1,11 @@
 """How the search of every task went: the probability of every configuration, and of every group to share."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lasem.formats import ranges
+from lasem.records import TaskHistory
 from lasem.report._curves import MOST_POINTS, Line, num_candidates, thin, thinned
-from lasem.report._history import TaskHistory
 from lasem.report._run import Run
 
 MOST_TURNS = 16
@@ -66,10 +66,9 @@ def group_names(run: Run, groups: int) -> list[str]:
     partition = run.partition
     if partition is None:
         return [f"layer {group + 1}" for group in range(groups)]
-    layers = re.findall(r"{(.*?)}", partition.short())
-    if len(layers) != groups:
+    if partition.num_groups != groups:
         return [f"group {group + 1}" for group in range(groups)]
-    return [f"layers {text}" for text in layers]
+    return [f"layers {','.join(ranges(group))}" for group in partition.groups]
 
 
 def _search(run: Run, task: TaskHistory, most_points: int) -> TaskSearch:

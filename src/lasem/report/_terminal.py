@@ -11,9 +11,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lasem.metrics import spread
-from lasem.records import EpochRecord
+from lasem.records import EpochRecord, TaskHistory
 from lasem.report._comparison import MEASURES, UNKNOWN, comparison_rows, duration, percent, task_rows
-from lasem.report._history import TaskHistory
 from lasem.report._run import Run
 from lasem.report._table import Table
 from lasem.report._tables import comparison_table

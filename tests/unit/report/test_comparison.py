@@ -7,7 +7,7 @@ from run_folders import result, task_events, write_run
 
 from lasem.metrics import Spread, spread
 from lasem.report import collect, comparison, run_table, show, write_page
-from lasem.report._comparison import MEASURES, comparison_rows, duration, percent, task_rows, with_interval
+from lasem.report._comparison import comparison_rows, duration, percent, task_rows, with_interval
 
 
 def text_of(renderable):
@@ -147,7 +147,9 @@ def test_costs_single_rows_and_unfinished_runs_have_no_rank(finished, second_see
 def test_ranks_are_within_a_stream(tmp_path):
     compared(tmp_path, {"a": FIVE[:1]})
     compared(tmp_path / "other", {"b": [0.1]}, more='[benchmark.x]\nname = "other"\n')
-    assert {rank for row in comparison_rows(collect([tmp_path / "other", tmp_path])) for rank in row.ranks.values()} == {""}
+    assert {
+        rank for row in comparison_rows(collect([tmp_path / "other", tmp_path])) for rank in row.ranks.values()
+    } == {""}
 
 
 def test_the_best_is_bold_and_what_is_level_is_marked(tmp_path):

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 from run_folders import task_events, write_learner, write_run
@@ -11,7 +12,7 @@ from lasem.report._network_outline import network_outline
 
 def told(network, shape):
     """What a runner writes of a network."""
-    return {"layers": LAYERS_OF(network, shape), "hidden": list(network.hidden)}
+    return {"layers": network.describe(shape), "hidden": list(network.hidden)}
 
 
 def drawn(folder, environment, *, shape=(3, 32, 32), partition=""):
@@ -21,6 +22,34 @@ def drawn(folder, environment, *, shape=(3, 32, 32), partition=""):
     (path / "environment.json").write_text(json.dumps(environment))
     (path / "stream.json").write_text(json.dumps({"outline": {"shape": shape, "classes": [10, 10]}}))
     return network_outline(collect([folder])[0])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_read_from_what_a_run_tells(tmp_path, name):
+    network = NETWORKS[name]
+    found = drawn(tmp_path, told(network, (3, 32, 32)))
+    shapes = [(3, 32, 32)]
+    for row in network.layers:
+        shapes.append(row.output_shape(shapes[-1]))
+    assert [found.size, *(layer.size for layer in found.layers)] == [shape[1] for shape in shapes]
+    assert [layer.convolutions for layer in found.layers] == [row.convolutions for row in network.layers]
+    assert all(str(row.channels) in layer.text for row, layer in zip(network.layers, found.layers, strict=True))
+    assert [layer.skip for layer in found.layers] == [
+        i in {s.end for s in network.skips} for i in range(len(found.layers))
+    ]
+    assert [bool(layer.reduction) for layer in found.layers] == [
+        before[1] > after[1] for before, after in pairwise(shapes)
+    ]
+    assert found.head == [*map(str, network.hidden), "10 classes"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_line_that_earlier_versions_kept_is_shown_as_text(tmp_path, name):
+    network = NETWORKS[name]
+    found = drawn(tmp_path, {"layers": network.summary})
+    assert [layer.text for layer in found.layers] == [row.summary for row in network.layers]
+    assert [layer.convolutions for layer in found.layers] == [row.convolutions for row in network.layers]
+    assert found.head == [*map(str, network.hidden), "10 classes"]
 
 
 def test_layers_belong_to_the_groups_of_the_partition(tmp_path):

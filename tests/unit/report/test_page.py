@@ -100,7 +100,10 @@ def test_a_run_travels_with_its_curves(html):
     assert details["validation"]["x"] == [1, 2, None, 3, 4, None, 5, 6, None]
     probabilities = curves(figures["probabilities"])
     assert list(probabilities) == ["00", "10", "11", "01"]  # highest 0.9, 0.7, 0.4, 0.25
-    assert probabilities["10"] == ([1, 2, None, 3, 4, None, 5, 6, None], [0.25, 0.3, None, 0.25, 0.7, None, 0.25, 0, None])
+    assert probabilities["10"] == (
+        [1, 2, None, 3, 4, None, 5, 6, None],
+        [0.25, 0.3, None, 0.25, 0.7, None, 0.25, 0, None],
+    )
     *_, marginals = figures["probabilities"]["data"]
     assert (marginals["x"], marginals["y"]) == ([1, 2, 3, 4, 5, 6], ["layer 1", "layer 2"])
     assert marginals["z"] == [[0.5, 0.7, 0.5, 0.9, 0.5, 0.0], [0.5, 0.6, 0.5, 0.3, 0.5, 0.1]]
@@ -181,7 +184,9 @@ def test_every_figure_is_one_that_plotly_knows(html):
     figures += [figure for kind in index(html)["figures"].values() for figure in kind.values()]
     assert len(figures) > 15
     for figure in figures:
-        go.Figure(figure | {"layout": figure["layout"] | {"template": index(html)["template"]}})  # refuses what is wrong
+        go.Figure(
+            figure | {"layout": figure["layout"] | {"template": index(html)["template"]}}
+        )  # refuses what is wrong
 
 
 def test_candidates_in_turn_travel_with_their_validation(tmp_path):

@@ -49,7 +49,15 @@ def test_markdown_is_a_pipe_table_with_the_best_in_bold():
 
 def test_latex_has_booktabs_rules_and_escapes_what_is_special():
     text = FORMATS["latex"](SAMPLE)
-    for words in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}{lrr}", r"a\_b \& c", r"95\% intervals", r"\$5 \{each\}"):
+    for words in (
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\begin{tabular}{lrr}",
+        r"a\_b \& c",
+        r"95\% intervals",
+        r"\$5 \{each\}",
+    ):
         assert words in text
     assert r"\bfseries 50.0 $\pm$ 2.5" in text
     assert r"49.0 $\pm$ 2.0 $\approx$" in text

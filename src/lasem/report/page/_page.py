@@ -11,9 +11,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from lasem.files import write_atomically, writing
+from lasem.records import TaskHistory
 from lasem.report._comparison import MEASURES, RANKS, UNKNOWN, ComparisonRow, comparison_rows, percent, task_rows
 from lasem.report._curves import MOST_POINTS
-from lasem.report._history import TaskHistory
 from lasem.report._run import Run
 from lasem.report._warnings import Warned, warnings
 from lasem.report.page._comparison_figures import comparison_figures
@@ -48,17 +49,20 @@ class Live(NamedTuple):
 
 
 def write_page(runs: Sequence[Run], out: Path, live: Live | None = None) -> None:
-    """Write the page to a new file first, then rename it, so that a reader never meets half of it.
+    """Write the page so that a reader never meets half of it.
 
     Args:
         runs: What to report.
         out: The file.
         live: How the page follows the runs; None for a page that stays as it is.
+
+    Raises:
+        RunError: The system refuses to write it.
     """
-    unfinished = out.with_name(out.name + ".new")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.write_text(page(runs, live), encoding="utf-8")
-    unfinished.replace(out)
+    text = page(runs, live)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, text.encode())
 
 
 def page(runs: Sequence[Run], live: Live | None = None) -> str:

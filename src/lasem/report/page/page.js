@@ -90,20 +90,21 @@ function draw(id, figure, change = () => ({})) {
   const top = 12 + 22 * Math.ceil(names / (narrow ? 3 : 8));
   const height = top + meta.height + (meta.height_per_line ?? 0) * new Set(shown.flatMap(({ y }) => y)).size;
   plot.style.minHeight = `${height}px`;
+  plot.opacities = data.map(({ opacity }) => opacity ?? 1);
   Plotly.react(plot, data, {
     template: index.template, margin: { l: narrow ? 44 : 60, r: narrow ? 12 : 34, t: top, b: 44 }, dragmode: narrow ? false : "zoom", showlegend: names > 0, ...layout, height,
   }, { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] });
   if (plot.dataset.wired) return;
   plot.dataset.wired = "true";
-  plot.on("plotly_hover", ({ points: [{ data, curveNumber }] }) => { if (data.mode?.includes("lines")) highlight(plot, data.legendgroup ?? curveNumber); });
+  plot.on("plotly_hover", ({ points: [{ fullData, data, curveNumber }] }) => { if (fullData.mode?.includes("lines")) highlight(plot, data.legendgroup ?? curveNumber); });
   plot.on("plotly_unhover", () => highlight(plot, null));
   plot.on("plotly_click", ({ points: [point] }) => CLICKS[id]?.(point));
 }
 function highlight(plot, chosen) { // the line under the pointer stands out
   if (plot.dataset.lit === String(chosen)) return;
   plot.dataset.lit = String(chosen);
-  const lines = plot.data.map((trace, i) => i).filter((i) => plot.data[i].mode?.includes("lines"));
-  Plotly.restyle(plot, { opacity: lines.map((i) => (chosen === null || (plot.data[i].legendgroup ?? i) === chosen ? 1 : 0.2)) }, lines);
+  const lines = plot._fullData.flatMap(({ mode, index }) => (mode?.includes("lines") ? [index] : []));
+  Plotly.restyle(plot, { opacity: lines.map((i) => (chosen === null ? plot.opacities[i] : (plot.data[i].legendgroup ?? i) === chosen ? 1 : 0.2)) }, lines);
 }
 const CLICKS = {
   scores: ({ customdata: [id] }) => { showLearners(runs[id]); showRun(); byId("one-run").scrollIntoView(); },
@@ -223,5 +224,8 @@ addEventListener("pagehide", save);
 startLive();
 showComparison();
 showRun(saved.task);
-if (saved.scroll) scrollTo(0, saved.scroll);
-document.documentElement.dataset.ready = "";
+history.scrollRestoration = "manual";
+setTimeout(() => { // once the figures have their height
+  if (saved.scroll) scrollTo(0, saved.scroll);
+  document.documentElement.dataset.ready = "";
+});
