@@ -25,7 +25,6 @@ NOT_YET = {
     "learners",
     "metrics",
     "nn",
-    "preflight",
     "presets",
     "records",
     "report",

@@ -1,23 +1,9 @@
 """Check that a stream fits in memory, before anything is decoded or built."""
 
-import os
-from pathlib import Path
-
 import torch
 
 from lasem.errors import DataError
-
-MEMINFO = Path("/proc/meminfo")
-
-
-def available_memory(device: torch.device) -> int:
-    """Return the bytes that are available on a device."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    if MEMINFO.exists():  # sysconf counts only free pages, not those that the system gives back on demand
-        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+from lasem.memory import available_memory
 
 
 def require_memory(*, num_images: int, largest_task: int, shape: tuple[int, int, int], device: torch.device) -> None:

@@ -10,7 +10,7 @@ from lasem.configurations import named
 from lasem.errors import SpecError
 from lasem.learners import ParameterCounts
 from lasem.nn import MECHANISMS, NETWORKS
-from lasem.preflight._estimate import Estimate
+from lasem.preflight import Estimate
 from lasem.presets import benchmark_entries, learner_entries, preset_entries, resolve
 from lasem.presets._catalogue import benchmark_tables, with_network
 from lasem.runs import build_learner, check
@@ -222,7 +222,7 @@ def test_no_small_settings_are_for_a_strategy_or_partition_that_is_not_there(ben
 
 def test_every_preset_dry_runs(monkeypatch, capsys, tmp_path):
     """By one command, small variants too; without making data and measuring steps, which other tests do."""
-    known = Estimate(2, ParameterCounts(1, [1], 1, 1), 1, 1, 1.0, 1.0, 1, 1)
+    known = Estimate(2, ParameterCounts(1, [1], 1, 1), 1, 1, (1.0, 1.0), 1.0, 1, 1)
     monkeypatch.setattr("lasem.preflight.estimate", lambda *_, **__: known)
     monkeypatch.setattr("lasem.runs.prepare", unmade)
     monkeypatch.chdir(tmp_path)
