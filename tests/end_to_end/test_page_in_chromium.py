@@ -5,9 +5,9 @@ import shutil
 import time
 
 import pytest
-from lasem.report.page import Live
 
 from lasem.report import collect, write_page
+from lasem.report.page import Live
 from made_up_runs import write_runs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
