@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lasem.nn._backbone import Backbone as Backbone
-from lasem.nn._blocks import TransferBlock as TransferBlock
 from lasem.nn._columns import Column as Column
 from lasem.nn._columns import Columns as Columns
-from lasem.nn._conv import TransferConv2d as TransferConv2d
+from lasem.nn._conv import PooledConv2d as PooledConv2d
 from lasem.nn._deconvolution import DeconvolutionalFactorization as DeconvolutionalFactorization
 from lasem.nn._features import flatten_features as flatten_features
 from lasem.nn._gates import Gated as Gated
@@ -16,12 +15,13 @@ from lasem.nn._initializers import constant_bias as constant_bias
 from lasem.nn._initializers import generator as generator
 from lasem.nn._initializers import truncated_normal as truncated_normal
 from lasem.nn._mechanisms import AbstractMechanism as AbstractMechanism
-from lasem.nn._mechanisms import ConvShape as ConvShape
 from lasem.nn._mechanisms import HardParameterSharing as HardParameterSharing
 from lasem.nn._nested import nested_partitions as nested_partitions
 from lasem.nn._networks import NETWORKS as NETWORKS
 from lasem.nn._networks import Network as Network
 from lasem.nn._norm import Statistics as Statistics
+from lasem.nn._parameters import ParameterSet as ParameterSet
+from lasem.nn._parameters import tensors_of as tensors_of
 from lasem.nn._plain import Kernel as Kernel
 from lasem.nn._plain import PlainConvs as PlainConvs
 from lasem.nn._plain import conv_rows as conv_rows
@@ -31,12 +31,12 @@ from lasem.nn._rows import BasicBlock as BasicBlock
 from lasem.nn._rows import Conv as Conv
 from lasem.nn._rows import NormConv as NormConv
 from lasem.nn._skips import Skip as Skip
+from lasem.nn._skips import indices as indices
+from lasem.nn._stage import AbstractBranch as AbstractBranch
 from lasem.nn._stage import Fork as Fork
 from lasem.nn._stage import Stage as Stage
+from lasem.nn._stage import TransferModule as TransferModule
 from lasem.nn._tensor_factorization import TensorFactorization as TensorFactorization
-from lasem.nn._transferable import AbstractBranch as AbstractBranch
-from lasem.nn._transferable import AbstractTransferable as AbstractTransferable
-from lasem.nn._transferable import TransferModule as TransferModule
 
 MECHANISMS: Mapping[str, type[AbstractMechanism]] = MappingProxyType(
     {"hps": HardParameterSharing, "tf": TensorFactorization, "dfcnn": DeconvolutionalFactorization}

@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lasem.errors import SpecError
-from lasem.nn._conv import ConvBranch
+from lasem.nn._conv import PooledConv2d
 from lasem.nn._features import FlattenPositionsFirst
-from lasem.nn._initializers import generator, mlp
-from lasem.nn._mechanisms import ConvShape, plain_kernel
+from lasem.nn._initializers import constant_bias, generator, mlp, truncated_normal
 from lasem.nn._networks import Network
 from lasem.nn._pooling import same_max_pool
 from lasem.nn._rows import Conv
@@ -26,7 +25,7 @@ Kernel = tuple[Tensor, Tensor]
 class PlainConvs:
     """Rows of a network's table as functions of images and kernels. It holds no parameters.
 
-    A layer is a convolution with SAME padding, max-pool if any, ReLU, as in `ConvBranch`; identity skips go around
+    A layer is a convolution with SAME padding, max-pool if any, ReLU, as in `PooledConv2d`; identity skips go around
     layers as in `Backbone`. New kernels and heads are those that a backbone of the same seed would give a task.
 
     Args:
@@ -62,8 +61,9 @@ class PlainConvs:
     def new_kernel(self, layer: int, task: int) -> nn.ParameterDict:
         """Fresh weight (C', C, k, k) and bias (C',) of a layer, counted from 0."""
         row, inputs = self.rows[layer], self.shapes[layer][0]
-        shape = ConvShape(inputs=inputs, outputs=row.channels, kernel=row.kernel)
-        return plain_kernel(shape, generator(derive_seed(self.seed, "own", layer, task)))
+        source = generator(derive_seed(self.seed, "own", layer, task))
+        weight = truncated_normal((row.channels, inputs, row.kernel, row.kernel), source=source)
+        return nn.ParameterDict({"weight": weight, "bias": constant_bias(row.channels)})
 
     def new_head(self, task: int, classes: int) -> nn.Sequential:
         """Fresh fully connected layers: (..., features) -> (..., classes)."""
@@ -98,7 +98,7 @@ class PlainConvs:
     def module(self, kernels: Sequence[Kernel], head: nn.Module) -> nn.Sequential:
         """A task's network as plain modules with their own copies: (B, C, H, W) -> (B, classes)."""
         pairs = zip(self.rows, kernels, strict=True)
-        modules = [ConvBranch(*kernel, pool=1 if row.skip else row.pool).module() for row, kernel in pairs]
+        modules = [PooledConv2d.holding(*kernel, pool=1 if row.skip else row.pool) for row, kernel in pairs]
         modules += [FlattenPositionsFirst(), copy.deepcopy(head)]
         return (SkipSequential(*modules, skips=self.skips) if self.skips else nn.Sequential(*modules)).eval()
 

@@ -54,7 +54,7 @@ def test_office_home_pools_128_to_43_to_15_to_8_to_4():
     shape = (3, 128, 128)
     heights = []
     for stage in backbone.stages:
-        shape = stage.layer.output_shape(shape)
+        shape = stage.output_shape(shape)
         heights.append(shape[1])
     assert heights == [43, 15, 8, 4]
 
