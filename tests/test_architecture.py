@@ -12,8 +12,9 @@ import lasem
 SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
-    ("seeds", "faults", "tables"),
-    ("configurations", "specs", "records", "metrics"),
+    ("seeds", "formats", "files", "faults", "tables"),
+    ("configurations", "options", "registry", "specs", "metrics"),
+    ("records",),
     ("nn", "benchmarks"),
     ("search",),
     ("learners",),
@@ -26,10 +27,14 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHOUT_TORCH = {
     "errors",
     "seeds",
+    "formats",
+    "files",
     "faults",
     "tables",
     "configurations",
     "specs",
+    "options",
+    "registry",
     "records",
     "metrics",
     "report",

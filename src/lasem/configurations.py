@@ -14,6 +14,7 @@ from math import log2
 from typing import Literal
 
 from lasem.errors import SpecError
+from lasem.formats import ranges
 
 Bits = tuple[int, ...]
 Ties = Literal["most-shared", "enumeration"]
@@ -82,7 +83,7 @@ class Partition:
         >>> Partition.parse("{1,2,3},{4,6},{5}").short()
         '{1-3},{4,6},{5}'
         """
-        return ",".join("{" + ",".join(_runs(group)) + "}" for group in self.groups)
+        return ",".join("{" + ",".join(ranges(group)) + "}" for group in self.groups)
 
     def __str__(self) -> str:
         return ",".join("{" + ",".join(map(str, group)) + "}" for group in self.groups)
@@ -212,17 +213,6 @@ def static_names(layers: int) -> list[str]:
     """Names of the static configurations worth comparing on d layers, without repetitions."""
     partial = [f"{side}-{k}" for side in ("top", "bottom") for k in range(1, layers)]
     return ["all", "none", *partial, *(["alternating"] if layers > 2 else [])]
-
-
-def _runs(layers: Sequence[int]) -> list[str]:
-    """Ascending layers, three or more in a row as a range: (1, 2, 3, 5) -> ["1-3", "5"]."""
-    runs: list[list[int]] = []
-    for layer in layers:
-        if runs and layer == runs[-1][-1] + 1:
-            runs[-1].append(layer)
-        else:
-            runs.append([layer])
-    return [f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs]
 
 
 def _layers(group: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The convolution that the tables of networks are made of: SAME padding, ReLU, and a max-pool where wanted."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -21,8 +22,6 @@ class PooledConv2d(nn.Conv2d, AbstractPureModule):
         source: Generator of the weight, a truncated normal. The bias starts at 0.2.
     """
 
-    bias: nn.Parameter  # pyright: ignore[reportIncompatibleVariableOverride]
-
     def __init__(self, inputs: int, outputs: int, kernel: int, *, pool: int = 1, source: Generator) -> None:
         # On the meta device the constructor of Conv2d draws nothing from the global generator.
         super().__init__(inputs, outputs, kernel, padding=kernel // 2, device="meta")
@@ -32,18 +31,9 @@ class PooledConv2d(nn.Conv2d, AbstractPureModule):
         self.weight = truncated_normal((outputs, inputs, kernel, kernel), source=source)
         self.pool = pool
 
-    @classmethod
-    def holding(cls, weight: Tensor, bias: Tensor, *, pool: int = 1) -> "PooledConv2d":
-        """Make a layer with copies of a given weight (C', C, k, k) and bias (C',)."""
-        outputs, inputs, kernel, _ = weight.shape
-        layer = cls(inputs, outputs, kernel, pool=pool, source=Generator())
-        layer.weight = nn.Parameter(weight.detach().clone())
-        layer.bias = nn.Parameter(bias.detach().clone())
-        return layer
-
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer to a batch: (B, C, H, W) -> (B, C', H', W')."""
-        return self.compute({"weight": self.weight, "bias": self.bias}, input)
+        return self.compute({"weight": self.weight, "bias": cast(Tensor, self.bias)}, input)
 
     def compute(self, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Apply the layer with other values of its weight and bias."""

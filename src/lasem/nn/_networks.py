@@ -111,7 +111,7 @@ class Network:
             cut = next((block for block in blocks if 0 < len({*block} & {*group}) < len(block)), None)
             require(
                 cut is None,
-                "a block with batch norm decides as one, so a partition keeps its layers in one group",
+                "a block with batch norm decides as one, so a partition must keep its layers in one group",
                 remedy=f"put layers {' and '.join(map(str, cut or ()))} into one group",
                 group="{" + ",".join(map(str, group)) + "}",
             )

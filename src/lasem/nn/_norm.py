@@ -139,8 +139,6 @@ class NormedConv2d(nn.Conv2d, AbstractNodeNorm):
         source: Generator of the weight, a truncated normal. The scale starts at 1 and the shift at 0.
     """
 
-    bias: nn.Parameter  # pyright: ignore[reportIncompatibleVariableOverride]
-
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int, source: Generator) -> None:
         super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2, device="meta")
         del self.weight  # registered anew, after the bias; see `PooledConv2d`
@@ -176,7 +174,10 @@ class NormedConv2d(nn.Conv2d, AbstractNodeNorm):
         )
         conv.weight = self.weight
         return nn.Sequential(
-            conv, _batch_norm(nn.BatchNorm2d, statistics, self.out_channels, self.norm_scale, self.bias, eps=1e-5)
+            conv,
+            _batch_norm(
+                nn.BatchNorm2d, statistics, self.out_channels, self.norm_scale, cast(nn.Parameter, self.bias), eps=1e-5
+            ),
         )
 
 

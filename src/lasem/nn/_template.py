@@ -132,8 +132,11 @@ class Template:
         """
         buffers = dict(self.module.named_buffers())
         versions = {name: buffer._version for name, buffer in buffers.items()}
+        for norm in self._norms.values():
+            norm.inputs = NormInputs()
         with torch.no_grad(), _NoRandomNumbers():
-            y = self.compute(tensors_of(self.module), torch.empty(BATCH, *shape, device="meta"))
+            # Not by `functional_call`, which would put back a buffer that the module has replaced.
+            y = self.module.train()(torch.empty(BATCH, *shape, device="meta"))
         for name, buffer in self.module.named_buffers():
             if buffers.get(name) is not buffer or buffer._version != versions[name]:
                 raise SpecError(

@@ -8,10 +8,10 @@ from itertools import islice
 import torch
 
 from lasem.configurations import LARGEST_SPACE
+from lasem.formats import memory_size
 from lasem.nn import nested_partitions
 from lasem.preflight._available import available_memory
 from lasem.preflight._needs import Footprint, Need, candidates_of
-from lasem.runs._memory import readable
 from lasem.specs import Spec
 
 SUGGESTED = 3
@@ -70,12 +70,12 @@ class Demand:
         if need.candidates > LARGEST_SPACE:
             yield f"more than the {LARGEST_SPACE:,} that a space may list"
         if limits.memory is not None and need.bytes > limits.memory:
-            left = f"{readable(limits.memory)} are left {limits.place}"
-            yield f"about {readable(need.bytes)} for a step where {left}"
+            left = f"{memory_size(limits.memory)} are left {limits.place}"
+            yield f"about {memory_size(need.bytes)} for a step where {left}"
         budget = self.footprint.memory
         if budget is not None and need.part_bytes > budget:
-            kept = f"{readable(need.part_bytes)} of activations for one candidate"
-            yield f"{kept} where search.memory is {readable(budget)}"
+            kept = f"{memory_size(need.part_bytes)} of activations for one candidate"
+            yield f"{kept} where search.memory is {memory_size(budget)}"
         if limits.hours is not None and self.seconds is not None and self.seconds(need) > 3600 * limits.hours:
             yield f"about {lasting(self.seconds(need))} where --max-hours is {limits.hours:g}"
 
