@@ -13,37 +13,39 @@ from lasem.errors import RunError
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
     from lasem.preflight import Estimate, Limits
-    from lasem.runs import Place
+    from lasem.runs import RunOptions
     from lasem.specs import Spec
 
 
-def print_dry_runs(checked: "Sequence[tuple[Spec, AbstractBenchmark]]", place: "Place", limits: "Limits") -> None:
+def print_dry_runs(
+    checked: "Sequence[tuple[Spec, AbstractBenchmark]]", options: "RunOptions", limits: "Limits"
+) -> None:
     """Check what the specs' own check could not, and print what would be run.
 
     Args:
         checked: Experiments with one seed, each with its benchmark as the check made it.
-        place: Where and how.
+        options: Where and how.
         limits: What each may take.
 
     Raises:
         RunError: Some exceed the limits; told after all are printed.
     """
-    short = list(filter(None, [_print_dry_run(spec, benchmark, place, limits) for spec, benchmark in checked]))
+    short = list(filter(None, [_print_dry_run(spec, benchmark, options, limits) for spec, benchmark in checked]))
     if short:
         raise RunError("\n".join(short))
 
 
-def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place", limits: "Limits") -> str | None:
+def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOptions", limits: "Limits") -> str | None:
     """Print one; what it exceeds, in words."""
     from lasem.preflight import estimate, shortage
     from lasem.runs import choose_device, prepare
 
-    where = choose_device(place.device)
+    where = choose_device(options.device)
     typer.echo(spec.toml())
     for change in spec.small or []:
         typer.echo(f"small: {change}")
-    if benchmark.built_in or place.data is not None:
-        stream = prepare(spec, place, device=where, benchmark=benchmark).stream
+    if benchmark.built_in or options.data is not None:
+        stream = prepare(spec, options, device=where, benchmark=benchmark).stream
         outline = stream.outline
         typer.echo(f"data: checked, fingerprint {stream.fingerprint[:12]}")
         for note in stream.notes:
@@ -55,15 +57,15 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place",
         typer.echo("parameters, time and memory: known once the data is read")
         return None
     found = estimate(spec, outline, device=where)
-    _print_estimate(spec, place, outline, found)
+    _print_estimate(spec, options, outline, found)
     return shortage(spec, found, limits)
 
 
-def _print_estimate(spec: "Spec", place: "Place", outline: "Outline", found: "Estimate") -> None:
+def _print_estimate(spec: "Spec", options: "RunOptions", outline: "Outline", found: "Estimate") -> None:
     """The table of a dry run."""
     from lasem.runs import RunFolder
 
-    folder, counts = RunFolder.of(spec, place.out), found.parameters
+    folder, counts = RunFolder.of(spec, options.out), found.parameters
     searched = found.demand if spec.learner.strategy == "em" else None
     work = 1 if searched is None else searched.need.work
     as_many = "" if searched is None else f", each as {work:,.1f} of one network by multiply-adds"

@@ -10,8 +10,7 @@ from lasem.nn import NETWORKS, nested_partitions
 from lasem.preflight._demand import Demand, Limits, lasting
 from lasem.preflight._estimate import Estimate, estimate
 from lasem.preflight._needs import Need, footprint, partition_of
-from lasem.runs._build import build_mechanism
-from lasem.runs._check import check
+from lasem.runs import build_mechanism, check
 from lasem.specs import Spec
 
 

@@ -15,9 +15,7 @@ from lasem.preflight._available import available_memory
 from lasem.preflight._demand import Demand
 from lasem.preflight._needs import Need, footprint
 from lasem.preflight._steps import MEASURED_STEPS, Measured, measure, random_task
-from lasem.runs._arithmetic import arithmetic
-from lasem.runs._build import build_learner
-from lasem.runs._environment import suited_threads, torch_threads
+from lasem.runs import arithmetic, build_learner, suited_threads, torch_threads
 from lasem.search import EM
 from lasem.specs import Spec
 

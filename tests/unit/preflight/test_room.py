@@ -17,7 +17,7 @@ from lasem.preflight._demand import Demand
 from lasem.preflight._needs import footprint
 from lasem.preflight._steps import Measured, random_task
 from lasem.presets import resolve
-from lasem.runs import Place, build_learner, check, run
+from lasem.runs import RunOptions, build_learner, check, run
 from lasem.search import EMSearch
 
 CPU = torch.device("cpu")
@@ -174,7 +174,7 @@ def test_a_run_is_refused_before_it_writes_anything(tmp_path):
     spec = resolve(SEARCH, SMALL)
     inspect = partial(require_memory, spec, limits=Limits(1), device=CPU)
     with pytest.raises(RunError, match="has room"):
-        run(spec, Place(out=tmp_path / "runs", device="cpu"), inspect=inspect)
+        run(spec, RunOptions(out=tmp_path / "runs", device="cpu"), inspect=inspect)
     assert not (tmp_path / "runs").exists()
 
 
@@ -193,7 +193,7 @@ def test_a_network_with_batch_norm_whose_last_map_is_one_pixel_passes_the_check_
     small = ("training.epochs=1", "benchmark.first_tasks=1", "benchmark.train_per_class=4", "benchmark.max_test=9")
     spec = resolve(SEARCH, ["network.name=resnet-18-bn", coarse, *small])
     inspect = partial(require_memory, spec, limits=Limits.of(CPU), device=CPU)
-    assert run(spec, Place(out=tmp_path, device="cpu"), inspect=inspect).complete
+    assert run(spec, RunOptions(out=tmp_path, device="cpu"), inspect=inspect).complete
 
 
 # Time
