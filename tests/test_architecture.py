@@ -12,7 +12,7 @@ import lasem
 SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
-    ("seeds", "formats", "files", "faults", "tables"),
+    ("seeds", "formats", "files", "faults", "tables", "memory"),
     ("configurations", "options", "registry", "specs", "metrics"),
     ("records",),
     ("nn", "benchmarks"),

@@ -57,7 +57,7 @@ def run(
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
     """Run presets or specs. Run the same command again to resume an unfinished run."""
-    from lasem.preflight import Limits, check_with_room, require_memory
+    from lasem.preflight import Limits, check_with_suggestions, require_memory
     from lasem.presets import resolve
     from lasem.runs import RunOptions, Signals, choose_device
     from lasem.runs import run as run_spec
@@ -77,7 +77,7 @@ def run(
     )
     memory = None if max_memory is None else int(max_memory * 2**30)
     limits = Limits.of(where, memory=memory, hours=max_hours)
-    checked = [(spec, check_with_room(spec, limits, device=where)) for spec in specs]
+    checked = [(spec, check_with_suggestions(spec, limits, device=where)) for spec in specs]
     if dry_run:
         print_dry_runs(checked, options, limits)
         return

@@ -2,6 +2,7 @@
 
 from lasem.runs._build import build_learner as build_learner
 from lasem.runs._build import build_mechanism as build_mechanism
+from lasem.runs._build import build_strategy as build_strategy
 from lasem.runs._check import check as check
 from lasem.runs._checkpoint import Checkpoint as Checkpoint
 from lasem.runs._checkpoint import read_checkpoint as read_checkpoint

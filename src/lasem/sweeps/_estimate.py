@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.preflight._estimate import estimate
+from lasem.preflight import estimate
 from lasem.runs import RunOptions, check, prepare
 from lasem.specs import SeedsSpec, Spec
 from lasem.sweeps._standing import Standing
@@ -27,7 +27,7 @@ def estimate_sweep(standings: Sequence[Standing], options: RunOptions, *, device
         spec = standing.run.spec.model_copy(update={"seeds": SeedsSpec()})
         if spec.digest not in seconds:
             outline = _outline(spec, options, device=device)
-            seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds
+            seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds[1]
         if (whole := seconds[spec.digest]) is None:
             unknown += 1
         else:
