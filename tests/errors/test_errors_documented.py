@@ -16,6 +16,8 @@ from lasem.presets import resolve
 from lasem.runs import RunOptions, check
 from lasem.runs import run as run_spec
 
+pytestmark = pytest.mark.usefixtures("dataset_cache")
+
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| (.+?) \| `(.+)` \|$", flags=re.MULTILINE)
 DOCUMENTED = {name: message.replace("\\|", "|") for name, _, message in ROW.findall(PAGE.read_text(encoding="utf-8"))}
@@ -25,15 +27,6 @@ def is_documented(name, error):
     """Whether a message is the one of its row, in which `…` stands for any text."""
     text = "(?s:.*)".join(map(re.escape, DOCUMENTED[name].split("…")))
     assert re.fullmatch(text, str(error)), f"{name}: {error}"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def dataset_cache(tmp_path_factory):
-    import datasets
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        yield
 
 
 @pytest.fixture(scope="module")
