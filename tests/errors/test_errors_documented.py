@@ -13,7 +13,7 @@ import spec_cases
 from lasem import cli
 from lasem.errors import LasemError
 from lasem.presets import resolve
-from lasem.runs import Place, check
+from lasem.runs import RunOptions, check
 from lasem.runs import run as run_spec
 
 pytestmark = pytest.mark.usefixtures("dataset_cache")
@@ -32,7 +32,7 @@ def is_documented(name, error):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("finished")
-    run_spec(run_cases.spec(), Place(out=out, device="cpu"))
+    run_spec(run_cases.spec(), RunOptions(out=out, device="cpu"))
     return out
 
 

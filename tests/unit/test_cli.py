@@ -102,7 +102,7 @@ def test_the_same_command_again_says_that_it_is_done(lasem):
     lasem(*command)
     status, output, _ = lasem(*command)
     assert status == 0
-    assert "done already" in output
+    assert "finished already" in output
     assert "task 1/2" not in output
 
 
@@ -140,13 +140,13 @@ def signal_after(monkeypatch):
     from lasem.runs.sinks import ProgressDisplay
 
     def send(*numbers, epoch):
-        def watch(display, event, watch=ProgressDisplay.watch):
-            watch(display, event)
+        def tell(display, event, tell=ProgressDisplay.event):
+            tell(display, event)
             if getattr(event, "epoch", None) == epoch and event.event == "epoch":
                 for number in numbers:
                     os.kill(os.getpid(), number)
 
-        monkeypatch.setattr(ProgressDisplay, "watch", watch)
+        monkeypatch.setattr(ProgressDisplay, "event", tell)
 
     return send
 
@@ -159,7 +159,7 @@ def test_a_signal_ends_the_epoch_and_tells_how_to_go_on(lasem, signal_after, num
     assert found == status
     assert "task 1/2" in output
     assert "stopped after epoch 2 of 4" in errors  # the last one of its task: the task is measured too
-    assert shlex.split(errors.splitlines()[-1].removeprefix("go on with: "))[1:] == list(command)
+    assert shlex.split(errors.splitlines()[-1].removeprefix("resume with: "))[1:] == list(command)
 
 
 def test_a_second_signal_stops_at_once_and_the_run_goes_on(lasem, signal_after):
@@ -171,7 +171,7 @@ def test_a_second_signal_stops_at_once_and_the_run_goes_on(lasem, signal_after):
     signal_after(epoch=0)
     status, output, _ = lasem(*command)
     assert status == 0
-    assert "goes on after epoch 3" in output
+    assert "resumes after epoch 3" in output
 
 
 def test_a_run_that_another_process_holds_is_refused(lasem, tmp_path):
