@@ -1,6 +1,7 @@
 """The outline of a network for its drawing: layers, what follows each of them, the head, and the partition."""
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from lasem.configurations import Partition
 from lasem.errors import ReportError
@@ -47,22 +48,20 @@ def network_outline(run: Run) -> NetworkOutline:
     Raises:
         ReportError: The run says nothing about its layers.
     """
-    told = run.environment.get("layers")
-    classes = set(nested(run.stream.get("outline")).get("classes") or ())
+    told, stream = run.environment.get("layers"), nested(run.stream.get("outline"))
+    classes = set(stream.get("classes") or ())
     last = f"{classes.pop()} classes" if len(classes) == 1 else "classes"
+    size = None
     if isinstance(told, list):
-        layers = [
-            Layer(str(row["text"]), row["convolutions"], row["reduction"], row["size"], row["skip"], 0) for row in told
-        ]
-        shape = nested(run.stream.get("outline")).get("shape")
-        head, size = [*map(str, run.environment.get("hidden", ())), last], int(shape[1]) if shape else None
+        size = int(stream["shape"][1]) if stream.get("shape") else None
+        layers = _layers([row for row in told if row["kind"] != "linear"], size)
+        head = [*(str(row["units"]) for row in told if row["kind"] == "linear"), last]
     else:
         body, _, hidden = str(told or "").partition("; head ")
         depth = max((len(bits) for bits in run.configurations if bits), default=0)
         texts = [text.strip() for text in body.split(",")] if body else [""] * depth
         layers = [Layer(text, 2 if text.startswith("block") else 1, "", None, False, 0) for text in texts]
         head = [last if text.strip() == "classes" else text.strip() for text in hidden.split(",") if text.strip()]
-        size = None
     if not layers:
         raise ReportError(
             f"a run must tell its layers to be drawn ({run.path} has neither `layers` in environment.json nor a"
@@ -72,8 +71,20 @@ def network_outline(run: Run) -> NetworkOutline:
     group_of = {layer: number for number, group in enumerate(partition.groups) for layer in group}
     firsts = [1 + sum(layer.convolutions for layer in layers[:i]) for i in range(len(layers))]
     grouped = [layer._replace(group=group_of.get(first, 0)) for layer, first in zip(layers, firsts, strict=True)]
-    groups = [", ".join(ranges(group)) for group in partition.groups]
-    return NetworkOutline(run.network, grouped, head, size, groups)
+    return NetworkOutline(run.network, grouped, head, size, [", ".join(ranges(group)) for group in partition.groups])
+
+
+def _layers(rows: Sequence[Mapping[str, Any]], size: int | None) -> list[Layer]:
+    """Layers as `Network.layers_table` describes them, for an image of a height."""
+    layers = []
+    for row in rows:
+        shape = "block" if row["kind"] == "block" else f"{row['kernel']}x{row['kernel']}"
+        text = f"{shape}, {row['channels']}" + (", norm" if row["kind"].startswith("normed") else "")
+        divides = row["divides"]
+        size = size and (-(-size // divides) if divides else 1)
+        reduction = "average" if divides == 0 else f"/{divides}" if divides > 1 else ""
+        layers.append(Layer(text, row["convolutions"], reduction, size, bool(row["skip"]), 0))
+    return layers
 
 
 def _partition(run: Run, layers: list[Layer]) -> Partition:

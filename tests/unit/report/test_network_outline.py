@@ -10,11 +10,6 @@ from lasem.report import collect
 from lasem.report._network_outline import network_outline
 
 
-def told(network, shape):
-    """What a runner writes of a network."""
-    return {"layers": network.describe(shape), "hidden": list(network.hidden)}
-
-
 def drawn(folder, environment, *, shape=(3, 32, 32), partition=""):
     extra = f'\n[search]\npartition = "{partition}"\n' if partition else ""
     write_learner(folder, "lasem-hps", strategy="em", extra=extra)
@@ -27,7 +22,7 @@ def drawn(folder, environment, *, shape=(3, 32, 32), partition=""):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_is_read_from_what_a_run_tells(tmp_path, name):
     network = NETWORKS[name]
-    found = drawn(tmp_path, told(network, (3, 32, 32)))
+    found = drawn(tmp_path, {"layers": network.layers_table()})
     shapes = [(3, 32, 32)]
     for row in network.layers:
         shapes.append(row.output_shape(shapes[-1]))
@@ -53,13 +48,15 @@ def test_the_line_that_earlier_versions_kept_is_shown_as_text(tmp_path, name):
 
 
 def test_layers_belong_to_the_groups_of_the_partition(tmp_path):
-    found = drawn(tmp_path, told(NETWORKS["cifar-4"], (3, 32, 32)), partition="{2,4},{1},{3}")
+    found = drawn(tmp_path, {"layers": NETWORKS["cifar-4"].layers_table()}, partition="{2,4},{1},{3}")
     assert [layer.group for layer in found.layers] == [0, 1, 2, 1]
     assert found.groups == ["1", "2, 4", "3"]
 
 
 def test_blocks_count_two_convolutions_of_the_partition(tmp_path):
-    found = drawn(tmp_path, told(NETWORKS["resnet-18-bn"], (3, 32, 32)), partition="{1-5},{6-9},{10-13},{14-17}")
+    found = drawn(
+        tmp_path, {"layers": NETWORKS["resnet-18-bn"].layers_table()}, partition="{1-5},{6-9},{10-13},{14-17}"
+    )
     assert [layer.group for layer in found.layers] == [0, 0, 0, 1, 1, 2, 2, 3, 3]
     assert found.groups == ["1-5", "6-9", "10-13", "14-17"]
 
