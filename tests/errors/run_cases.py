@@ -1,10 +1,12 @@
 """Run folders and devices that cannot be used: by id, a function of a folder with a finished run in it."""
 
 import resource
+from functools import partial
 
 import torch
 
 import lasem
+from lasem.preflight import Limits, require_memory
 from lasem.presets import resolve
 from lasem.report import collect
 from lasem.runs import Place, RunFolder, choose_device, run
@@ -73,6 +75,12 @@ def predict(out, *, shape=(1, 8, 8), task=0):
     return lasem.load(out / spec().folder).predict(torch.zeros(1, *shape), task=task)
 
 
+def no_room(out):
+    large, cpu = resolve("digits/lasem-hps", SETTINGS), torch.device("cpu")
+    inspect = partial(require_memory, large, limits=Limits(2**17), device=cpu)
+    return run(large, Place(out=out, device="cpu"), inspect=inspect)
+
+
 CASES = {
     "run-other-spec": lambda out: spoil(out, "spec.toml", resolve("digits/hps", SETTINGS).toml()),
     "run-spec-not-toml": lambda out: spoil(out, "spec.toml", "name = "),
@@ -86,7 +94,7 @@ CASES = {
     "run-checkpoints-damaged": damaged_checkpoints,
     "run-held": held,
     "run-disk-full": full_disk,
-    "run-no-room": lambda out: run(resolve("digits/lasem-hps", SETTINGS), Place(out=out, device="cpu", memory=2**17)),
+    "run-no-room": no_room,
     "run-load-nothing": lambda out: lasem.load(out / "absent"),
     "run-load-unfinished": lambda out: lasem.load(unfinished(out)),
     "run-predict-shape": lambda out: predict(out, shape=(3, 8, 8)),

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from lasem.learners import ChannelGating, Training
-from lasem.learners._gating import learned_share
-from lasem.nn import NETWORKS, Conv, GatedConvs, Network, PlainConvs
-from lasem.nn._gates import TEMPERATURE, Gate, logistic, straight_through
+from lasem.learners import ChannelGating, PlainNetwork, Training
+from lasem.learners.gating._gates import TEMPERATURE, Gate, GatedConvs, logistic, straight_through
+from lasem.learners.gating._gating import learned_share
+from lasem.nn import NETWORKS, Conv, Network
 
 SKIPPING = Network((Conv(3, 6, pool=2), Conv(3, 6), Conv(3, 6, pool=2, skip=2), Conv(5, 8)), hidden=(5,))
 CASES = {
@@ -72,7 +72,7 @@ def test_gates_wait_for_a_task_that_is_not_learned(make_task):
     for sparsity in ("patience", "learned"):
         options = {**SPARSE, "sparsity": sparsity, "open_share": 0.9}
         training = Training(batch_size=30, learning_rate=5e-3, optimizer="adam")
-        learner = ChannelGating(PlainConvs(network, shape=shape), training=training, **options)
+        learner = ChannelGating(PlainNetwork(network, shape=shape), training=training, **options)
         learner.begin_task(task)
         for _ in range(4):
             learner.train_epoch()
@@ -91,11 +91,11 @@ def test_a_sampled_gate_opens_with_the_probability_of_its_logit():
 
 @networks
 def test_open_gates_leave_the_plain_network_and_closed_channels_are_zero(network, shape):
-    convs = GatedConvs(PlainConvs(network, shape=shape), open_share=1 - 1e-6)
+    convs = GatedConvs(PlainNetwork(network, shape=shape), open_share=1 - 1e-6)
     convs.grow(0, 3)
     images = torch.rand(5, *shape, generator=torch.Generator().manual_seed(0))
     kernels = [(kernel["weight"], kernel["bias"]) for kernel in convs.kernels]
-    plain = convs.convs.features(images, kernels)
+    plain = convs.plain.features(images, kernels)
     assert torch.equal(convs(images, 0).features, plain)
     convs.task_gates(0)[-1].relevant[1:] = False
     left = convs(images, 0).features.unflatten(1, (-1, network.layers[-1].channels))
@@ -112,7 +112,7 @@ def learn(learner, task, *, epochs=8):
 
 @networks
 def test_channels_in_use_are_frozen_the_others_drawn_anew_and_older_answers_never_change(network, shape, make_task):
-    learner = ChannelGating(PlainConvs(network, shape=shape), training=TRAINING, **SPARSE)
+    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, **SPARSE)
     tasks = [make_task(seed=seed, shape=shape, identity=seed) for seed in range(3)]
     answers, kernels, used = {}, None, None
     for task in (*tasks, tasks[1]):
@@ -135,7 +135,7 @@ def test_channels_in_use_are_frozen_the_others_drawn_anew_and_older_answers_neve
 
 def test_channels_that_no_task_uses_are_drawn_anew(make_task):
     network, shape = CASES["digits-3"]
-    learner = ChannelGating(PlainConvs(network, shape=shape), training=TRAINING, **SPARSE)
+    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, **SPARSE)
     task = make_task(shape=shape)
     learner.begin_task(task)
     for _ in range(6):
@@ -146,14 +146,14 @@ def test_channels_that_no_task_uses_are_drawn_anew(make_task):
     assert not all(bool(mask.all()) for mask in kept)
     for layer, (kernel, old, used) in enumerate(zip(learner.convs.kernels, before, kept, strict=True)):
         assert torch.equal(kernel["weight"][used], old[used])
-        fresh = learner.convs.convs.new_kernel(layer, 1)
+        fresh = learner.convs.plain.new_kernel(layer, 1)
         assert torch.equal(kernel["weight"][~used], fresh["weight"][~used])
         assert torch.equal(kernel["bias"][~used], fresh["bias"][~used])
 
 
 def test_relevant_are_the_channels_that_open_for_more_than_a_share_of_images(make_task):
     network, shape = CASES["digits-3"]
-    learner = ChannelGating(PlainConvs(network, shape=shape), training=TRAINING, **SPARSE)
+    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, **SPARSE)
     task = make_task(shape=shape)
     learner.begin_task(task)
     for _ in range(6):
@@ -169,7 +169,7 @@ def test_sparsity_closes_gates(make_task):
     shares = []
     for weight in (0.0, 3.0):
         options = {**SPARSE, "sparsity_weight": weight}
-        learner = ChannelGating(PlainConvs(network, shape=shape), training=TRAINING, **options)
+        learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, **options)
         task = make_task(shape=shape)
         learner.begin_task(task)
         for _ in range(6):

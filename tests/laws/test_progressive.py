@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lasem.learners import ProgressiveNetworks, SelectiveTransfer, Training
-from lasem.nn import NETWORKS, Columns, Conv, Network, PlainConvs, same_max_pool
+from lasem.learners import PlainNetwork, ProgressiveNetworks, SelectiveTransfer, Training
+from lasem.learners.prognn._columns import Columns
+from lasem.nn import NETWORKS, Conv, Network, same_max_pool
 from lasem.search import Fixed
 
 SKIPPING = Network((Conv(3, 4, pool=2), Conv(3, 4), Conv(3, 4, pool=2, skip=2), Conv(5, 6)), hidden=(5,))
@@ -41,7 +42,7 @@ def by_hand(columns, network, images, number):
 
 @networks
 def test_forward_pass_equals_loops_over_columns_and_layers(network, shape):
-    columns = Columns(PlainConvs(network, shape=shape))
+    columns = Columns(PlainNetwork(network, shape=shape))
     for task in (4, 2, 7):
         columns.grow(task, 3)
     images = torch.rand(5, *shape, generator=torch.Generator().manual_seed(0))
@@ -52,7 +53,7 @@ def test_forward_pass_equals_loops_over_columns_and_layers(network, shape):
 
 @pytest.mark.parametrize(("reduction", "widths"), [(2, [8, 5, 4]), (5, [3, 2, 1]), (100, [1, 1, 1])])
 def test_laterals_reduce_to_floor_of_channels_over_r_times_columns_and_never_to_none(reduction, widths):
-    columns = Columns(PlainConvs(Network((Conv(3, 32), Conv(3, 8)), hidden=()), shape=(1, 6, 6)), reduction=reduction)
+    columns = Columns(PlainNetwork(Network((Conv(3, 32), Conv(3, 8)), hidden=()), shape=(1, 6, 6)), reduction=reduction)
     columns.grow(0, 2)
     for older, width in enumerate(widths, start=1):
         lateral = columns.grow(older, 2).laterals[0]
@@ -75,7 +76,7 @@ def learned(learner, tasks, *, epochs=2):
 
 @networks
 def test_answers_for_older_tasks_never_change_by_a_bit(network, shape, make_task):
-    learner = ProgressiveNetworks(PlainConvs(network, shape=shape), training=TRAINING)
+    learner = ProgressiveNetworks(PlainNetwork(network, shape=shape), training=TRAINING)
     tasks = [make_task(seed=seed, shape=shape, identity=seed) for seed in range(4)]
     first = learned(learner, tasks)
     learned(learner, [tasks[1]])  # comes back: only what no other task reads may change
@@ -86,7 +87,7 @@ def test_answers_for_older_tasks_never_change_by_a_bit(network, shape, make_task
 
 def test_a_column_learns_from_the_older_ones(make_task):
     shape = (1, 8, 8)
-    learner = ProgressiveNetworks(PlainConvs(NETWORKS["digits-3"], shape=shape), training=TRAINING)
+    learner = ProgressiveNetworks(PlainNetwork(NETWORKS["digits-3"], shape=shape), training=TRAINING)
     tasks = [make_task(seed=seed, shape=shape) for seed in range(2)]
     learned(learner, tasks)
     before = learner.logits(tasks[1].test.images, 1)
@@ -99,7 +100,7 @@ def test_the_first_column_is_single_task_learning(make_task):
     shape = (1, 8, 8)
     task = make_task(shape=shape)
     network = NETWORKS["digits-3"]
-    column = ProgressiveNetworks(PlainConvs(network, shape=shape, seed=3), training=TRAINING, seed=3)
+    column = ProgressiveNetworks(PlainNetwork(network, shape=shape, seed=3), training=TRAINING, seed=3)
     alone = SelectiveTransfer(network.build(shape, seed=3), Fixed("none"), training=TRAINING, seed=3)
     (one,), (other,) = learned(column, [task]), learned(alone, [task])
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -107,7 +108,7 @@ def test_the_first_column_is_single_task_learning(make_task):
 
 def test_growth_per_task_is_that_of_a_column_and_its_laterals(make_task):
     network, shape = Network((Conv(3, 8), Conv(3, 6)), hidden=()), (1, 6, 6)
-    learner = ProgressiveNetworks(PlainConvs(network, shape=shape), training=TRAINING)
+    learner = ProgressiveNetworks(PlainNetwork(network, shape=shape), training=TRAINING)
     learned(learner, [make_task(seed=seed, shape=shape, identity=seed % 2) for seed in range(3)], epochs=1)
     column = 8 * 9 + 8 + 6 * 8 * 9 + 6 + 3 * 216 + 3
     laterals = 1 + 2 * 8 + 6 * 2 * 9

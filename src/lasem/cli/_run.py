@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from lasem.cli._dry_run import print_dry_runs
 from lasem.errors import RunStopped, SpecError
 
 if TYPE_CHECKING:
-    from lasem.benchmarks import AbstractBenchmark
+    from lasem.benchmarks import AbstractBenchmark, Outline
     from lasem.records import Event
     from lasem.runs import Place, Signals, Started
     from lasem.specs import Spec
@@ -61,7 +62,7 @@ def run(
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
     """Run presets or specs; the same command again resumes, or says that it is done."""
-    from lasem.preflight import Limits, check_with_room
+    from lasem.preflight import Limits, check_with_room, require_memory
     from lasem.presets import resolve
     from lasem.runs import Place, Signals, choose_device
 
@@ -75,7 +76,6 @@ def run(
         device=device,
         checkpoint_every=interval(checkpoint_every),
         threads=threads,
-        memory=memory,
         capture=capture,
     )
     where = choose_device(device)
@@ -88,7 +88,8 @@ def run(
     with Signals() as signals:
         for spec, benchmark in checked:
             with _watching(console, tensorboard=tensorboard) as (started, watch):
-                _run_one(spec, benchmark, place, signals=signals, started=started, watch=watch)
+                inspect = partial(require_memory, spec, limits=limits, device=where)
+                _run_one(spec, benchmark, place, inspect=inspect, signals=signals, started=started, watch=watch)
     if not quiet:
         folders = [out / spec.folder for spec in specs]
         _print_runs(folders, console)
@@ -99,6 +100,7 @@ def _run_one(
     benchmark: "AbstractBenchmark",
     place: "Place",
     *,
+    inspect: "Callable[[Outline], None]",
     signals: "Signals",
     started: "Callable[[Started], None]",
     watch: "Callable[[Event], None]",
@@ -107,7 +109,7 @@ def _run_one(
     from lasem.runs import run as run_spec
 
     try:
-        run_spec(spec, place, benchmark=benchmark, started=started, watch=watch, stop=signals.received)
+        run_spec(spec, place, benchmark=benchmark, inspect=inspect, started=started, watch=watch, stop=signals.received)
     except RunStopped as stopped:
         typer.echo(f"{stopped}\ngo on with: {shlex.join(['lasem', *sys.argv[1:]])}", err=True)
         raise typer.Exit(signals.status) from None

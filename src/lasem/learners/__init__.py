@@ -2,7 +2,6 @@
 
 from lasem.learners._brute_force import BruteForce as BruteForce
 from lasem.learners._ewc import ElasticWeightConsolidation as ElasticWeightConsolidation
-from lasem.learners._gating import ChannelGating as ChannelGating
 from lasem.learners._interface import AbstractLearner as AbstractLearner
 from lasem.learners._interface import AbstractLearnerOptions as AbstractLearnerOptions
 from lasem.learners._interface import AnswersOnTrial as AnswersOnTrial
@@ -16,7 +15,8 @@ from lasem.learners._interface import Searches as Searches
 from lasem.learners._interface import Setup as Setup
 from lasem.learners._interface import TakesTurns as TakesTurns
 from lasem.learners._interface import least_images as least_images
-from lasem.learners._progressive import ProgressiveNetworks as ProgressiveNetworks
+from lasem.learners._interface import trainings as trainings
+from lasem.learners._layers import PlainNetwork as PlainNetwork
 from lasem.learners._selective import SelectiveTransfer as SelectiveTransfer
 from lasem.learners._single import SingleNetwork as SingleNetwork
 from lasem.learners._status import Growth as Growth
@@ -26,4 +26,6 @@ from lasem.learners.apd import APD as APD
 from lasem.learners.apd import APDOptions as APDOptions
 from lasem.learners.den import DEN as DEN
 from lasem.learners.den import DENOptions as DENOptions
+from lasem.learners.gating import ChannelGating as ChannelGating
+from lasem.learners.prognn import ProgressiveNetworks as ProgressiveNetworks
 from lasem.training import Training as Training

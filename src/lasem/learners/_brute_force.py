@@ -102,7 +102,9 @@ class BruteForce(AbstractLearner):
         first_task: Literal["searched", "as-second"] = "searched",
         redraw_unchosen: bool = False,
     ) -> None:
-        require(first_task in ("searched", "as-second"), "a first task must be searched or as-second", first_task=first_task)
+        require(
+            first_task in ("searched", "as-second"), "a first task must be searched or as-second", first_task=first_task
+        )
         self.backbone = backbone
         self.strategy = strategy or InTurn()
         self.training = training or Training()

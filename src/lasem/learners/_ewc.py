@@ -14,8 +14,8 @@ from lasem.errors import require
 from lasem.learners._batches import Batches
 from lasem.learners._fisher import Outcomes, Quadratic, fisher_diagonal
 from lasem.learners._held import named, part, restore_values
-from lasem.learners._parameters import count_parameters
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
+from lasem.learners._parameters import count_parameters
 from lasem.learners._visits import Visits
 from lasem.nn import Backbone
 from lasem.search import cross_entropies
@@ -155,6 +155,13 @@ class ElasticWeightConsolidation(AbstractLearner):
         self._visits.known(task)
         on_trial = True if trial else None
         return self.backbone.path_logits(images, task, bits=self._bits, trial=on_trial, running=True)
+
+    def status(self) -> None:
+        """Return None: nothing is searched."""
+
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for an earlier task with the knowledge that the open task has changed: (B, C, H, W) -> (B, classes)."""
+        return self.logits(images, task, trial=True)
 
     def configuration(self, task: int) -> tuple[int, ...]:
         """Every layer is shared."""

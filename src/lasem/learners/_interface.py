@@ -213,6 +213,11 @@ def least_images(learner: AbstractLearner) -> int:
     return learner.least_images if isinstance(learner, HoldsOut) else learner.training.batch_size
 
 
+def trainings(learner: AbstractLearner, identities: Sequence[int]) -> list[int]:
+    """Return how often each visit of a stream, given by the identities of its tasks, is trained for all epochs."""
+    return learner.trainings(identities) if isinstance(learner, TakesTurns) else [1] * len(identities)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """Everything that a learner is built from.

@@ -28,7 +28,9 @@ def count_parameters(
     shared = sum(p.numel() for stage, used in stages if used for p in stage.shared.parameters())
     sizes = {name: p.numel() for name, p in backbone.named_parameters()}
     per_task = [
-        sum(size for name, size in sizes.items() if belongs_to_task(name, identity)) if identity not in visits[:i] else 0
+        sum(size for name, size in sizes.items() if belongs_to_task(name, identity))
+        if identity not in visits[:i]
+        else 0
         for i, identity in enumerate(visits)
     ]
     return ParameterCounts(shared=shared, per_task=per_task, search=search, rollback=rollback)

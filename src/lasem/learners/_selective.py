@@ -96,7 +96,7 @@ class SelectiveTransfer(AbstractLearner):
             LasemError: No task is open.
         """
         if self._search is None:
-            raise LasemError("this needs an open task - there is none - call begin_task first")
+            raise LasemError("a task must be open for this (got none); call begin_task first")
         return self._search
 
     def begin_task(self, task: Task, *, space: ConfigurationSpace | None = None) -> None:

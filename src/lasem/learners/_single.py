@@ -50,7 +50,7 @@ class SingleNetwork(AbstractLearner):
         if task.classes > self.classes:
             raise DataError(
                 f"a task must have at most as many classes as the head of the single network, {self.classes}"
-                f" - got {task.classes} in task '{task.name}' - pass the largest number of classes as `classes`"
+                f" (got {task.classes} in task '{task.name}'); pass the largest number of classes as `classes`"
             )
         identity = self._inner.task.identity_of(task)
         self._inner.begin_task(self._as_first(task))
@@ -84,8 +84,8 @@ class SingleNetwork(AbstractLearner):
         """Number of classes of a task."""
         if task not in self._classes_of:
             raise LasemError(
-                f"a learner must have been trained on a task to answer for it - got task {task}"
-                f" - tasks met: {sorted(self._classes_of) or 'none'}"
+                f"a learner must have been trained on a task to answer for it (got task {task});"
+                f" tasks trained: {sorted(self._classes_of) or 'none'}"
             )
         return self._classes_of[task]
 

@@ -5,15 +5,13 @@ from types import MappingProxyType
 
 from lasem.nn._backbone import Backbone as Backbone
 from lasem.nn._blocks import TransferBlock as TransferBlock
-from lasem.nn._columns import Column as Column
-from lasem.nn._columns import Columns as Columns
 from lasem.nn._conv import TransferConv2d as TransferConv2d
 from lasem.nn._deconvolution import DeconvolutionalFactorization as DeconvolutionalFactorization
+from lasem.nn._features import FlattenPositionsFirst as FlattenPositionsFirst
 from lasem.nn._features import flatten_features as flatten_features
-from lasem.nn._gates import Gated as Gated
-from lasem.nn._gates import GatedConvs as GatedConvs
 from lasem.nn._initializers import constant_bias as constant_bias
 from lasem.nn._initializers import generator as generator
+from lasem.nn._initializers import mlp as mlp
 from lasem.nn._initializers import truncated_normal as truncated_normal
 from lasem.nn._mechanisms import AbstractMechanism as AbstractMechanism
 from lasem.nn._mechanisms import ConvShape as ConvShape
@@ -22,15 +20,14 @@ from lasem.nn._nested import nested_partitions as nested_partitions
 from lasem.nn._networks import NETWORKS as NETWORKS
 from lasem.nn._networks import Network as Network
 from lasem.nn._norm import Statistics as Statistics
-from lasem.nn._plain import Kernel as Kernel
-from lasem.nn._plain import PlainConvs as PlainConvs
-from lasem.nn._plain import conv_rows as conv_rows
-from lasem.nn._plain import convolve as convolve
+from lasem.nn._pooling import SameMaxPool2d as SameMaxPool2d
 from lasem.nn._pooling import same_max_pool as same_max_pool
 from lasem.nn._rows import BasicBlock as BasicBlock
 from lasem.nn._rows import Conv as Conv
 from lasem.nn._rows import NormConv as NormConv
 from lasem.nn._skips import Skip as Skip
+from lasem.nn._skips import SkipSequential as SkipSequential
+from lasem.nn._skips import walk as walk
 from lasem.nn._stage import Fork as Fork
 from lasem.nn._stage import Stage as Stage
 from lasem.nn._tensor_factorization import TensorFactorization as TensorFactorization

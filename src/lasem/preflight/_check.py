@@ -5,7 +5,6 @@ import torch
 from lasem.benchmarks import AbstractBenchmark, Outline
 from lasem.configurations import LARGEST_SPACE
 from lasem.errors import RunError, SpecError
-from lasem.learners import AbstractLearner, SelectiveTransfer
 from lasem.nn import NETWORKS, nested_partitions
 from lasem.preflight._demand import Demand, Limits, lasting
 from lasem.preflight._estimate import Estimate, estimate
@@ -13,7 +12,6 @@ from lasem.preflight._needs import Need, footprint, partition_of
 from lasem.runs._build import build_mechanism
 from lasem.runs._check import check
 from lasem.runs._memory import readable
-from lasem.search import EM
 from lasem.specs import Spec
 
 
@@ -65,20 +63,25 @@ def _outline(spec: Spec) -> Outline | None:
         return None
 
 
-def require_memory(spec: Spec, learner: AbstractLearner, outline: Outline, *, limits: Limits) -> None:
-    """Refuse a search by EM that memory cannot hold, before its first step; others are not looked at.
+def require_memory(spec: Spec, outline: Outline, *, limits: Limits, device: torch.device) -> None:
+    """Refuse a search whose step does not fit into memory, before its first step.
+
+    Only strategies that evaluate a tree of candidates are looked at. What a step takes is measured on a network of its
+    own, never on the run's, so a check leaves no trace in a result.
 
     Args:
-        spec: Of the learner.
-        learner: New.
+        spec: One experiment.
         outline: Of its stream.
         limits: What it may take.
+        device: Where it will run.
 
     Raises:
         RunError: Memory does not suffice.
     """
-    if isinstance(learner, SelectiveTransfer) and isinstance(learner.strategy, EM):
-        counted = footprint(spec, learner.backbone, outline)
+    if spec.learner.kind == "selective" and spec.learner.strategy == "em":
+        network = NETWORKS[spec.network.name]
+        backbone = network.build(outline.shape, mechanism=build_mechanism(spec)).to(device)
+        counted = footprint(spec, backbone, outline)
         demand = Demand(spec, counted.need_of(spec), counted)
         if demand.faults(limits):
             raise RunError(refusal(demand, limits))

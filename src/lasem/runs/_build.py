@@ -22,12 +22,13 @@ from lasem.learners import (
     ChannelGating,
     DENOptions,
     ElasticWeightConsolidation,
+    PlainNetwork,
     ProgressiveNetworks,
     SelectiveTransfer,
     SingleNetwork,
     Training,
 )
-from lasem.nn import MECHANISMS, NETWORKS, AbstractMechanism, PlainConvs
+from lasem.nn import MECHANISMS, NETWORKS, AbstractMechanism
 from lasem.search import DARTS, EM, AbstractStrategy, CommitAt, Fixed, InTurn
 from lasem.specs import Spec, Table
 
@@ -157,7 +158,7 @@ def build_learner(spec: Spec, outline: Outline, *, device: torch.device, capture
         learner=spec.learner.name,
     )
     if spec.learner.kind in _GROWING:
-        convs = PlainConvs(NETWORKS[spec.network.name], shape=outline.shape, seed=spec.seeds.training)
+        convs = PlainNetwork(NETWORKS[spec.network.name], shape=outline.shape, seed=spec.seeds.training)
         return _GROWING[spec.learner.kind](spec, convs, device)
     network, mechanism = NETWORKS[spec.network.name], build_mechanism(spec)
     backbone = network.build(outline.shape, mechanism=mechanism, seed=spec.seeds.training)
@@ -201,12 +202,12 @@ def build_training(spec: Spec) -> Training:
     )
 
 
-def _progressive(spec: Spec, convs: PlainConvs, device: torch.device) -> AbstractLearner:
+def _progressive(spec: Spec, convs: PlainNetwork, device: torch.device) -> AbstractLearner:
     seed, training = spec.seeds.training, build_training(spec)
     return ProgressiveNetworks(convs, training=training, seed=seed, device=device, **spec.prognn.model_dump())
 
 
-def _gated(spec: Spec, convs: PlainConvs, device: torch.device) -> AbstractLearner:
+def _gated(spec: Spec, convs: PlainNetwork, device: torch.device) -> AbstractLearner:
     seed, training = spec.seeds.training, build_training(spec)
     return ChannelGating(convs, training=training, seed=seed, device=device, **spec.gating.model_dump())
 
@@ -229,17 +230,17 @@ def apd_options(spec: Spec) -> APDOptions:
     return _with_options(APDOptions, spec.apd.model_dump(), place="apd", name="apd")
 
 
-def _expandable(spec: Spec, convs: PlainConvs, device: torch.device) -> AbstractLearner:
+def _expandable(spec: Spec, convs: PlainNetwork, device: torch.device) -> AbstractLearner:
     training, options, seed = build_training(spec), den_options(spec), spec.seeds.training
     return DEN(convs, options=options, training=training, seed=seed, device=device)
 
 
-def _decomposed(spec: Spec, convs: PlainConvs, device: torch.device) -> AbstractLearner:
+def _decomposed(spec: Spec, convs: PlainNetwork, device: torch.device) -> AbstractLearner:
     training, options, seed = build_training(spec), apd_options(spec), spec.seeds.training
     return APD(convs, options=options, training=training, seed=seed, device=device)
 
 
-_GROWING: Mapping[str, Callable[[Spec, PlainConvs, torch.device], AbstractLearner]] = MappingProxyType(
+_GROWING: Mapping[str, Callable[[Spec, PlainNetwork, torch.device], AbstractLearner]] = MappingProxyType(
     {"prognn": _progressive, "gating": _gated, "den": _expandable, "apd": _decomposed}
 )
 """Learners that change the network itself, by kind."""

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import torch
 
-from lasem.benchmarks import AbstractBenchmark
+from lasem.benchmarks import AbstractBenchmark, Outline
 from lasem.nn import NETWORKS
-from lasem.preflight._check import require_memory
-from lasem.preflight._demand import Limits
 from lasem.records import Event, Result, TaskRecord
 from lasem.runs._allocator import keep_freed_memory
 from lasem.runs._arithmetic import arithmetic, require_precision
@@ -40,7 +38,6 @@ class Place:
         threads: Of the CPU; 0 = those that the run began with, or for a new one, one for small networks, else all.
             Another number may change the last bits of a result.
         capture: Compile the steps of every task, on a GPU as CUDA graphs; that too may change last bits.
-        memory: Bytes that a step of a search may take; None = what is available.
         checkpoint_every: Epochs, or time, between checkpoints; 0 = as often as costs under 3% of the time.
     """
 
@@ -50,7 +47,6 @@ class Place:
     checkpoint_every: int | timedelta = 0
     threads: int = 0
     capture: bool = False
-    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +107,7 @@ def run(
     place: Place | None = None,
     *,
     benchmark: AbstractBenchmark | None = None,
+    inspect: Callable[[Outline], None] | None = None,
     started: Callable[[Started], None] | None = None,
     watch: Callable[[Event], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -121,6 +118,7 @@ def run(
         spec: One experiment with one seed.
         place: Where and how.
         benchmark: As `check` made it of this spec; None checks the spec here.
+        inspect: Called with the stream's outline before anything is written; what it raises refuses the run.
         started: Called once, before the first epoch.
         watch: Called with every event as it happens.
         stop: Asked after every epoch whether to stop there, such as `Signals.received`.
@@ -144,8 +142,7 @@ def run(
         if known:  # whoever holds it is told before any data is read
             held.enter_context(exclusive(folder))
         loop = prepare(spec, place, device=device, benchmark=benchmark)
-        limits = Limits.of(device, memory=place.memory)
-        require_memory(spec, loop.learner, loop.stream.outline, limits=limits)
+        (inspect or _ignore)(loop.stream.outline)
         folder.create(spec)
         if not known:
             held.enter_context(exclusive(folder))

@@ -87,8 +87,8 @@ class SearchProgress:
         restart: When the prior restarts, "task" or "epoch".
 
     Attributes:
-        marks: (4,) number of E-steps, and the steps and candidate of the decision, -1 for None. A tensor in main memory,
-            so that it is saved and restored with the rest of the search.
+        marks: (4,) number of E-steps, and the steps and candidate of the decision, -1 for None. It is a tensor in main
+            memory, so that it is saved and restored with the rest of the search.
     """
 
     def __init__(self, schedule: Schedule, *, restart: str) -> None:

@@ -93,9 +93,7 @@ class EMSearch(AbstractSearch):
     for numbers in every step, so it decides at the start of every epoch.
     """
 
-    def __init__(
-        self, options: EM, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule
-    ) -> None:
+    def __init__(self, options: EM, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> None:
         device = network.device
         require_double_precision(device)
         self.space = space

@@ -52,16 +52,17 @@ class Part:
 def node_bytes(backbone: Backbone, images: Tensor, task: int) -> list[int]:
     """Bytes that one node keeps for the backward pass of a batch, per stage, and last for a leaf's features.
 
-    They are measured on one and on two images: the difference is what an image takes, without what kernels take.
+    They are measured on two and on three images: the difference is what an image takes, without what kernels take.
+    On one image batch norm would have nothing to normalize by where the last map is a single pixel.
 
     Args:
         backbone: With the task open.
-        images: (B, C, H, W), at least two.
+        images: (B, C, H, W), of which the first is measured, repeated.
         task: Its identity.
     """
-    one, two = (_kept(backbone, images[:size], task) for size in (1, 2))
+    two, three = (_kept(backbone, images[:1].repeat(size, 1, 1, 1), task) for size in (2, 3))
     features = 3 * backbone.num_features * images.element_size()  # as they are, their mask, and what it leaves
-    return [len(images) * (b - a) for a, b in zip(one, two, strict=True)] + [len(images) * features]
+    return [len(images) * (b - a) for a, b in zip(two, three, strict=True)] + [len(images) * features]
 
 
 def _kept(backbone: Backbone, images: Tensor, task: int) -> list[int]:

@@ -140,6 +140,6 @@ def require_double_precision(device: torch.device) -> None:
         torch.zeros(1, dtype=torch.float64, device=device)
     except TypeError:
         raise SpecError(
-            f"a search must be able to compute probabilities in double precision - got the device '{device}', which"
-            " has none - choose the device 'cpu' or 'cuda', or a fixed configuration"
+            f"a search must compute probabilities in double precision (got the device '{device}', which has none);"
+            " choose the device 'cpu' or 'cuda', or a fixed configuration"
         ) from None

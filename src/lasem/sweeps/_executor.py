@@ -4,8 +4,12 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from lasem.benchmarks import Outline
 from lasem.errors import LasemError, RunStopped
+from lasem.preflight import Limits, require_memory
+from lasem.runs._environment import choose_device
 from lasem.runs._run import Place, run
 from lasem.runs._signals import Signals
 from lasem.specs import Spec
@@ -124,7 +128,7 @@ def make(attempt: Attempt, stop: Callable[[], bool]) -> AttemptOutcome:
     """
     try:
         with attempt.folder.attempt(attempt.spec.folder, attempt.number):
-            run(attempt.spec, attempt.place, stop=stop)
+            run(attempt.spec, attempt.place, inspect=_memory_check(attempt), stop=stop)
     except RunStopped:
         return AttemptOutcome("stopped")
     except LasemError as error:
@@ -132,6 +136,12 @@ def make(attempt: Attempt, stop: Callable[[], bool]) -> AttemptOutcome:
     except Exception as error:
         return AttemptOutcome("failed", f"{type(error).__name__}: {error}", traceback.format_exc())
     return AttemptOutcome("done")
+
+
+def _memory_check(attempt: Attempt) -> Callable[[Outline], None]:
+    """The check of a run's memory, on the device of the attempt."""
+    device = choose_device(attempt.place.device)
+    return partial(require_memory, attempt.spec, limits=Limits.of(device), device=device)
 
 
 def make_as_a_process(attempt: Attempt) -> AttemptOutcome:

@@ -38,8 +38,8 @@ class Batches:
         least = least_images(size, held_out)
         if len(task.train) < least:
             raise DataError(
-                f"training needs at least one batch, {least} images"
-                f" - got {len(task.train)} in 'train' of task '{task.name}' - lower batch_size or give more images"
+                f"a task must have at least one batch of training images, {least} here"
+                f" (got {len(task.train)} in 'train' of task '{task.name}'); lower batch_size or give more images"
             )
         self._size, self._seed, self._visit = size, seed, visit
         self._whole = task.train

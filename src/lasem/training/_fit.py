@@ -1,4 +1,4 @@
-"""Whether a task's images fit a network: its shape, its type of numbers, its device."""
+"""Check of a task's images against the network that will train on them."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from lasem.errors import DataError
 
 
 def require_fit(task: Task, *, shape: Sequence[int], like: Tensor) -> None:
-    """Hold a task's images to what a network was built for.
+    """Check that a task's images have the shape, dtype and device that a network was built for.
 
     Args:
         task: The task.
         shape: (C, H, W) of the network's images.
-        like: Of the network's dtype, on its device.
+        like: Any tensor with the network's dtype, on its device.
 
     Raises:
-        DataError: Their shape, dtype or device is another one.
+        DataError: One of the three differs.
     """
     images = task.train.images
     facts = (
@@ -28,6 +28,6 @@ def require_fit(task: Task, *, shape: Sequence[int], like: Tensor) -> None:
     for name, came, needed, remedy in facts:
         if came != needed:
             raise DataError(
-                f"images have the {name} that the network was built for, {needed} - got {came} in task '{task.name}'"
-                f" - {remedy}"
+                f"images must have the {name} that the network was built for, {needed}"
+                f" (got {came} in task '{task.name}'); {remedy}"
             )

@@ -81,8 +81,8 @@ class TaskTraining(AbstractOpenTask):
         """
         if identity not in self.classes:
             raise LasemError(
-                f"a learner must have been trained on a task to answer for it - got task {identity}"
-                f" - tasks met: {sorted(self.classes) or 'none'}"
+                f"a learner must have been trained on a task to answer for it (got task {identity});"
+                f" tasks trained: {sorted(self.classes) or 'none'}"
             )
         return self.classes[identity]
 
@@ -106,8 +106,8 @@ class TaskTraining(AbstractOpenTask):
         require_fit(task, shape=self._shape, like=self._like)
         if self._visit is not None:
             raise LasemError(
-                f"one task is learned at a time - task {self.identity_of(task)} came while task {self._visit.identity}"
-                " is open - end that first"
+                f"one task must end before the next begins (got task {self.identity_of(task)} while task"
+                f" {self._visit.identity} is open); call end_task first"
             )
         size, visit = self.training.batch_size, len(self.order)
         return Batches(task, size=size, held_out=held_out, seed=self.seed, visit=visit)
@@ -191,7 +191,7 @@ class TaskTraining(AbstractOpenTask):
     @property
     def _opened(self) -> _Visit:
         if self._visit is None:
-            raise LasemError("this needs an open task - there is none - call begin_task first")
+            raise LasemError("a task must be open for this (got none); call begin_task first")
         return self._visit
 
     # An epoch
@@ -278,9 +278,9 @@ class TaskTraining(AbstractOpenTask):
         visit = self._opened
         came = f"{loss:.4g} with a gradient that is not finite" if isfinite(loss) else f"{loss}"
         return RunError(
-            f"losses and gradients must be finite - got {came} - task {len(self.order) - 1} ('{visit.task.name}'),"
-            f" epoch {visit.epoch + 1} of the task, batch {batch} - lower training.learning_rate or check the images'"
-            " scale"
+            f"losses and gradients must be finite (got {came} in task {len(self.order) - 1} ('{visit.task.name}'),"
+            f" epoch {visit.epoch + 1} of the task, batch {batch}); lower training.learning_rate or check the scale of"
+            " the images"
         )
 
     # State
@@ -300,7 +300,7 @@ class TaskTraining(AbstractOpenTask):
         return {} if self._visit is None else optimizer_tensors(self.optimizer)
 
     def restore(self, values: TrainingState) -> None:
-        """Take over the tasks that had ended. A learner then opens the task that was open, if any, and calls `resume`."""
+        """Take over the tasks that had ended; then a learner begins the open task, if any, and calls `resume`."""
         self.order = list(values.ended)
         self.classes = dict(values.classes)
         self.epochs_trained = values.epochs_trained

@@ -29,7 +29,7 @@ def load_values(module: nn.Module, values: Mapping[str, Tensor]) -> None:
     try:
         module.load_state_dict(values)
     except RuntimeError as error:
-        raise RunError(f"a state must have every parameter of its learner - {error} - start the run anew") from None
+        raise RunError(f"a state must have every parameter of its learner (got {error}); start the run anew") from None
     for name, tensor in module.state_dict(keep_vars=True).items():
         stride = values[name].stride()
         if tensor.stride() != stride:

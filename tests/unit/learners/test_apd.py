@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from lasem.errors import SpecError
-from lasem.learners import APD, APDOptions, LearnerState, Training
+from lasem.learners import APD, APDOptions, LearnerState, PlainNetwork, Training
 from lasem.learners.apd._consolidation import consolidate
 from lasem.learners.apd._packed import Packed
-from lasem.nn import Conv, Network, PlainConvs
+from lasem.nn import Conv, Network
 from lasem.presets import resolve
 from lasem.runs import check
 
@@ -20,7 +20,7 @@ NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))
 
 
 def make(rate=1e-2, optimizer="adam", keep=1.0, batch=4, **options):
-    convs = PlainConvs(NETWORK, shape=SHAPE, seed=0)
+    convs = PlainNetwork(NETWORK, shape=SHAPE, seed=0)
     training = Training(batch_size=batch, learning_rate=rate, optimizer=optimizer, keep=keep)
     return APD(convs, options=APDOptions(**options), training=training, seed=0)
 
@@ -78,7 +78,7 @@ def test_retention_keeps_old_parameters_within_what_its_weight_implies(make_task
     learn(learner, make_task(), 30)
     before = weights(learner, 0)
     learner.begin_task(second)
-    logits = learner.layers.logits(second.train.images, learner.open.kernels())
+    logits = learner.plain.logits(second.train.images, learner.open.kernels())
     start = float(F.cross_entropy(logits, second.train.labels).detach())
     bound = start + 1e-4 * float(learner.open.norm().detach())
     for _ in range(150):

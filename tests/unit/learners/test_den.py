@@ -8,13 +8,13 @@ import torch
 
 from lasem.benchmarks import Split, Task
 from lasem.errors import SpecError
-from lasem.learners import DEN, DENOptions, LearnerState, Training
+from lasem.learners import DEN, DENOptions, LearnerState, PlainNetwork, Training
 from lasem.learners.den._bank import Bank
 from lasem.learners.den._drift import distances
 from lasem.learners.den._network import FRESH
 from lasem.learners.den._options import PHASES
 from lasem.learners.den._training import stretch
-from lasem.nn import Conv, Network, PlainConvs
+from lasem.nn import Conv, Network
 from lasem.presets import resolve
 from lasem.runs import build_learner, check
 
@@ -24,7 +24,7 @@ EPOCHS = 10
 
 
 def make(epochs=EPOCHS, rate=1e-2, network=NETWORK, optimizer="adam", **options):
-    convs = PlainConvs(network, shape=SHAPE, seed=0)
+    convs = PlainNetwork(network, shape=SHAPE, seed=0)
     training = Training(batch_size=4, learning_rate=rate, optimizer=optimizer, keep=0.8, epochs=epochs)
     return DEN(convs, options=DENOptions(**({"expand": 3} | options)), training=training, seed=0)
 
@@ -428,7 +428,7 @@ def test_networks_with_skips_or_batch_norm_are_refused_before_training(network):
     with pytest.raises(SpecError, match=f"'den' is not offered on {network}: .* - choose"):
         check(resolve("cifar100-10/den", [f"network.name={network}"]))
     skipping = Network((Conv(3, 4), Conv(3, 4, skip=1)), hidden=())
-    with pytest.raises(SpecError, match="nothing can be added to them unchanged - got skips = 1 - choose a network"):
+    with pytest.raises(SpecError, match="nothing can be added to them unchanged .got skips = 1.; choose a network"):
         make(network=skipping)
 
 
@@ -456,7 +456,7 @@ def test_where_tasks_are_short_the_weights_count_for_a_phase_unless_set_otherwis
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("den.shares=[0.5,0.5,0.5,0,0]", "add up to 1 - got shares"),
+        ("den.shares=[0.5,0.5,0.5,0,0]", "add up to 1 .got "),
         ("den.expand=-1", "den.expand"),
         ("den.expend=1", "did you mean 'expand'"),
     ],

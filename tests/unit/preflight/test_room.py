@@ -2,6 +2,7 @@
 
 import math
 import weakref
+from functools import partial
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def kept(name, *settings):
     def drop(key):
         holders[key] -= 1
 
-    images, labels = next(learner.active.batches.epoch(0))
+    images, labels = next(learner.task.batches())
     with saved_tensors_hooks(pack, lambda held: held.tensor):
         learner.train_step(images, labels, masks=torch.Generator().manual_seed(0))
     return most[0]
@@ -140,9 +141,9 @@ def test_stl_9_layer_by_layer_passes_under_4_gib():
     spec, outline, learner = made("stl10-15/lasem-hps")
     assert len(learner.space) == 512
     assert spec.training.batch_size == 10
-    require_memory(spec, learner, outline, limits=Limits(4 * GIB))
+    require_memory(spec, outline, limits=Limits(4 * GIB), device=CPU)
     with pytest.raises(RunError, match=r"512 candidates: about 2\.2 GiB for a step where 2\.0 GiB"):
-        require_memory(spec, learner, outline, limits=Limits(2 * GIB))
+        require_memory(spec, outline, limits=Limits(2 * GIB), device=CPU)
 
 
 def test_resnet_18_layer_by_layer_is_refused_with_partitions_that_fit():
@@ -170,8 +171,10 @@ def test_other_faults_are_told_as_ever(settings, words):
 
 
 def test_a_run_is_refused_before_it_writes_anything(tmp_path):
+    spec = resolve(SEARCH, SMALL)
+    inspect = partial(require_memory, spec, limits=Limits(1), device=CPU)
     with pytest.raises(RunError, match="has room"):
-        run(resolve(SEARCH, SMALL), Place(out=tmp_path / "runs", device="cpu", memory=1))
+        run(spec, Place(out=tmp_path / "runs", device="cpu"), inspect=inspect)
     assert not (tmp_path / "runs").exists()
 
 
@@ -179,9 +182,18 @@ def test_a_run_is_refused_before_it_writes_anything(tmp_path):
 def test_learners_without_a_tree_are_not_looked_at(name, monkeypatch):
     looked = []
     monkeypatch.setattr(_check, "footprint", lambda *about: looked.append(about))
-    spec, outline, learner = made(f"digits/{name}", *SMALL)
-    require_memory(spec, learner, outline, limits=Limits(0))
+    spec, outline, _ = made(f"digits/{name}", *SMALL)
+    require_memory(spec, outline, limits=Limits(0), device=CPU)
     assert looked == []
+
+
+def test_a_network_with_batch_norm_whose_last_map_is_one_pixel_passes_the_check_and_trains(tmp_path):
+    """Batch norm cannot normalize a single value, so a path through such a network takes two images or more."""
+    coarse = "search.partition={1,2,3,4,5,6,7,8,9},{10,11,12,13,14,15,16,17}"
+    small = ("training.epochs=1", "benchmark.first_tasks=1", "benchmark.train_per_class=4", "benchmark.max_test=9")
+    spec = resolve(SEARCH, ["network.name=resnet-18-bn", coarse, *small])
+    inspect = partial(require_memory, spec, limits=Limits.of(CPU), device=CPU)
+    assert run(spec, Place(out=tmp_path, device="cpu"), inspect=inspect).complete
 
 
 # Time

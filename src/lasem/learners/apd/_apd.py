@@ -10,14 +10,13 @@ from torch.optim import Optimizer
 
 from lasem.benchmarks import Task
 from lasem.learners._held import named, part
-from lasem.learners._layers import Layers
+from lasem.learners._layers import Kernel, PlainNetwork
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._visits import Visits
 from lasem.learners.apd._decomposition import Decomposition, pruned
 from lasem.learners.apd._options import APDOptions
 from lasem.learners.apd._packed import Packed
 from lasem.learners.apd._store import Part, Store
-from lasem.nn import Kernel, PlainConvs
 from lasem.seeds import derive_seed
 
 
@@ -29,7 +28,7 @@ class APD(AbstractLearner):
     sum stays where it was. Biases and the output layer are the task's own.
 
     Args:
-        convs: The network's layers.
+        network: The network's layers.
         options: Weights of the penalties, consolidation.
         training: How a task is trained.
         seed: Seed of batches, dropout and consolidation.
@@ -38,23 +37,23 @@ class APD(AbstractLearner):
 
     def __init__(
         self,
-        convs: PlainConvs,
+        network: PlainNetwork,
         *,
         options: APDOptions | None = None,
         training: Training | None = None,
         seed: int = 0,
         device: torch.device | None = None,
     ) -> None:
-        self.layers = Layers.of(convs)
+        self.plain = network
         self.options = options or APDOptions()
         self.training = training or Training()
         self.seed = seed
         self.device = device or torch.device("cpu")
-        self.decomposed = len(convs) if self.options.layers == "convolutions" else len(self.layers)
+        self.decomposed = network.num_convs if self.options.layers == "convolutions" else len(network.units)
         self.store = Store()
         self.open: Decomposition | None = None
         self._rollback = 0
-        self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=torch.empty(0, device=self.device))
+        self._visits = Visits(self.training, seed=seed, shape=network.shape, like=torch.empty(0, device=self.device))
 
     def begin_task(self, task: Task) -> None:
         """Begin with a fresh part of the task's own, or with the one that it has where it comes back.
@@ -73,7 +72,7 @@ class APD(AbstractLearner):
         """Open the decomposition of a task; what it trains."""
         kernels = [
             (weight.to(self.device), bias.to(self.device))
-            for weight, bias in self.layers.initial(identity, classes=classes)
+            for weight, bias in self.plain.new_kernels(identity, classes=classes)
         ]
         if not self.store.shared:
             self.store.shared = [weight for weight, _ in kernels[: self.decomposed]]
@@ -111,7 +110,7 @@ class APD(AbstractLearner):
 
         def loss(images: Tensor, labels: Tensor, masks: Generator) -> Tensor:
             drop = partial(self._visits.dropout, masks=masks)
-            entropy = F.cross_entropy(self.layers.logits(images, network.kernels(), drop=drop), labels)
+            entropy = F.cross_entropy(self.plain.logits(images, network.kernels(), drop=drop), labels)
             penalty = options.retention * network.retention()
             if options.shrinkage == "gradient":
                 penalty = penalty + options.sparsity * network.norm()
@@ -135,7 +134,12 @@ class APD(AbstractLearner):
     @torch.no_grad()
     def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
         """Answer with the task's parameters, thresholded, without dropout."""
-        return self.layers.logits(images, self._kernels(task, trial=trial))
+        return self.plain.logits(images, self._kernels(task, trial=trial))
+
+    @torch.no_grad()
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for an earlier task with the knowledge that the open task has changed: (B, C, H, W) -> (B, classes)."""
+        return self.logits(images, task, trial=True)
 
     def _kernels(self, task: int, *, trial: bool = False) -> list[Kernel]:
         self._visits.known(task)
@@ -155,7 +159,7 @@ class APD(AbstractLearner):
 
     def network(self, task: int) -> nn.Module:
         """The task's parameters put together, with their own copies of the values."""
-        return self.layers.module(self._kernels(task))
+        return self.plain.module(self._kernels(task))
 
     def parameter_counts(self) -> ParameterCounts:
         """Numbers stored; a sparse part counts its values and their places."""

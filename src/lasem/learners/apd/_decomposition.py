@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lasem.learners._layers import Kernel
 from lasem.learners._proximal import soft_threshold, step_sizes
 from lasem.learners.apd._packed import Packed
 from lasem.learners.apd._store import Part, Store, combined
-from lasem.nn import Kernel
 
 
 @dataclass

@@ -6,11 +6,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lasem.learners._layers import count
+from lasem.learners._layers import Kernel, count
 from lasem.learners._learner import LearnerState
 from lasem.learners.apd._consolidation import consolidate
 from lasem.learners.apd._packed import Packed
-from lasem.nn import Kernel
 
 
 def combined(shared: Tensor, mask: Tensor, own: Tensor) -> Tensor:

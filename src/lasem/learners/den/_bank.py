@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lasem.nn import Kernel
+from lasem.learners._layers import Kernel
 
 
 @dataclass

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from lasem.benchmarks import Task
 from lasem.errors import SpecError, require
 from lasem.learners._held import part
-from lasem.learners._layers import Layers, count
+from lasem.learners._layers import Kernel, PlainNetwork, count
 from lasem.learners._learner import AbstractLearner, Growth, LearnerState, ParameterCounts, Training
 from lasem.learners._optimizers import OPTIMIZERS, restore_optimizer
 from lasem.learners._updates import Updates
@@ -20,7 +20,6 @@ from lasem.learners.den._network import OpenNetwork
 from lasem.learners.den._options import PHASES, DENOptions
 from lasem.learners.den._registry import Units
 from lasem.learners.den._training import Stretch, go_on_from, mean_entropy, mean_squares, stretch, trained
-from lasem.nn import Kernel, PlainConvs
 
 
 class DEN(AbstractLearner):
@@ -30,7 +29,7 @@ class DEN(AbstractLearner):
     units that it sees. A task trains a copy of what it sees, which goes into the network when the task ends.
 
     Args:
-        convs: The network's layers, without skips.
+        network: The network's layers, without skips.
         options: Weights, thresholds, phases.
         training: How a task is trained. The phases divide its `epochs` among them; further ones belong to the last.
         seed: Seed of batches, dropout and added units.
@@ -42,7 +41,7 @@ class DEN(AbstractLearner):
 
     def __init__(
         self,
-        convs: PlainConvs,
+        network: PlainNetwork,
         *,
         training: Training,
         options: DENOptions | None = None,
@@ -50,15 +49,15 @@ class DEN(AbstractLearner):
         device: torch.device | None = None,
     ) -> None:
         require(
-            not convs.skips,
+            not network.skips,
             "DEN gives every layer another number of channels, so nothing can be added to them unchanged",
             remedy="choose a network without skips, such as cifar-4 or stl-6",
-            skips=len(convs.skips),
+            skips=len(network.skips),
         )
         if training.epochs is None:
             raise SpecError("the phases of DEN divide the epochs of a task - got none - give Training(epochs=...)")
         self.epochs = training.epochs
-        self.layers = Layers.of(convs)
+        self.layers = network
         self.options = options or DENOptions()
         self.training = training
         self.seed = seed
@@ -68,7 +67,7 @@ class DEN(AbstractLearner):
         self._chosen: list[list[int]] = []
         self._squares: dict[str, float] = {}
         self._rollback = 0
-        self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=torch.empty(0, device=device))
+        self._visits = Visits(self.training, seed=seed, shape=network.shape, like=torch.empty(0, device=device))
 
     def begin_task(self, task: Task) -> None:
         """Begin with every unit that new tasks see, or with those of the task where it comes back.
@@ -166,6 +165,11 @@ class DEN(AbstractLearner):
     def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
         """Answer with the units that the task sees, without dropout."""
         return self.layers.logits(images, self._kernels(task, trial=trial))
+
+    @torch.no_grad()
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for an earlier task with the knowledge that the open task has changed: (B, C, H, W) -> (B, classes)."""
+        return self.logits(images, task, trial=True)
 
     def _kernels(self, task: int, *, trial: bool = False) -> list[Kernel]:
         self._visits.known(task)

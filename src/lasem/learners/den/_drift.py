@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from lasem.learners._layers import Kernel
 from lasem.learners.den._options import DENOptions
-from lasem.nn import Kernel
 
 
 def distances(now: Kernel, before: Kernel) -> Tensor:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor, nn
 
-from lasem.learners._layers import Layers
+from lasem.learners._layers import Kernel, PlainNetwork
 from lasem.learners.den._drift import drifted
 from lasem.learners.den._options import DENOptions
-from lasem.nn import Kernel, constant_bias, truncated_normal
+from lasem.nn import constant_bias, truncated_normal
 
 FRESH = -1
 """The origin of a unit that no earlier task has."""
@@ -29,7 +29,7 @@ class OpenNetwork:
         added: Per hidden layer, how many of its last units were added in this task and may still be removed.
     """
 
-    layers: Layers
+    layers: PlainNetwork
     weights: list[nn.Parameter]
     biases: list[nn.Parameter]
     origins: list[list[int]]
@@ -39,7 +39,7 @@ class OpenNetwork:
 
     @classmethod
     def of(
-        cls, layers: Layers, kernels: Sequence[Kernel], *, origins: list[list[int]], seen: Sequence[set[int]]
+        cls, layers: PlainNetwork, kernels: Sequence[Kernel], *, origins: list[list[int]], seen: Sequence[set[int]]
     ) -> "OpenNetwork":
         """Begin with kernels.
 
@@ -61,7 +61,7 @@ class OpenNetwork:
             origins=[list(row) for row in origins],
             shared=shared,
             start=[(weight.detach().clone(), bias.detach().clone()) for weight, bias in kernels[:-1]],
-            added=[0] * len(layers),
+            added=[0] * len(layers.units),
         )
 
     @property
@@ -94,7 +94,7 @@ class OpenNetwork:
         """Units that lead to the task's output over weights that are not 0, per hidden layer: a search from above."""
         found: list[list[int]] = []
         above = self.weights[-1].detach()
-        for layer in reversed(range(len(self.layers))):
+        for layer in reversed(range(len(self.layers.units))):
             leads = (above != 0).flatten(2).any(2).any(0)
             units = leads.nonzero().flatten()
             found.append(units.tolist())
@@ -111,11 +111,11 @@ class OpenNetwork:
             units: How many.
             source: Of their initial weights.
         """
-        for layer in range(len(self.layers) + 1):
+        for layer in range(len(self.layers.units) + 1):
             weight, bias = self.weights[layer].detach(), self.biases[layer].detach()
             if layer > 0:
                 weight = torch.cat([weight, weight.new_zeros(len(weight), units, *weight.shape[2:])], 1)
-            if layer < len(self.layers):
+            if layer < len(self.layers.units):
                 rows = truncated_normal((units, *weight.shape[1:]), source=source).detach().to(weight)
                 weight = torch.cat([weight, rows])
                 bias = torch.cat([bias, constant_bias(units).detach().to(bias)])
@@ -138,7 +138,7 @@ class OpenNetwork:
             self.origins[layer] = [unit for unit, keep in zip(self.origins[layer], kept.tolist(), strict=True) if keep]
             self.shared[layer] = self.shared[layer][kept]
         stayed = [number - int((~kept).sum()) for number, kept in zip(self.added, useful, strict=True)]
-        self.added = [0] * len(self.layers)
+        self.added = [0] * len(self.layers.units)
         return stayed
 
     @torch.no_grad()
@@ -150,7 +150,7 @@ class OpenNetwork:
         weights, which is what the authors' code trains on from.
         """
         found = [
-            drifted(self.kernels[layer], before, options, conv=self.layers.is_conv(layer))
+            drifted(self.kernels[layer], before, options, conv=layer < self.layers.num_convs)
             for layer, before in enumerate(self.start)
         ]
         numbers: list[int] = []

@@ -6,11 +6,11 @@ from typing import cast
 import torch
 from torch import Generator, Tensor
 
-from lasem.learners._layers import Layers, count
+from lasem.learners._layers import Kernel, PlainNetwork, count
 from lasem.learners._learner import LearnerState
 from lasem.learners.den._bank import Bank, Block, pairs
 from lasem.learners.den._network import FRESH, OpenNetwork
-from lasem.nn import Kernel, generator, truncated_normal
+from lasem.nn import generator, truncated_normal
 from lasem.seeds import derive_seed
 
 KEPT_BYTES = 2**26
@@ -28,7 +28,7 @@ class Units:
         device: Where parameters go.
     """
 
-    def __init__(self, layers: Layers, *, device: torch.device) -> None:
+    def __init__(self, layers: PlainNetwork, *, device: torch.device) -> None:
         self.layers = layers
         self.device = device
         self.banks = [Bank() for _ in layers.units]
@@ -60,7 +60,7 @@ class Units:
         """A network for a task: its own units, or those that a new task begins with."""
         self.forget()
         if not self.seen:
-            kernels = [self._place(kernel) for kernel in self.layers.initial(task, classes=classes)]
+            kernels = [self._place(kernel) for kernel in self.layers.new_kernels(task, classes=classes)]
             origins = [[FRESH] * units for units in self.layers.units]
             return OpenNetwork.of(self.layers, kernels, origins=origins, seen=[set()] * len(origins))
         origins = self.seen.get(task, self.latest)
@@ -132,9 +132,9 @@ class Units:
     def _new_head(self, task: int, top: Numbers, classes: int) -> Kernel:
         """An output layer for the units that a new task sees, drawn as that of a plain network."""
         inputs = len(top[0]) if top else self.layers.inputs[-1]
-        source = generator(derive_seed(self.layers.convs.seed, "head", task))
+        source = generator(derive_seed(self.layers.seed, "head", task))
         weight = truncated_normal((classes, inputs, *self.layers.windows[-1]), source=source)
-        _, bias = self.layers.initial(task, classes=classes)[-1]
+        _, bias = self.layers.new_kernels(task, classes=classes)[-1]
         return self._place((weight.detach(), bias))
 
     def _place(self, kernel: Kernel) -> Kernel:

@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lasem.benchmarks import Split
-from lasem.learners._layers import Layers
+from lasem.learners._layers import Kernel, PlainNetwork
 from lasem.learners._optimizers import TFRMSprop
 from lasem.learners.den._network import OpenNetwork
 from lasem.learners.den._options import DENOptions
 from lasem.learners.den._shrinking import Shrink, lasso, sparse
-from lasem.nn import Kernel
 
 CHUNK = 500
 """Images per batch where a loss is measured without training."""
@@ -179,7 +178,7 @@ def go_on_from(optimizer: Optimizer, network: OpenNetwork, squares: Mapping[str,
 
 
 @torch.no_grad()
-def mean_entropy(layers: Layers, kernels: Sequence[Kernel], split: Split) -> float:
+def mean_entropy(layers: PlainNetwork, kernels: Sequence[Kernel], split: Split) -> float:
     """Mean cross-entropy over a split, without dropout."""
     losses = [
         F.cross_entropy(layers.logits(images, kernels), labels, reduction="sum")

@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lasem.errors import require
-from lasem.nn._initializers import generator, mlp
-from lasem.nn._plain import Kernel, PlainConvs, convolve, flatten
+from lasem.learners._layers import Kernel, PlainNetwork, convolve, flatten
+from lasem.nn import generator, mlp
 from lasem.seeds import derive_seed
 
 TEMPERATURE = 2 / 3
@@ -105,36 +105,36 @@ class GatedConvs(nn.Module):
     ``gates.{task}.{l}.relevant``.
 
     Args:
-        convs: The layers.
+        plain: The layers.
         hidden: Hidden units of a gate.
         open_share: About the share of sampled gates that are open at first.
         gain: Of the gates' logits; see `Gate`.
     """
 
-    def __init__(self, convs: PlainConvs, *, hidden: int = 16, open_share: float = 0.85, gain: float = 1.0) -> None:
+    def __init__(self, plain: PlainNetwork, *, hidden: int = 16, open_share: float = 0.85, gain: float = 1.0) -> None:
         require(hidden >= 1, "a gate has at least one hidden unit", hidden=hidden)
         require(0 < open_share < 1, "gates are open at first for a share between 0 and 1", open_share=open_share)
         require(0 < gain < inf, "a gain is above 0", gain=gain)
         super().__init__()
-        self.convs = convs
+        self.plain = plain
         self.hidden = hidden
         self.open_share = open_share
         self.gain = gain
-        self.kernels = nn.ModuleList(convs.new_kernel(layer, 0) for layer in range(len(convs)))
+        self.kernels = nn.ModuleList(plain.new_kernel(layer, 0) for layer in range(plain.num_convs))
         self.gates = nn.ModuleDict()
         self.heads = nn.ModuleDict()
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def grow(self, task: int, classes: int) -> None:
         """Add fresh gates and a fresh head."""
-        gates = [self._new_gate(layer, task).eval() for layer in range(len(self.convs))]
+        gates = [self._new_gate(layer, task).eval() for layer in range(self.plain.num_convs)]
         device = next(self.kernels.parameters()).device
         self.gates[str(task)] = nn.ModuleList(gates).to(device)
-        self.heads[str(task)] = self.convs.new_head(task, classes).to(device)
+        self.heads[str(task)] = self.plain.new_head(task, classes).to(device)
 
     def _new_gate(self, layer: int, task: int) -> Gate:
-        inputs, outputs = self.convs.shapes[layer][0], self.convs.shapes[layer + 1][0]
-        source = generator(derive_seed(self.convs.seed, "gate", layer, task))
+        inputs, outputs = self.plain.shapes[layer][0], self.plain.shapes[layer + 1][0]
+        source = generator(derive_seed(self.plain.seed, "gate", layer, task))
         return Gate(inputs, outputs, hidden=self.hidden, open_share=self.open_share, gain=self.gain, source=source)
 
     def task_gates(self, task: int) -> list[Gate]:
@@ -149,16 +149,16 @@ class GatedConvs(nn.Module):
             task: Identity of the task.
             masks: Samples the gates, to train them; by default they are open where their logit is above 0.
         """
-        gates, values = self.task_gates(task), [torch.empty(0)] * len(self.convs)
+        gates, values = self.task_gates(task), [torch.empty(0)] * self.plain.num_convs
         frozen = list(self.used(excluding=task)) if torch.is_grad_enabled() else None
 
         def step(layer: int, x: Tensor) -> Tensor:
             values[layer] = gates[layer](x, masks)
             weight, bias = self._kernel(layer, None if frozen is None else frozen[layer])
-            activation = self.convs.activate(layer, convolve(x, weight, bias))
+            activation = self.plain.activate(layer, convolve(x, weight, bias))
             return activation * values[layer][:, :, None, None]
 
-        return Gated(features=flatten(self.convs.walk(images, step)), gates=values)
+        return Gated(features=flatten(self.plain.walk(images, step)), gates=values)
 
     def _kernel(self, layer: int, frozen: Tensor | None) -> Kernel:
         """A layer's kernel, without gradient where channels are frozen."""
@@ -188,13 +188,13 @@ class GatedConvs(nn.Module):
     def redraw_unused(self, visit: int) -> None:
         """Draw anew what no task uses."""
         for layer, used in enumerate(self.used()):
-            fresh = self.convs.new_kernel(layer, visit)
+            fresh = self.plain.new_kernel(layer, visit)
             for name, value in cast(nn.ParameterDict, self.kernels[layer]).items():
                 value[~used] = fresh[name].to(value.device)[~used]
 
     def network(self, task: int) -> nn.Module:
         """A task's gated network with its own copies: (B, C, H, W) -> (B, classes)."""
-        needed = GatedConvs(self.convs, hidden=self.hidden, gain=self.gain)
+        needed = GatedConvs(self.plain, hidden=self.hidden, gain=self.gain)
         needed.kernels = copy.deepcopy(self.kernels)
         needed.gates[str(task)] = copy.deepcopy(self.gates[str(task)])
         return GatedNetwork(needed, copy.deepcopy(self.heads[str(task)]), task).eval()

@@ -9,9 +9,10 @@ from torch import Generator, Tensor, nn
 from lasem.benchmarks import Split, Task
 from lasem.errors import require
 from lasem.learners._held import named, part, restore_values
+from lasem.learners._layers import PlainNetwork
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._visits import Visits
-from lasem.nn import GatedConvs, PlainConvs
+from lasem.learners.gating._gates import GatedConvs
 from lasem.search import cross_entropies
 
 RELEVANCE_BATCH = 500
@@ -37,7 +38,7 @@ class ChannelGating(AbstractLearner):
     A task that comes back trains its gates, its head, and the channels that no other task uses.
 
     Args:
-        convs: The layers; new.
+        network: The layers; new.
         hidden: Hidden units of a gate.
         open_share: About the share of sampled gates that are open when a task begins.
         gain: How much faster than other parameters gates open and close; see `Gate`.
@@ -54,7 +55,7 @@ class ChannelGating(AbstractLearner):
 
     def __init__(
         self,
-        convs: PlainConvs,
+        network: PlainNetwork,
         *,
         hidden: int = 16,
         open_share: float = 0.85,
@@ -72,13 +73,13 @@ class ChannelGating(AbstractLearner):
         require(0 <= sparsity_weight < inf, "a weight is at least 0", sparsity_weight=sparsity_weight)
         require(0 <= threshold < 1, "a threshold of relevance is a share below 1", threshold=threshold)
         require(self.training.batch_size >= 2, "gates need batches of two images", batch_size=self.training.batch_size)
-        self.convs = GatedConvs(convs, hidden=hidden, open_share=open_share, gain=gain).to(device)
+        self.convs = GatedConvs(network, hidden=hidden, open_share=open_share, gain=gain).to(device)
         self.sparsity_weight = sparsity_weight
         self.sparsity: Literal["learned", "patience"] = sparsity
         self.patience = patience
         self.held_out: Literal["valid", "none"] = "valid" if relevance == "valid" else "none"
         self.threshold = threshold
-        self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=next(self.convs.parameters()))
+        self._visits = Visits(self.training, seed=seed, shape=network.shape, like=next(self.convs.parameters()))
 
     def begin_task(self, task: Task) -> None:
         """Add the task's gates and head, or open all gates of a task that comes back.

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lasem.errors import require
-from lasem.nn._initializers import generator, truncated_normal
-from lasem.nn._plain import PlainConvs, convolve, flatten
+from lasem.learners._layers import PlainNetwork, convolve, flatten
+from lasem.nn import generator, truncated_normal
 from lasem.seeds import derive_seed
 
 
@@ -62,33 +62,33 @@ class Columns(nn.Module):
     ``columns.{task}.head.*``, with l from 0.
 
     Args:
-        convs: What every column looks like.
+        plain: What every column looks like.
         reduction: r. With P older columns, a layer of C inputs reads floor(C / (r (P + 1))) channels of each, at least
             one.
     """
 
-    def __init__(self, convs: PlainConvs, *, reduction: int = 2) -> None:
+    def __init__(self, plain: PlainNetwork, *, reduction: int = 2) -> None:
         require(reduction >= 1, "lateral connections reduce channels by 1 or more", reduction=reduction)
         super().__init__()
-        self.convs = convs
+        self.plain = plain
         self.reduction = reduction
         self.columns = nn.ModuleDict()
 
     def grow(self, task: int, classes: int) -> Column:
         """Add the column of a task, on the CPU."""
-        layers = range(len(self.convs))
-        kernels = [self.convs.new_kernel(layer, task) for layer in layers]
+        layers = range(self.plain.num_convs)
+        kernels = [self.plain.new_kernel(layer, task) for layer in layers]
         laterals = [self._new_lateral(layer, task) for layer in layers[1:] if len(self.columns)]
-        column = Column(kernels, laterals, self.convs.new_head(task, classes))
+        column = Column(kernels, laterals, self.plain.new_head(task, classes))
         self.columns[str(task)] = column.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return column
 
     def _new_lateral(self, layer: int, task: int) -> nn.ParameterDict:
         """All of it truncated normal: the scales are random and small, as published."""
-        older, row = len(self.columns), self.convs.rows[layer]
-        inputs = self.convs.shapes[layer][0]
+        older, row = len(self.columns), self.plain.rows[layer]
+        inputs = self.plain.shapes[layer][0]
         reduced = max(1, inputs // (self.reduction * (older + 1)))
-        source = generator(derive_seed(self.convs.seed, "lateral", layer, task))
+        source = generator(derive_seed(self.plain.seed, "lateral", layer, task))
         sizes = {
             "scale": (older,),
             "reduction": (older * reduced, inputs, 1, 1),
@@ -106,7 +106,7 @@ class Columns(nn.Module):
 
     def features(self, images: Tensor, task: int) -> Tensor:
         """What a task's head reads; gradients reach its column only: (B, C, H, W) -> (B, F)."""
-        older: list[list[Tensor]] = [[] for _ in self.convs.rows]
+        older: list[list[Tensor]] = [[] for _ in self.plain.rows]
         with torch.no_grad():
             for name in self.columns:
                 if name == str(task):
@@ -115,7 +115,7 @@ class Columns(nn.Module):
                 for activations, x in zip(older, before, strict=True):
                     activations.append(x)
         column = self.column(task)
-        return flatten(self.convs.walk(images, lambda layer, x: self._layer(column, layer, x, older)))
+        return flatten(self.plain.walk(images, lambda layer, x: self._layer(column, layer, x, older)))
 
     def _read(self, images: Tensor, column: Column, older: list[list[Tensor]]) -> list[Tensor]:
         """A frozen column's activations before every layer; the last layer itself is read by no other column."""
@@ -125,15 +125,15 @@ class Columns(nn.Module):
             before.append(x)
             return self._layer(column, layer, x, older)
 
-        last = self.convs.walk(images, step, layers=len(self.convs) - 1)
+        last = self.plain.walk(images, step, convs=self.plain.num_convs - 1)
         return [*before, last]
 
     def _layer(self, column: Column, layer: int, x: Tensor, older: list[list[Tensor]]) -> Tensor:
-        return self.convs.activate(layer, column.preactivation(layer, x, older[layer]))
+        return self.plain.activate(layer, column.preactivation(layer, x, older[layer]))
 
     def network(self, task: int) -> nn.Module:
         """A task's column and those that it reads, as a module with its own copies: (B, C, H, W) -> (B, classes)."""
-        needed = Columns(self.convs, reduction=self.reduction)
+        needed = Columns(self.plain, reduction=self.reduction)
         for name in self.columns:
             needed.columns[name] = copy.deepcopy(self.columns[name])
             if name == str(task):

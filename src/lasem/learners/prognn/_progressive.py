@@ -5,9 +5,10 @@ from torch import Generator, Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.learners._held import named, part, restore_values
+from lasem.learners._layers import PlainNetwork
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
 from lasem.learners._visits import Visits
-from lasem.nn import Columns, PlainConvs
+from lasem.learners.prognn._columns import Columns
 from lasem.search import cross_entropies
 
 
@@ -18,7 +19,7 @@ class ProgressiveNetworks(AbstractLearner):
     layer and head are trained alone, which no other task's answer depends on.
 
     Args:
-        convs: What every column looks like.
+        network: What every column looks like.
         reduction: r; with P older columns, C channels of each are reduced to floor(C / (r (P + 1))), at least one.
         training: How a task is trained.
         seed: Seed of batches and dropout.
@@ -27,17 +28,17 @@ class ProgressiveNetworks(AbstractLearner):
 
     def __init__(
         self,
-        convs: PlainConvs,
+        network: PlainNetwork,
         *,
         reduction: int = 2,
         training: Training | None = None,
         seed: int = 0,
         device: torch.device | None = None,
     ) -> None:
-        self.columns = Columns(convs, reduction=reduction)
+        self.columns = Columns(network, reduction=reduction)
         self.training = training or Training()
         self.device = device or torch.device("cpu")
-        self._visits = Visits(self.training, seed=seed, shape=convs.shape, like=torch.empty(0, device=self.device))
+        self._visits = Visits(self.training, seed=seed, shape=network.shape, like=torch.empty(0, device=self.device))
 
     def begin_task(self, task: Task) -> None:
         """Add the task's column, or take up the one it has.

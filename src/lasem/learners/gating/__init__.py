@@ -1,0 +1,3 @@
+"""Conditional channel gating (Abati et al. 2020)."""
+
+from lasem.learners.gating._gating import ChannelGating as ChannelGating

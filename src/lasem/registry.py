@@ -1,0 +1,125 @@
+"""Registries: what can be named in a spec, built in or added from outside.
+
+An installed package adds an entry by an entry point in one of the groups ``lasem.learners``, ``lasem.strategies``,
+``lasem.mechanisms``, ``lasem.networks`` and ``lasem.benchmarks``. A module that is not installed calls
+`Registry.register` when it is imported, and is named with ``--plugin MODULE`` or in a spec's ``plugins = [...]``.
+"""
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar, cast
+
+from lasem.errors import SpecError, nearest
+
+Entry = TypeVar("Entry")
+
+
+class UnknownNameError(SpecError, KeyError):
+    """A registry has no entry of a name."""
+
+    def __str__(self) -> str:
+        """The message, which a KeyError would put in quotes."""
+        return str(self.args[0])
+
+
+class Registry(Mapping[str, Entry], Generic[Entry]):
+    """Entries by name; nothing is imported before its name is looked up.
+
+    Args:
+        kind: What an entry is, in one word, for messages.
+        group: Group of the entry points that add to this registry.
+        base: Class that an entry must be an instance or a subclass of; None accepts everything.
+        builtin: Entries that come with lasem; text such as "package.module:name" is imported on the first look-up.
+    """
+
+    def __init__(
+        self, kind: str, *, group: str, builtin: Mapping[str, Entry | str], base: type[Any] | None = None
+    ) -> None:
+        self.kind = kind
+        self.group = group
+        self.base = base
+        self._entries: dict[str, Entry | str] = dict(builtin)
+
+    def register(self, name: str, entry: Entry) -> None:
+        """Add an entry.
+
+        Raises:
+            SpecError: The name is taken by another entry, or the entry is of the wrong class.
+        """
+        if self._entries.get(name, entry) is not entry:
+            raise SpecError(
+                f"the name of a {self.kind} must be new (got {name!r}, which is taken); choose another name"
+            )
+        self._entries[name] = self._fitting(name, entry)
+
+    @cached_property
+    def _points(self) -> dict[str, EntryPoint]:
+        """Entry points of installed packages by name; built-in entries are never replaced."""
+        return {point.name: point for point in entry_points(group=self.group)}
+
+    def __getitem__(self, name: str) -> Entry:
+        """Return the entry of a name.
+
+        Raises:
+            UnknownNameError: There is none; `get` returns its default then.
+            SpecError: It cannot be imported.
+        """
+        if name not in self:
+            raise UnknownNameError(f"unknown {self.kind} {name!r}; {nearest(name, self)}")
+        entry = self._entries.get(name)
+        if entry is None:
+            self._entries[name] = entry = self._load(name, self._points[name])
+        elif isinstance(entry, str):
+            self._entries[name] = entry = self._load(name, EntryPoint(name, entry, self.group))
+        return entry
+
+    def _load(self, name: str, point: EntryPoint) -> Entry:
+        """Import an entry."""
+        try:
+            entry = point.load()
+        except Exception as error:
+            raise SpecError(
+                f"the {self.kind} {name!r} must be importable from {point.value!r}"
+                f" (got {type(error).__name__}: {error}); correct or uninstall the package that adds it"
+            ) from error
+        return self._fitting(name, entry)
+
+    def _fitting(self, name: str, entry: object) -> Entry:
+        """The entry itself, if it is of the right class."""
+        fits = self.base is None or isinstance(entry, self.base)
+        if not fits and not (isinstance(entry, type) and issubclass(entry, cast("type", self.base))):
+            wanted = cast("type", self.base).__name__
+            raise SpecError(
+                f"the {self.kind} {name!r} must be of class {wanted} (got {entry!r}); derive it from {wanted}"
+            )
+        return cast("Entry", entry)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is an entry of that name; entry points are looked for only if it is not built in."""
+        return name in self._entries or name in self._points
+
+    def __iter__(self) -> Iterator[str]:
+        """Names in the order of the built-in entries, then those that were added."""
+        return iter({**self._entries, **self._points})
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return len({**self._entries, **self._points})
+
+
+def load_plugins(modules: Iterable[str]) -> None:
+    """Import modules that add to registries.
+
+    Raises:
+        SpecError: A module cannot be imported; the message names it and the cause.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise SpecError(
+                f"a plugin must be a module that can be imported (got {module!r}, which raises"
+                f" {type(error).__name__}: {error}); install it, or correct it"
+            ) from error

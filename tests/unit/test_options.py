@@ -1,0 +1,121 @@
+"""Options are strict, frozen, and say what is wrong in words."""
+
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from lasem.errors import SpecError, require
+from lasem.options import Bits, Fraction, Positive, merge, options, parse_assignment, validate
+
+
+@options
+class Moment:
+    share: Fraction | None = None
+    after: int | None = None
+
+    def __post_init__(self):
+        require(self.share is None or self.after is None, "only one must be given", share=self.share, after=self.after)
+
+
+@options(kw_only=True)
+class Example:
+    epochs: Positive
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    ties: Literal["first", "last"] = "first"
+    online: bool = False
+    title: str = "x"
+    betas: tuple[float, float] = (0.5, 0.9)
+    moment: Moment | None = None
+    candidates: tuple[Bits, ...] | None = None
+
+
+def test_a_table_becomes_options():
+    table = {"epochs": 3, "rate": 1, "betas": [0.1, 0.2], "moment": {"share": 0.5}, "candidates": ["01"]}
+    made = validate(Example, table, section="training")
+    assert made == Example(epochs=3, rate=1.0, betas=(0.1, 0.2), moment=Moment(share=0.5), candidates=("01",))
+    assert isinstance(made.betas, tuple)
+    assert isinstance(made.moment, Moment)
+
+
+def test_options_are_frozen_and_can_be_keys():
+    made = Example(epochs=1)
+    with pytest.raises(AttributeError):
+        made.epochs = 2  # pyright: ignore[reportAttributeAccessIssue]
+    assert {made: 1}[Example(epochs=1)] == 1
+
+
+def test_python_may_give_a_list_for_a_tuple():
+    made = Example(epochs=1, betas=[0.1, 0.2])  # pyright: ignore[reportArgumentType]
+    assert made.betas == (0.1, 0.2)
+
+
+FAULTS = [
+    ({"epochs": 0}, "epochs must be at least 1 (got 0 in [training]); set it to 1 or more"),
+    ({"epochs": 1.0}, "epochs must be a whole number (got 1.0 in [training]); write a whole number"),
+    ({"epochs": "1"}, "epochs must be a whole number (got '1' in [training]); leave out the quotes"),
+    ({"epochs": True}, "epochs must be a whole number (got True in [training]); write a whole number"),
+    ({"rate": float("nan")}, "rate must be a finite number (got nan in [training]); write a finite number"),
+    ({"rate": "fast"}, "rate must be a number (got 'fast' in [training]); write a number"),
+    ({"ties": "fist"}, "ties must be 'first' or 'last' (got 'fist' in [training]); did you mean 'first'?"),
+    (
+        {"online": "true"},
+        "online must be true or false (got 'true' in [training]); write true or false, without quotes",
+    ),
+    ({"title": 3}, "title must be text (got 3 in [training]); put it in quotes"),
+    ({"betas": [0.1, "b"]}, "betas[1] must be a number (got 'b' in [training]); write a number"),
+    ({"betas": 1}, "betas must be a list (got 1 in [training]); put it in brackets"),
+    ({"moment": {"share": 2}}, "share must be below 1 (got 2 in [training.moment]); set it to less than 1"),
+    ({"moment": {"when": 2}}, "when is not an option of [training.moment]"),
+    ({"epoch": 2}, "epoch is not an option of [training]; did you mean 'epochs'?"),
+    ({"candidates": ["2"]}, "candidates[0] must be one bit per group (got '2' in [training]); write for example '011'"),
+    ({"moment": {"share": 0.5, "after": 1}}, "[training.moment]: only one must be given"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), FAULTS, ids=lambda value: None if isinstance(value, dict) else value[:30])
+def test_a_fault_says_the_rule_the_value_and_the_place(change, words):
+    with pytest.raises(SpecError) as caught:
+        validate(Example, {"epochs": 1} | change, section="training")
+    assert words in str(caught.value)
+
+
+def test_all_faults_come_together():
+    with pytest.raises(SpecError) as caught:
+        validate(Example, {"rate": -1, "online": 1}, section="training")
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == ["epochs", "rate", "online"]
+
+
+def test_python_gets_the_same_words():
+    with pytest.raises(SpecError, match=r"^epochs must be at least 1 \(got 0 in Example\); set it to 1 or more$"):
+        Example(epochs=0)
+    with pytest.raises(SpecError, match=r"share must be below 1 \(got 2\.0 in Moment\)"):
+        Moment(share=2.0)
+
+
+def test_dates_and_endless_nesting_are_no_options():
+    import datetime
+
+    with pytest.raises(SpecError, match="must be made of text, numbers"):
+        validate(Example, {"epochs": datetime.date(2020, 1, 1)}, section="training")
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("training.epochs={a = 1}", {"training": {"epochs": {"a": 1}}}),
+        ("a={b = {c = 1}, d = 'e=f'}", {"a": {"b": {"c": 1}, "d": "e=f"}}),
+        ("a = x=y", {"a": "x=y"}),
+        ("a.b=[1, 2]", {"a": {"b": [1, 2]}}),
+        ("a=1\nb=2", {"a": "1\nb=2"}),
+    ],
+)
+def test_an_assignment_is_cut_at_the_first_equals_sign_only(text, table):
+    assert parse_assignment(text) == table
+
+
+def test_later_tables_win():
+    assert merge({"a": {"b": 1, "c": 2}, "d": 1}, {"a": {"b": 3}}, {"d": {"e": 4}}) == {
+        "a": {"b": 3, "c": 2},
+        "d": {"e": 4},
+    }
