@@ -168,7 +168,7 @@ class DEN(AbstractLearner):
 
     @torch.no_grad()
     def trial_logits(self, images: Tensor, task: int) -> Tensor:
-        """Answer for an earlier task with the knowledge that the open task has changed: (B, C, H, W) -> (B, classes)."""
+        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
         return self.logits(images, task, trial=True)
 
     def _kernels(self, task: int, *, trial: bool = False) -> list[Kernel]:
