@@ -214,10 +214,24 @@ def test_a_dry_run_says_what_would_be_run_and_writes_nothing(lasem, tmp_path):
         "configurations 8",
         "steps 6 per task, 12 in all",  # 30 images in batches of 10, 2 epochs, 2 tasks
         "time about",
-        "MiB",
+        "per step",
         f"run folder runs/{spec.folder}",
     ):
         assert words in flat
+
+
+def test_a_dry_run_without_a_search_says_nothing_of_one(lasem):
+    _, output, _ = lasem("run", "digits/stl", *SET, "--dry-run")
+    table = output[output.index("tasks  ") :]
+    for word in ("configurations", "roll-back", "multiply-adds"):
+        assert word not in table
+
+
+def test_a_dry_run_tells_the_range_of_its_time_and_why(lasem):
+    settings = (*SET, "--set", "search.commit_at={prior=0.99}", "--set", "training.epochs=20")
+    _, output, _ = lasem("run", "digits/lasem-hps", *settings, "--dry-run", "--threads", "1")
+    assert re.search(r"time +between \S+ .*s and \S+ .*s of training", " ".join(output.split()))
+    assert "commit_at.prior may be reached early or never" in " ".join(output.split())
 
 
 def test_a_dry_run_counts_parameters(lasem):
@@ -226,7 +240,7 @@ def test_a_dry_run_counts_parameters(lasem):
     convolutions = (9 * 8 + 8) + (9 * 8 * 16 + 16) + (9 * 16 * 16 + 16)
     head = 2 * 2 * 16 * 3 + 3
     assert f"{convolutions:,} shared; {2 * convolutions + head:,} trained" in flat
-    assert f"{convolutions:,} kept for the roll-back" in flat
+    assert f"{convolutions:,} copied for the roll-back" in flat
 
 
 def test_a_small_variant_prints_what_it_changes(lasem):
@@ -239,15 +253,15 @@ def test_a_small_variant_prints_what_it_changes(lasem):
     assert "training.epochs is 1 instead of 40" in " ".join(output.split())
 
 
-def test_a_dry_run_without_room_ends_with_its_numbers_and_what_would_fit(lasem, tmp_path):
+def test_a_dry_run_that_does_not_fit_ends_with_its_numbers_and_what_would_fit(lasem, tmp_path):
     limits = ("--max-memory", "0.00036", "--max-hours", "100")
     status, output, error = lasem("run", "digits/lasem-hps", "digits/stl", *SET, "--dry-run", *limits)
     assert (status, list(tmp_path.iterdir())) == (2, [])
     assert re.search(r"configurations +8 ", output)
     assert output.count("run folder") == 2
-    assert error.startswith("error: digits/lasem-hps: a search has room")
+    assert error.startswith("error: digits/lasem-hps: not enough memory for this search: 8 candidates need")
     assert re.search(
-        r"--set 'search.partition=\{1\},\{2,3\}' +4 candidates, .* KiB, a step as 4 of one network, .* s\n", error
+        r"--set 'search.partition=\{1\},\{2,3\}' +4 candidates, .* KiB, 4 times the work of one network, .* s\n", error
     )
 
 

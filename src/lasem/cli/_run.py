@@ -62,7 +62,7 @@ def run(
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
     """Run presets or specs; the same command again resumes, or says that it is done."""
-    from lasem.preflight import Limits, check_with_room, require_memory
+    from lasem.preflight import Limits, check_with_suggestions, require_memory
     from lasem.presets import resolve
     from lasem.runs import Place, Signals, choose_device
 
@@ -80,7 +80,7 @@ def run(
     )
     where = choose_device(device)
     limits = Limits.of(where, memory=memory, hours=max_hours)
-    checked = [(spec, check_with_room(spec, limits, device=where)) for spec in specs]
+    checked = [(spec, check_with_suggestions(spec, limits, device=where)) for spec in specs]
     if dry_run:
         print_dry_runs(checked, place, limits)
         return

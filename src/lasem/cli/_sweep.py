@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lasem.cli._dry_run import duration
 from lasem.cli._run import Data, interval
 from lasem.errors import SpecError
+from lasem.formats import duration
 
 if TYPE_CHECKING:
     from lasem.runs import Place

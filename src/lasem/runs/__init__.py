@@ -3,10 +3,14 @@
 from lasem.runs._allocator import keep_freed_memory as keep_freed_memory
 from lasem.runs._arithmetic import arithmetic as arithmetic
 from lasem.runs._build import build_learner as build_learner
+from lasem.runs._build import build_mechanism as build_mechanism
+from lasem.runs._build import build_strategy as build_strategy
 from lasem.runs._check import check as check
 from lasem.runs._checkpoint import Checkpoint as Checkpoint
 from lasem.runs._checkpoint import read_checkpoint as read_checkpoint
 from lasem.runs._environment import choose_device as choose_device
+from lasem.runs._environment import suited_threads as suited_threads
+from lasem.runs._environment import torch_threads as torch_threads
 from lasem.runs._folder import RunFolder as RunFolder
 from lasem.runs._load import Learned as Learned
 from lasem.runs._load import load as load

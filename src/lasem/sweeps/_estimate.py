@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.preflight._estimate import estimate
+from lasem.preflight import estimate
 from lasem.runs._check import check
 from lasem.runs._run import Place, prepare
 from lasem.specs import SeedsSpec, Spec
@@ -28,7 +28,7 @@ def estimate_sweep(standings: Sequence[Standing], place: Place, *, device: torch
         spec = standing.run.spec.model_copy(update={"seeds": SeedsSpec()})
         if spec.digest not in seconds:
             outline = _outline(spec, place, device=device)
-            seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds
+            seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds[1]
         if (whole := seconds[spec.digest]) is None:
             unknown += 1
         else:

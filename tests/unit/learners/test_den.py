@@ -428,7 +428,7 @@ def test_networks_with_skips_or_batch_norm_are_refused_before_training(network):
     with pytest.raises(SpecError, match=f"'den' is not offered on {network}: .* - choose"):
         check(resolve("cifar100-10/den", [f"network.name={network}"]))
     skipping = Network((Conv(3, 4), Conv(3, 4, skip=1)), hidden=())
-    with pytest.raises(SpecError, match="nothing can be added to them unchanged .got skips = 1.; choose a network"):
+    with pytest.raises(SpecError, match=r"nothing can be added to them unchanged \(got skips = 1\); choose a network"):
         make(network=skipping)
 
 
