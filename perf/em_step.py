@@ -27,8 +27,7 @@ from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import MECHANISMS, NETWORKS
-from lasem.runs import resolve
-from lasem.runs import arithmetic, choose_device, keep_freed_memory
+from lasem.runs import arithmetic, choose_device, keep_freed_memory, resolve
 from lasem.search import EM, Fixed, TreeSize, em_multiply_adds, static_multiply_adds, tree_nodes
 
 CASES = {
@@ -91,12 +90,10 @@ def steps(name: str, mechanism: str, *, device: torch.device, capture: bool) -> 
     masks = torch.Generator(device).manual_seed(0)
 
     def naive_step() -> None:
-        active = naive.active
-        assert active is not None
-        active.updates.optimizer.zero_grad(set_to_none=True)
+        naive.task.optimizer.zero_grad(set_to_none=True)
         prior = torch.zeros(len(space), dtype=torch.float64, device=device)
         naive_em_step(naive.backbone, images, labels, space=space, prior=prior, keep=0.5, masks=masks)
-        active.updates.optimizer.step()
+        naive.task.optimizer.step()
 
     return {
         "tree": lambda: tree.train_step(images, labels, masks=masks),

@@ -28,9 +28,7 @@ import torch
 from lasem import records
 from lasem.errors import RunStopped
 from lasem.presets import learner_entries
-from lasem.runs import resolve
-from lasem.runs import Place, RunFolder, Signals, read_checkpoint, run
-from lasem.runs import Spec
+from lasem.runs import RunFolder, RunOptions, Signals, Spec, read_checkpoint, resolve, run
 
 SETTINGS = (
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",
@@ -92,7 +90,7 @@ def attempt(spec: Spec, out: Path) -> None:
     torch.set_num_threads(1)
     with Signals() as signals:
         try:
-            run(spec, Place(out=out, device="cpu", checkpoint_every=1), stop=signals.received)
+            run(spec, RunOptions(out=out, device="cpu", checkpoint_every=1), stop=signals.received)
         except RunStopped:
             sys.exit(signals.status)
 

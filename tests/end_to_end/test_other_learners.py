@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from lasem.benchmarks import TaskStream
-from lasem.runs import resolve
-from lasem.runs import build_learner, check, learn
+from lasem.runs import build_learner, check, learn, resolve
 
 ROOT = Path(os.environ.get("LASEM_DATA", "absent"))
 QUICK = ["training.optimizer=adam"]

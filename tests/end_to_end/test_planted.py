@@ -1,8 +1,7 @@
 """LASEM finds which layers are worth sharing where that is known."""
 
 from lasem.benchmarks import Synthetic
-from lasem.runs import resolve
-from lasem.runs import build_learner, learn
+from lasem.runs import build_learner, learn, resolve
 
 SEEDS = range(10)
 LONGER = 3

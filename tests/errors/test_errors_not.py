@@ -8,17 +8,10 @@ import data_cases
 import pytest
 from PIL import Image
 
-from lasem.runs import resolve
 from lasem.records import NoteRecord
+from lasem.runs import resolve
 
-
-@pytest.fixture(scope="module", autouse=True)
-def dataset_cache(tmp_path_factory):
-    import datasets
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        yield
+pytestmark = pytest.mark.usefixtures("dataset_cache")
 
 
 def deep_png(red, green, blue):

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 import lasem
 from lasem.benchmarks import Split, Task, TaskStream
 from lasem.errors import LasemError
-from lasem.runs import resolve
 from lasem.report import collect
-from lasem.runs import Place, check
+from lasem.runs import RunOptions, Spec, check, read_spec, resolve
 from lasem.runs import run as run_spec
-from lasem.runs import Spec, read_spec
 
 BOUNDED = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 BASE = resolve("digits/lasem-hps").table()
@@ -127,7 +125,7 @@ def test_any_stream_is_learned_or_a_lasem_error(parts, batch):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("finished")
-    run_spec(run_cases.spec(), Place(out=out, device="cpu"))
+    run_spec(run_cases.spec(), RunOptions(out=out, device="cpu"))
     return out
 
 

@@ -1,76 +1,23 @@
 """The kinds of learners that a spec can name: options that build them."""
 
-from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 
-from lasem.benchmarks import Outline
 from lasem.learners._brute_force import BruteForce
 from lasem.learners._ewc import ElasticWeightConsolidation
+from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, Setup
 from lasem.learners._layers import PlainNetwork
-from lasem.learners._learner import AbstractLearner, Training
 from lasem.learners._selective import SelectiveTransfer
 from lasem.learners._single import SingleNetwork
 from lasem.learners.apd import APD, APDOptions
 from lasem.learners.den import DEN, DENOptions
 from lasem.learners.gating import ChannelGating
 from lasem.learners.prognn import ProgressiveNetworks
-from lasem.nn import AbstractMechanism, Backbone, Network
 from lasem.options import Count, Fraction, NonNegative, Positive, Rate, Share, options
 from lasem.registry import Registry
-from lasem.search import AbstractStrategy, InTurn
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """Everything that a learner is built from.
-
-    Attributes:
-        network: Layers of the network.
-        outline: Shapes and class numbers of the stream.
-        mechanism: How shared branches get their parameters.
-        strategy: How each task's configuration is chosen.
-        training: How a task is trained.
-        seed: Seed of initial values, batches and dropout.
-        device: Where tensors go.
-        capture: Whether steps are compiled; see `lasem.search.capture`.
-    """
-
-    network: Network
-    outline: Outline
-    mechanism: AbstractMechanism
-    strategy: AbstractStrategy
-    training: Training
-    seed: int = 0
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    capture: bool = False
-
-    def backbone(self) -> Backbone:
-        """Build the network with own and shared branches, on the device."""
-        backbone = self.network.build(self.outline.shape, mechanism=self.mechanism, seed=self.seed)
-        backbone.to(self.device)
-        return backbone
-
-
-class AbstractLearnerOptions(ABC):
-    """Options of a kind of learner; they build it.
-
-    Attributes:
-        reads: What the learner is combined with: "mechanism", "strategy", both or nothing. A spec may give only these.
-    """
-
-    reads: ClassVar[tuple[str, ...]] = ()
-
-    @abstractmethod
-    def build(self, setup: Setup) -> AbstractLearner:
-        """Build a new learner.
-
-        Raises:
-            SpecError: The options do not go with the rest of the setup.
-        """
+from lasem.search import InTurn
 
 
 @options
