@@ -338,7 +338,7 @@ def test_a_run_folder_of_another_spec_is_refused(lasem, tmp_path):
     spec = resolve("digits/stl", SMALL)
     (tmp_path / "runs" / spec.folder).mkdir(parents=True)
     (tmp_path / "runs" / spec.folder / "spec.toml").write_text(resolve("digits/hps").toml())
-    refused(lasem("run", "digits/stl", *SET), "a run folder belongs to one spec", spec.folder)
+    refused(lasem("run", "digits/stl", *SET), "the spec of a run must not change", spec.folder)
 
 
 def test_a_run_is_refused_as_the_folder_of_runs(lasem, finished):

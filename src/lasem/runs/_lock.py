@@ -1,4 +1,4 @@
-"""One process at a time works on a run folder."""
+"""The lock of a run folder: only one process at a time works on a run."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from lasem.runs._folder import RunFolder
 
 @contextmanager
 def exclusive(folder: RunFolder) -> Iterator[None]:
-    """Hold a run folder, which exists.
+    """Lock a run folder, which must exist, while the context is open.
 
-    The system gives the lock back when its process ends, however it ends, so none is ever stale. `holder.json` beside
-    it only says who holds it.
+    The system releases the lock when its process ends, however it ends, so no lock is ever stale. ``holder.json`` only
+    says which process it is.
 
     Raises:
-        RunError: Another process, or another thread of this one, holds it.
+        RunError: Another process, or another thread of this one, has locked the folder.
     """
     lock = FileLock(folder.lock_path, blocking=False)
     with writing(folder.lock_path):
@@ -30,8 +30,8 @@ def exclusive(folder: RunFolder) -> Iterator[None]:
             lock.acquire()
         except Timeout:
             raise RunError(
-                f"one process at a time works on a run - {folder.path} is held by {_holder(folder)}"
-                " - wait for it to end, or stop it"
+                f"only one process at a time must work on a run (got {folder.path}, which is used by"
+                f" {_holder(folder)}); wait for it to end, or stop it"
             ) from None
     try:
         facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": now()}
@@ -44,12 +44,12 @@ def exclusive(folder: RunFolder) -> Iterator[None]:
 
 
 def now() -> str:
-    """The time, in UTC."""
+    """Return the time in UTC, in the format of ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _holder(folder: RunFolder) -> str:
-    """Who holds a folder, in words; that it is held is known, who it is may not be."""
+    """Say which process has locked a folder. That it is locked is known; by whom may not be."""
     try:
         facts = json.loads(folder.holder_path.read_bytes())
         return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
