@@ -25,6 +25,7 @@ NOT_YET = {
     "nn",
     "presets",
     "report",
+    "runs",
     "search",
     "specs",
     "sweeps",

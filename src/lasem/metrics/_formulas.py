@@ -81,7 +81,7 @@ def peak_accuracy(curve: LearningCurve) -> Peak:
 
 
 def epochs_to_fraction(curve: LearningCurve, fraction: float = 0.98) -> int | None:
-    """Return the first epoch, from 1, that reaches a fraction of the best test accuracy; None if that is 0 or unknown."""
+    """Return the first epoch, from 1, that reaches a fraction of the best test accuracy; None if that is 0."""
     best = peak_accuracy(curve).test
     if not best > 0:
         return None

@@ -158,6 +158,8 @@ def test_the_environment_says_what_it_ran_on(uninterrupted):
     assert environment["device"] == "cpu"
     assert environment["torch"] == torch.__version__
     assert environment["threads"] == torch.get_num_threads()
+    channels = [layer["channels"] for layer in environment["layers"] if layer["kind"] == "convolution"]
+    assert channels == [8, 16, 16]  # synthetic-3
 
 
 def test_split_indices_and_the_fingerprint_are_kept(uninterrupted):
