@@ -36,6 +36,8 @@ def memory_for(purpose: Callable[[], str], *, remedy: str) -> Iterator[None]:
 def _wanted(error: Exception) -> str | None:
     """Return how much a failed allocation had asked for; None for any other error."""
     text = str(error)
+    if "could not create a primitive" in text:  # all that oneDNN says when it cannot allocate its buffers
+        return "a kernel of oneDNN"
     if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "DefaultCPUAllocator" not in text:
         return None
     found = WANTED.search(text)
