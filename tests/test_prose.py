@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import lasem.cli
+import lasem.runs
 
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(lasem.__file__).parent

@@ -1,56 +1,69 @@
-"""The errors of lasem: one root, a child per kind of cause.
+"""Errors of lasem: one root class, and a subclass for each kind of cause.
 
-A message names the rule, the value that came, the place, and what to do.
+Every message states the rule with "must", the value that broke it, the place, and the remedy, for example
+"batch_size must be at least 1 (got 0 in [training]); set it to 10".
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LISTED = 24
-"""Words that a message lists."""
+"""Largest number of words that a message lists before it says "and ... more"."""
 
 
 class LasemError(Exception):
-    """Root of every error that lasem raises on purpose."""
+    """Base class of every error that lasem raises on purpose."""
 
 
 class SpecError(LasemError, ValueError):
-    """An experiment's specification breaks a rule."""
+    """An option, or the specification of a run or sweep, breaks a rule."""
 
 
 class DataError(LasemError, ValueError):
-    """Images, labels or their splits are not what a benchmark needs."""
+    """Images, labels or their splits are not what a benchmark or learner needs."""
 
 
 class RunError(LasemError, RuntimeError):
-    """A run folder cannot be used, or a run cannot go on."""
+    """A run folder, checkpoint or device cannot be used, or a run cannot continue."""
 
 
 class RunStopped(LasemError):
-    """A run was asked to stop, and has after a checkpoint: it goes on when it is run again."""
+    """A run was asked to stop and stopped after a checkpoint; run the same command again to resume it."""
 
 
 class ReportError(LasemError, ValueError):
-    """A table, figure or export cannot be made of the runs that were given."""
+    """A table, figure or export cannot be made from the given runs."""
 
 
-def require(condition: bool, rule: str, *, remedy: str = "choose another value", **got: object) -> None:
-    """Hold a rule over values that are given by name.
+def require(
+    condition: bool, rule: str, *, remedy: str = "choose another value", where: str = "", **got: object
+) -> None:
+    """Raise an error that states the rule, the values that broke it, where they stand, and the remedy.
+
+    Args:
+        condition: Whether the rule is kept.
+        rule: What must be true of the values, in words with "must".
+        remedy: What the user can do.
+        where: Where the values stand, such as "[training]".
+        **got: The values by name. A name that the rule mentions is not repeated.
 
     Raises:
         SpecError: The condition is false.
 
-    >>> require(2 in (1, 3), "channels are 1 or 3", channels=2)
+    >>> require(0 >= 1, "batch_size must be at least 1", remedy="set it to 10", where="[training]", batch_size=0)
     Traceback (most recent call last):
-    lasem.errors.SpecError: channels are 1 or 3 - got channels = 2 - choose another value
+    lasem.errors.SpecError: batch_size must be at least 1 (got 0 in [training]); set it to 10
     """
     if not condition:
-        came = ", ".join(f"{name} = {value!r}" for name, value in got.items())
-        raise SpecError(f"{rule} - got {came} - {remedy}")
+        mentioned = set(re.findall(r"\w+", rule))
+        values = [f"{value!r}" if name in mentioned else f"{name} = {value!r}" for name, value in got.items()]
+        place = f" in {where}" if where else ""
+        raise SpecError(f"{rule} (got {', '.join(values)}{place}); {remedy}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Suggest the known word that looks most like ``word``, else list what is known, the first of many.
+    """Suggest the known word most similar to ``word``; if none is similar, list the first known words.
 
     >>> nearest("epoch", ["epochs", "batch_size"])
     "did you mean 'epochs'?"

@@ -60,8 +60,8 @@ def opened(make_backbone, task, device, **options):
 @pytest.mark.parametrize("search", [{}, {"prior": "counts"}, {"epsilon": 0.01}], ids=str)
 def test_steps_do_not_wait_for_a_gpu(make_backbone, task, device, search):
     learner = opened(make_backbone, task, device, search=search)
-    images, labels = learner.active.task.train.images[:4], learner.active.task.train.labels[:4]
-    masks = learner.active.batches.masks(0)
+    images, labels = learner.task.task.train.images[:4], learner.task.task.train.labels[:4]
+    masks = learner.task.masks
     for _ in range(2):
         learner.train_step(images, labels, masks=masks)
     with no_waiting(device):

@@ -1,6 +1,6 @@
 import pytest
 
-from lasem.errors import DataError, LasemError, RunError, SpecError, nearest
+from lasem.errors import DataError, LasemError, RunError, SpecError, nearest, require
 
 
 @pytest.mark.parametrize("kind", [SpecError, DataError, RunError])
@@ -29,3 +29,13 @@ def test_a_word_like_no_other_lists_all_in_order():
 
 def test_of_two_near_words_the_nearer_is_suggested():
     assert nearest("lasem-hp", ["lasem-hps", "lasem-tf", "hps"]) == "did you mean 'lasem-hps'?"
+
+
+def test_a_broken_rule_is_told_with_its_values_their_place_and_the_remedy():
+    with pytest.raises(SpecError) as caught:
+        require(False, "weights must be at least 0", remedy="raise it", where="[apd]", weights=-1, gap=-2)
+    assert str(caught.value) == "weights must be at least 0 (got -1, gap = -2 in [apd]); raise it"
+
+
+def test_a_rule_that_is_kept_raises_nothing():
+    require(True, "batch_size must be at least 1", batch_size=1)

@@ -16,7 +16,7 @@ def require(condition: bool, rule: str, **options: object) -> None:
 
     >>> require(2 in (1, 3), "channels are 1 or 3", channels=2)
     Traceback (most recent call last):
-    lasem.errors.SpecError: channels are 1 or 3 - got channels = 2 - change the benchmark's options
+    lasem.errors.SpecError: channels are 1 or 3 (got 2); change the benchmark's options
     """
     errors.require(condition, rule, remedy="change the benchmark's options", **options)
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.learners import AbstractLearner, BruteForce, ParameterCounts, SelectiveTransfer
+from lasem.learners import (
+    AbstractLearner,
+    BruteForce,
+    CountsParameters,
+    ParameterCounts,
+    SelectiveTransfer,
+    trainings,
+)
 from lasem.nn import NETWORKS
 from lasem.preflight._available import available_memory
 from lasem.preflight._demand import Demand
@@ -62,7 +69,7 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
     """Train a few steps on random images of the stream's shape, and extrapolate."""
     learner = build_learner(spec, outline, device=device)
     candidates = len(learner.space) if isinstance(learner, SelectiveTransfer | BruteForce) else 1
-    trainings = learner.trainings(outline.identities)
+    visits = trainings(learner, outline.identities)
     threads = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
     with torch_threads(threads), arithmetic(spec.training.precision, device):
         taken = _take(spec, learner, outline, device=device)
@@ -72,10 +79,10 @@ def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
     return Estimate(
         candidates=candidates,
         parameters=counts,
-        steps_per_task=steps * m_steps * max(trainings),
-        steps=steps * m_steps * sum(trainings),
-        seconds=measured.step * steps * sum(trainings),
-        evaluation_seconds=_evaluation(spec, outline, measured=measured, trainings=sum(trainings)),
+        steps_per_task=steps * m_steps * max(visits),
+        steps=steps * m_steps * sum(visits),
+        seconds=measured.step * steps * sum(visits),
+        evaluation_seconds=_evaluation(spec, outline, measured=measured, trainings=sum(visits)),
         activation_bytes=measured.saved_bytes,
         model_bytes=4 * (3 * counts.search + counts.rollback),
         demand=demand,
@@ -106,17 +113,22 @@ def _take(spec: Spec, learner: AbstractLearner, outline: Outline, *, device: tor
         counted = footprint(spec, learner.backbone, outline)
         need = counted.need_of(spec)
         two = build_learner(_ends(spec, learner), outline, device=device)
-        measured, trainings = measure(two, outline, device=device), learner.trainings(outline.identities)
+        measured, visits = measure(two, outline, device=device), learner.trainings(outline.identities)
 
         def in_turn(other: Need) -> float:
-            number = sum(other.candidates if one > 1 else 1 for one in trainings)
+            number = sum(other.candidates if one > 1 else 1 for one in visits)
             return _total(spec, outline, measured, trainings=number)
 
-        return Taken(measured, two.parameter_counts(), Demand(spec, need, counted, in_turn))
+        return Taken(measured, _counts(two), Demand(spec, need, counted, in_turn))
     if isinstance(learner, SelectiveTransfer) and isinstance(learner.strategy, EM):
         return _take_search(spec, learner, outline, device=device)
     measured = measure(learner, outline, device=device)
-    return Taken(measured, learner.parameter_counts())
+    return Taken(measured, _counts(learner))
+
+
+def _counts(learner: AbstractLearner) -> ParameterCounts:
+    none = ParameterCounts(shared=0, per_task=[], search=0, rollback=0)
+    return learner.parameter_counts() if isinstance(learner, CountsParameters) else none
 
 
 def _take_search(spec: Spec, learner: SelectiveTransfer, outline: Outline, *, device: torch.device) -> Taken:

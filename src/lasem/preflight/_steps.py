@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lasem.benchmarks import Outline, Split, Task
-from lasem.learners import AbstractLearner
+from lasem.learners import AbstractLearner, TakesTurns, least_images
 from lasem.search import saved_bytes
 
 MEASURED_STEPS = 3
@@ -41,9 +41,11 @@ def measure(learner: AbstractLearner, outline: Outline, *, device: torch.device)
     learner.begin_task(task)
     images = task.train.images
     found: list[Measured] = []
-    for _ in learner.turns() or "1":
+    turns = learner.turns() if isinstance(learner, TakesTurns) else None
+    for _ in turns or "1":
         found.append(_measure_turn(learner, images))
-        learner.end_turn(0.0)
+        if isinstance(learner, TakesTurns):
+            learner.end_turn(0.0)
     return Measured(
         step=mean(one.step for one in found),
         statistics=mean(one.statistics for one in found),
@@ -55,7 +57,7 @@ def measure(learner: AbstractLearner, outline: Outline, *, device: torch.device)
 
 def random_task(learner: AbstractLearner, outline: Outline, *, device: torch.device) -> Task:
     """A task of random images, as few as the learner can train on."""
-    number, classes = learner.least_images, max(outline.classes)
+    number, classes = least_images(learner), max(outline.classes)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(number, *outline.shape, generator=generator).to(device)
     labels = torch.randint(classes, (number,), generator=generator).to(device)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from lasem.learners import AbstractLearner
+from lasem.learners import AbstractLearner, CountsParameters, ParameterCounts
 from lasem.metrics import LearningCurve, Measures, accuracy_matrix, measures
 from lasem.records import (
     DecisionRecord,
@@ -46,4 +46,5 @@ def measure(events: Sequence[Event], *, identities: Sequence[int], reference: Li
 
 def parameters(learner: AbstractLearner) -> Parameters:
     """Numbers of parameters, as a result holds them."""
-    return Parameters(**asdict(learner.parameter_counts()))
+    none = ParameterCounts(shared=0, per_task=[], search=0, rollback=0)
+    return Parameters(**asdict(learner.parameter_counts() if isinstance(learner, CountsParameters) else none))

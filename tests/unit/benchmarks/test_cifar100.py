@@ -159,7 +159,7 @@ def test_too_few_images_are_named(data_root):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"train_per_class": 0}, "train_per_class is at least 1 - got train_per_class = 0"),
+        ({"train_per_class": 0}, "train_per_class is at least 1 .got 0"),
         ({"max_test": 0}, "max_test is at least 1"),
         ({"first_tasks": 0}, "first_tasks is at least 1"),
         ({"order": ()}, "names at least one"),
@@ -172,7 +172,7 @@ def test_impossible_options_are_refused(options, message):
 
 
 def test_an_order_beyond_the_stream_is_refused():
-    with pytest.raises(SpecError, match="has 10 base tasks, counted from 0 - got order"):
+    with pytest.raises(SpecError, match="has 10 base tasks, counted from 0 .got order"):
         Cifar100(order=(0, 10)).outline()
-    with pytest.raises(SpecError, match="has 10 tasks - got first_tasks = 11"):
+    with pytest.raises(SpecError, match="has 10 tasks .got first_tasks = 11"):
         Cifar100(first_tasks=11).outline()

@@ -154,7 +154,7 @@ def test_too_few_candidates_are_named():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"planted": "11"}, "or 3 bits - got planted = '11'"),
+        ({"planted": "11"}, "or 3 bits .got '11'"),
         ({"planted": "112"}, "or 3 bits"),
         ({"strength": 1.1}, "strength runs from 0 to 1"),
         ({"kernel_sizes": (3, 3)}, "every layer has"),

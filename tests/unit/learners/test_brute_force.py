@@ -11,7 +11,7 @@ from lasem.errors import LasemError
 from lasem.learners import BruteForce, LearnerState, SelectiveTransfer, Training
 from lasem.nn import TransferConv2d
 from lasem.records import DecisionRecord, EpochRecord, TaskRecord
-from lasem.search import Fixed, InTurn, Schedule
+from lasem.search import Fixed, InTurn, Schedule, TaskNetwork
 
 EPOCHS = 3
 TRAINING = Training(batch_size=4, learning_rate=1e-2, decay=0.5)
@@ -171,7 +171,7 @@ def test_the_learning_rate_counts_one_candidates_epochs_per_earlier_task(make_le
         for _ in learner.turns():
             for _ in range(EPOCHS):
                 learner.train_epoch()
-                rates.append(learner._inner.active.updates.optimizer.param_groups[0]["lr"])
+                rates.append(learner._inner.task.optimizer.param_groups[0]["lr"])
             learner.end_turn(accuracy(learner, task, number))
         learner.end_task()
     expected = [1e-2 / (1 + 0.5 * epoch) for epoch in range(2 * EPOCHS)]
@@ -354,9 +354,9 @@ def test_an_impossible_first_task_is_refused(make_learner):
         make_learner(first_task="skipped")
 
 
-def test_candidates_in_turn_are_opened_one_by_one():
+def test_candidates_in_turn_are_opened_one_by_one(make_backbone):
     with pytest.raises(LasemError, match="one by one"):
-        InTurn().search(InTurn().space(2), device=torch.device("cpu"), schedule=Schedule(batches=1))
+        InTurn().search(InTurn().space(2), network=TaskNetwork(make_backbone(), 0), schedule=Schedule(batches=1))
 
 
 def test_knowledge_given_reaches_the_backbone(make_learner, tasks):

@@ -66,7 +66,7 @@ def kept(name, *settings):
     def drop(key):
         holders[key] -= 1
 
-    images, labels = next(learner.active.batches.epoch(0))
+    images, labels = next(learner.task.batches())
     with saved_tensors_hooks(pack, lambda held: held.tensor):
         learner.train_step(images, labels, masks=torch.Generator().manual_seed(0))
     return most[0]

@@ -14,8 +14,8 @@ from lasem.learners._status import ParameterCounts
 from lasem.learners.apd._decomposition import Decomposition
 from lasem.learners.apd._packed import PackedTensor
 from lasem.learners.apd._store import Store, StoreState, TaskParameters
-from lasem.seeds import derive_seed
 from lasem.options import Count, NonNegative, Positive, options
+from lasem.seeds import derive_seed
 from lasem.training import TaskTraining, Training, TrainingState, add_prefix, strip_prefix
 
 

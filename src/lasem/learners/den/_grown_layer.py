@@ -71,9 +71,7 @@ class GrownLayer:
         if not self.num_units:
             return []
         patterns, of_unit = self.connected.unique(dim=0, return_inverse=True)
-        return [
-            (_places(of_unit == number), _places(connected)) for number, connected in enumerate(patterns.unbind())
-        ]
+        return [(_places(of_unit == number), _places(connected)) for number, connected in enumerate(patterns.unbind())]
 
     def _index(self, numbers: Sequence[int]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.int64, device=self.bias.device)

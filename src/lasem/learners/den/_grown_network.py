@@ -68,7 +68,7 @@ class GrownNetwork:
         return [layer.num_units + more for layer, more in zip(self.layers, fresh, strict=True)]
 
     def seen_by_others(self, task: int) -> list[set[int]]:
-        """Return the units of every hidden layer that tasks other than this one see; an empty list if there are none."""
+        """Return the units of every hidden layer that tasks other than this one see; [] if there is no other task."""
         lists = [numbers for other, numbers in self.seen.items() if other != task]
         return [set().union(*layer) for layer in zip(*lists, strict=True)]
 
@@ -182,7 +182,10 @@ class GrownNetwork:
                 layer.write(units, inputs, (tensors[f"{name}.weight"], tensors[f"{name}.bias"]))
         self.seen, self.latest = dict(values.seen), values.latest
         heads = {task: (tensors[f"heads.{task}.weight"], tensors[f"heads.{task}.bias"]) for task in self.seen}
-        self.heads = {task: (weight.to(self.device, copy=True), bias.to(self.device, copy=True)) for task, (weight, bias) in heads.items()}
+        self.heads = {
+            task: (weight.to(self.device, copy=True), bias.to(self.device, copy=True))
+            for task, (weight, bias) in heads.items()
+        }
 
 
 def _followed(latest: list[int], before: list[int], now: list[int]) -> list[int]:

@@ -65,7 +65,7 @@ def shrink_added_units(
 
 
 def _scale(optimizer: Optimizer, weight: nn.Parameter, options: DENOptions, steps: int) -> Tensor | float:
-    """Factor of a penalty's weight in one step: 1, the optimizer's step size per item, or one step's part of a phase."""
+    """Factor of a penalty's weight in one step: 1, the optimizer's step sizes, or one step's share of the phase."""
     if options.shrinkage == "step-size":
         return step_sizes(optimizer, weight)
     return 1 / steps if options.shrinkage == "per-phase" else 1.0

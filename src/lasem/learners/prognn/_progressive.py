@@ -116,9 +116,7 @@ class ProgressiveNetworks(AbstractLearner):
 
     def parameter_counts(self) -> ParameterCounts:
         """Count parameters: a column with its lateral connections belongs to its task, and nothing is shared."""
-        sizes = {
-            task: sum(p.numel() for p in self.columns.column(task).parameters()) for task in set(self.task.order)
-        }
+        sizes = {task: sum(p.numel() for p in self.columns.column(task).parameters()) for task in set(self.task.order)}
         per_task = self.task.at_first_visits(sizes)
         return ParameterCounts(shared=0, per_task=per_task, search=self.task.most_trained, rollback=0)
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer, RMSprop
 
-from lasem.learners._optimizers import TFRMSprop
+from lasem.optimizers import TFRMSprop
 
 
 def soft_threshold(x: Tensor, threshold: Tensor | float) -> Tensor:
