@@ -146,7 +146,7 @@ class Decomposition:
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take over a state."""
+        """Take over the values that `state` returned."""
         for number, parameter in enumerate(self.parameters):
             parameter.copy_(tensors[str(number)])
 

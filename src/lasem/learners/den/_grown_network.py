@@ -173,7 +173,7 @@ class GrownNetwork:
         return GrownNetworkState(blocks=blocks, seen=self.seen, latest=self.latest), tensors
 
     def restore(self, values: GrownNetworkState, tensors: dict[str, Tensor]) -> None:
-        """Take over a state."""
+        """Take over what `state` returned."""
         self.clear_cache()
         self.layers = [GrownLayer(window, device=self.device) for window in self.plain.windows[:-1]]
         for depth, (layer, blocks) in enumerate(zip(self.layers, values.blocks, strict=True)):

@@ -1,4 +1,4 @@
-"""Options of DEN."""
+"""Options of DEN, and its phases."""
 
 from itertools import accumulate, pairwise
 from typing import Annotated, Literal
