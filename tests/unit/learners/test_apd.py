@@ -142,6 +142,15 @@ def test_own_parts_end_without_values_below_the_threshold_and_what_answers_is_wh
     assert 0 < int((values != 0).sum()) < len(values) / 2
 
 
+def test_where_a_number_was_not_finite_a_proximal_step_moves_nothing(make_task):
+    learner = make(optimizer="sgd", rate=0.1)
+    learner.begin_task(make_task())
+    before = [tau.detach().clone() for tau in learner.open.sparse]
+    for finite, moves in ((False, False), (True, True)):
+        learner.open.shrink(learner.task.optimizer, 1.0, finite=torch.tensor(finite))
+        assert all(map(torch.equal, before, learner.open.sparse)) != moves
+
+
 def test_a_packed_tensor_is_itself_again_and_takes_the_smaller_form():
     source = torch.Generator().manual_seed(0)
     for share in (0.0, 0.1, 0.49, 0.51, 1.0):

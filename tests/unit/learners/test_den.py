@@ -131,6 +131,20 @@ def expanded(make_task, steps, **options):
     return learner, step
 
 
+@pytest.mark.parametrize("name", ["first", "select", "expand"])
+def test_where_a_number_was_not_finite_a_proximal_step_moves_nothing(make_task, name):
+    learner = make(l1=0.1, group_lasso=0.1)
+    learn(learner, make_task())
+    learner.begin_task(make_task(seed=1))
+    learner.open.grow(3, torch.Generator().manual_seed(0))
+    phase = make_phase(name, learner.open, learner.options, chosen=[])
+    optimizer = torch.optim.SGD(phase.trained, lr=0.01)
+    before = [parameter.detach().clone() for parameter in learner.open.parameters]
+    for finite, moves in ((False, False), (True, True)):
+        phase.shrink(optimizer, steps=1, finite=torch.tensor(finite))
+        assert all(map(torch.equal, before, learner.open.parameters)) != moves
+
+
 @pytest.mark.parametrize("steps", [1, 40])
 def test_a_phase_takes_what_it_says_from_what_no_gradient_holds(make_task, steps):
     learner, step = expanded(make_task, steps, shrinkage="per-phase", group_lasso=0.01, l1=0.0)
