@@ -198,7 +198,7 @@ def _differences(whole: RunFolder, again: RunFolder) -> list[str]:
 
 def _timeless(folder: RunFolder) -> dict[str, object]:
     """Records, warnings and result of a run without its times."""
-    events, warnings = records.read(folder.records_path)
+    events, warnings = records.read_events(folder.records_path)
     result = folder.result()
     lines = [event.model_dump(exclude={"training_seconds", "evaluation_seconds", "seconds"}) for event in events]
     return {"records": lines, "warnings": warnings, "results": result and result.model_dump(exclude={"seconds"})}

@@ -1,7 +1,6 @@
 """Run folders as a runner leaves them, made up: many learners, seeds and tasks, for what reads them."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -114,5 +113,5 @@ def _result(events, names, learner, seed, benchmark):
         configurations=[event.configuration for event in events if event.event == "decision"],
         parameters={"shared": 1000, "per_task": [100] * len(names), "search": 2000},
         seconds={"training": float(sum(map(len, epochs))), "evaluation": 3.0},
-        **asdict(measures(accuracy_matrix(rows, len(names)), curves)),
+        **dict(measures(accuracy_matrix(rows, len(names)), curves)),
     )  # fmt: skip

@@ -9,7 +9,6 @@ import json
 import random
 import shutil
 import tomllib
-from dataclasses import asdict
 from pathlib import Path
 
 import tomli_w
@@ -59,7 +58,7 @@ def _varied(event, draw, shift):
 def _finish(folder, original, *, name, learner, seed):
     """The result that these records come to."""
     (run,) = collect([folder])
-    found = {**original.result.model_dump(), **asdict(measured(run, history(run)))}
+    found = {**original.result.model_dump(), **measured(run, history(run)).model_dump()}
     found |= {"name": name, "learner": learner, "seed": seed}
     (folder / "result.json").write_text(json.dumps(found), encoding="utf-8")
 

@@ -13,7 +13,8 @@ SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
     ("seeds", "faults", "tables"),
-    ("configurations", "options", "registry", "specs", "records", "metrics"),
+    ("configurations", "options", "registry", "specs", "metrics"),
+    ("records",),
     ("nn", "benchmarks", "optimizers"),
     ("search",),
     ("training",),

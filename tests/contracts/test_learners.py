@@ -8,7 +8,7 @@ import torch
 
 from lasem.benchmarks import Split, TaskStream
 from lasem.errors import DataError, RunError
-from lasem.learners import AnswersOnTrial, ProgressiveNetworks, Searches, SelectiveTransfer
+from lasem.learners import AnswersOnTrial, ProgressiveNetworks, Searches, SelectiveTransfer, TakesTurns
 from lasem.presets import learner_entries, resolve
 from lasem.runs import RunFolder, arithmetic, build_learner, check
 from lasem.runs._checkpoint import Checkpoints, read_checkpoint
@@ -58,9 +58,11 @@ def make(name, profile, stream):
 def learn(learner, task):
     learner.begin_task(task)
     losses = []
-    for turn in range(len(learner.turns() or "1")):
+    turns = learner.turns() if isinstance(learner, TakesTurns) else None
+    for turn in range(len(turns or "1")):
         losses += [learner.train_epoch() for _ in range(2)]
-        learner.end_turn(turn % 3 / 3)
+        if isinstance(learner, TakesTurns):
+            learner.end_turn(turn % 3 / 3)
     learner.end_task()
     return losses
 

@@ -34,7 +34,7 @@ def kill_inside_task(position):
 
 def left(folder):
     """Records and result without times; the last checkpoint."""
-    events, warnings = records.read(folder.records_path)
+    events, warnings = records.read_events(folder.records_path)
     assert not warnings
     return [event.model_dump(exclude=TIMES) for event in events], folder.result().model_dump(exclude=TIMES)
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from lasem.presets import resolve
-from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, read
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, read_events
 from lasem.runs import Place, run
 
 SETTINGS = ["benchmark.first_tasks=3", "training.epochs=25", "training.keep=1.0", "den.expand=4"]
@@ -29,7 +29,7 @@ def test_it_learns_every_task_and_forgets_far_less_than_fine_tuning(results, nam
 
 def test_growth_and_what_is_held_are_recorded(results):
     result, folder = results["den"]
-    events, _ = read(folder / "records.jsonl")
+    events, _ = read_events(folder / "records.jsonl")
     phases = [event.phase for event in events if isinstance(event, EpochRecord) and event.task == 1]
     assert list(dict.fromkeys(phases)) == ["select", "retrain", "expand", "drift", "settle"]
     units = [event.units for event in events if isinstance(event, DecisionRecord)]

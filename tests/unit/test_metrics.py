@@ -1,5 +1,3 @@
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 
@@ -187,6 +185,6 @@ def test_measures_fill_a_result():
         "device": "cpu", "complete": True, "tasks": ["a", "b", "c"], "configurations": None,
         "parameters": {"shared": 1, "per_task": [1, 1, 1], "search": 2}, "seconds": {"training": 1, "evaluation": 1},
     }  # fmt: skip
-    result = Result(**rest, **asdict(measures(R, CURVES)))
+    result = Result(**rest, **dict(measures(R, CURVES)))
     assert result.forgetting_ratio.mean == pytest.approx(0.65)
     assert Result.model_validate_json(result.model_dump_json()) == result

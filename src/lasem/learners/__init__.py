@@ -15,6 +15,7 @@ from lasem.learners._interface import Searches as Searches
 from lasem.learners._interface import Setup as Setup
 from lasem.learners._interface import TakesTurns as TakesTurns
 from lasem.learners._interface import least_images as least_images
+from lasem.learners._interface import parameter_counts as parameter_counts
 from lasem.learners._interface import trainings as trainings
 from lasem.learners._layers import PlainNetwork as PlainNetwork
 from lasem.learners._selective import SelectiveTransfer as SelectiveTransfer

@@ -160,7 +160,7 @@ class ElasticWeightConsolidation(AbstractLearner):
         """Return None: nothing is searched."""
 
     def trial_logits(self, images: Tensor, task: int) -> Tensor:
-        """Answer for an earlier task with the knowledge that the open task has changed: (B, C, H, W) -> (B, classes)."""
+        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
         return self.logits(images, task, trial=True)
 
     def configuration(self, task: int) -> tuple[int, ...]:

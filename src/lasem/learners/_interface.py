@@ -179,7 +179,7 @@ class AnswersOnTrial(Protocol):
     """A learner whose earlier tasks do not read what the open task changes until it ends."""
 
     def trial_logits(self, images: Tensor, task: int) -> Tensor:
-        """Answer for an earlier task with the knowledge that the open task has changed: (B, C, H, W) -> (B, classes)."""
+        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
         ...
 
 
@@ -218,6 +218,12 @@ def trainings(learner: AbstractLearner, identities: Sequence[int]) -> list[int]:
     return learner.trainings(identities) if isinstance(learner, TakesTurns) else [1] * len(identities)
 
 
+def parameter_counts(learner: AbstractLearner) -> ParameterCounts:
+    """Return the numbers of parameters that a learner stores; zeros if it does not count them."""
+    none = ParameterCounts(shared=0, per_task=[], search=0, rollback=0)
+    return learner.parameter_counts() if isinstance(learner, CountsParameters) else none
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """Everything that a learner is built from.
@@ -239,7 +245,7 @@ class Setup:
     strategy: AbstractStrategy
     training: Training
     seed: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     capture: bool = False
 
     def backbone(self) -> Backbone:

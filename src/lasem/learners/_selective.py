@@ -33,7 +33,7 @@ class SelectiveState(TrainingState):
         most: Most parameters trained at once ("search"), and most values stored to undo a task ("rollback").
     """
 
-    configurations: dict[int, tuple[int, ...]] = {}
+    configurations: dict[int, tuple[int, ...]]
     most: dict[str, int]
 
 
@@ -71,9 +71,9 @@ class SelectiveTransfer(AbstractLearner):
     ) -> None:
         require(
             strategy.one_tree or not capture,
-            "steps must run the same candidates in one tree to be captured: fixed configurations, and EM without epsilon"
-            " and memory",
-            remedy="leave these out, or do without capture",
+            "all steps must run the same candidates in one tree to be captured, as fixed configurations and EM without"
+            " epsilon and memory do",
+            remedy="leave these two out, or do without capture",
             strategy=type(strategy).__name__,
         )
         self.backbone = backbone
@@ -123,6 +123,7 @@ class SelectiveTransfer(AbstractLearner):
         network = TaskNetwork(self.backbone, identity, features=features)
         schedule = Schedule(batches=self.task.batches_per_epoch, epochs=self.training.epochs)
         self._search = strategy.search(space, network=network, schedule=schedule)
+        self._estimated = None
         trial = sum(p.numel() for stage in self.backbone.iter_stages() if stage.trial for p in stage.trial.parameters())
         self._most_rollback = max(self._most_rollback, trial)
 
@@ -194,7 +195,7 @@ class SelectiveTransfer(AbstractLearner):
 
     @torch.no_grad()
     def trial_logits(self, images: Tensor, task: int) -> Tensor:
-        """Answer for an earlier task with the knowledge that the open task has changed: (B, C, H, W) -> (B, classes)."""
+        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
         return self._logits(images, task, trial=True)
 
     def _logits(self, images: Tensor, task: int, *, trial: bool | None) -> Tensor:

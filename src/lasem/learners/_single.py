@@ -21,7 +21,7 @@ class SingleState(SelectiveState):
         classes_of: Number of classes of every task, by identity; the network itself knows one task only.
     """
 
-    classes_of: dict[int, int] = {}
+    classes_of: dict[int, int]
 
 
 class SingleNetwork(AbstractLearner):

@@ -26,9 +26,9 @@ from lasem.metrics._formulas import forward_transfer as forward_transfer
 from lasem.metrics._formulas import latest_visits as latest_visits
 from lasem.metrics._formulas import peak_accuracy as peak_accuracy
 from lasem.metrics._formulas import spread as spread
+from lasem.metrics._measures import ForgettingRatio as ForgettingRatio
 from lasem.metrics._measures import Measures as Measures
-from lasem.metrics._measures import PeakSeries as PeakSeries
-from lasem.metrics._measures import RatioSeries as RatioSeries
+from lasem.metrics._measures import PeakAccuracy as PeakAccuracy
 from lasem.metrics._measures import Reference as Reference
-from lasem.metrics._measures import TaskSeries as TaskSeries
+from lasem.metrics._measures import Series as Series
 from lasem.metrics._measures import measures as measures

@@ -1,10 +1,10 @@
-"""Every measure of one run, as data, with the reason beside each that is undefined."""
+"""All measures of one run, with a reason for each one that is undefined."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from lasem.metrics._formulas import (
     FloatArray,
@@ -26,45 +26,50 @@ from lasem.metrics._formulas import (
 Reference = Literal["end", "peak"]
 
 
-@dataclass(frozen=True)
-class TaskSeries:
-    """A measure per position in the stream and its mean over tasks; None where undefined."""
+class _Frozen(BaseModel):
+    """Base class of measures: frozen, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Series(_Frozen):
+    """A measure per position in the stream, and its mean over tasks; None where undefined."""
 
     per_task: list[float | None]
     mean: float | None
 
 
-@dataclass(frozen=True)
-class PeakSeries:
-    """Peak per-task accuracy, the epoch selected by validation and by test accuracy."""
+class PeakAccuracy(_Frozen):
+    """Peak accuracy per task, with the epoch selected by validation accuracy and by test accuracy."""
 
-    validation: TaskSeries
-    test: TaskSeries
+    validation: Series
+    test: Series
 
 
-@dataclass(frozen=True)
-class RatioSeries(TaskSeries):
-    """Catastrophic forgetting ratio at the end, and its mean as tasks arrive (item k - 1: after task k)."""
+class ForgettingRatio(Series):
+    """Catastrophic forgetting ratio per task at the end of the stream, and its mean as tasks arrive."""
 
     curve: list[float | None]
+    """Item k - 1 is the mean over the tasks before k, after task k was learned (k = 1, 2, ...)."""
     reference: Reference
+    """Denominator of the ratio: accuracy at the end of a task's own training, or its peak there."""
 
 
-@dataclass(frozen=True)
-class Measures:
-    """All measures of one run, named and nested as in a run's result, so that ``asdict`` fills one."""
+class Measures(_Frozen):
+    """All measures of one run, with the names and the nesting that they have in ``result.json``."""
 
     accuracy: list[list[float | None]]
-    peak_accuracy: PeakSeries
+    """Test accuracy R[i][j] of task j after task i was learned; None for j > i."""
+    peak_accuracy: PeakAccuracy
     final_accuracy: float | None
     average_incremental_accuracy: float | None
-    forgetting_ratio: RatioSeries
+    forgetting_ratio: ForgettingRatio
     backward_transfer: float | None
     forgetting: float | None
     forward_transfer: float | None
     epochs_to_98_percent: list[int | None]
     undefined: dict[str, str]
-    """Why a field has a None: its dotted name and the reason."""
+    """Reason why a measure is None, by the measure's dotted name."""
 
 
 def measures(
@@ -101,7 +106,7 @@ def measures(
     selected = np.array([peak.validation for peak in peaks])
     found = Measures(
         accuracy=[_optional(row) for row in accuracy],
-        peak_accuracy=PeakSeries(
+        peak_accuracy=PeakAccuracy(
             validation=_series(selected, known), test=_series(np.array([peak.test for peak in peaks]), known)
         ),
         final_accuracy=_number(final_accuracy(seen, known)),
@@ -113,24 +118,26 @@ def measures(
         epochs_to_98_percent=[epochs_to_fraction(curve) for curve in curves],
         undefined={},
     )
-    return replace(found, undefined=_reasons(found, known, has_stl=stl is not None))
+    return found.model_copy(update={"undefined": _reasons(found, known, has_stl=stl is not None)})
 
 
-def _series(values: FloatArray, known: Sequence[int]) -> TaskSeries:
+def _series(values: FloatArray, known: Sequence[int]) -> Series:
     """One value per position; the mean is over the tasks learned."""
-    return TaskSeries(_optional(values), _number(defined_mean(values[latest_visits(known)])))
+    return Series(per_task=_optional(values), mean=_number(defined_mean(values[latest_visits(known)])))
 
 
 def _ratio_series(
     seen: FloatArray, peaks: FloatArray, *, identities: Sequence[int], reference: Reference
-) -> RatioSeries:
+) -> ForgettingRatio:
     """Forgetting ratios of the tasks learned, as wide as the whole stream."""
     learned, known = len(seen), identities[: len(seen)]
     references = seen.diagonal() if reference == "end" else peaks[:learned]
     ratios = np.full(len(identities), np.nan)
     ratios[:learned] = forgetting_ratios(seen, references, identities=known)
     curve = forgetting_ratio_curve(seen, references, identities=known)
-    return RatioSeries(_optional(ratios), _number(defined_mean(ratios)), _optional(curve), reference)
+    return ForgettingRatio(
+        per_task=_optional(ratios), mean=_number(defined_mean(ratios)), curve=_optional(curve), reference=reference
+    )
 
 
 def _reasons(found: Measures, known: Sequence[int], *, has_stl: bool) -> dict[str, str]:

@@ -12,9 +12,9 @@ from lasem.benchmarks import Outline
 from lasem.learners import (
     AbstractLearner,
     BruteForce,
-    CountsParameters,
     ParameterCounts,
     SelectiveTransfer,
+    parameter_counts,
     trainings,
 )
 from lasem.nn import NETWORKS
@@ -119,16 +119,11 @@ def _take(spec: Spec, learner: AbstractLearner, outline: Outline, *, device: tor
             number = sum(other.candidates if one > 1 else 1 for one in visits)
             return _total(spec, outline, measured, trainings=number)
 
-        return Taken(measured, _counts(two), Demand(spec, need, counted, in_turn))
+        return Taken(measured, parameter_counts(two), Demand(spec, need, counted, in_turn))
     if isinstance(learner, SelectiveTransfer) and isinstance(learner.strategy, EM):
         return _take_search(spec, learner, outline, device=device)
     measured = measure(learner, outline, device=device)
-    return Taken(measured, _counts(learner))
-
-
-def _counts(learner: AbstractLearner) -> ParameterCounts:
-    none = ParameterCounts(shared=0, per_task=[], search=0, rollback=0)
-    return learner.parameter_counts() if isinstance(learner, CountsParameters) else none
+    return Taken(measured, parameter_counts(learner))
 
 
 def _take_search(spec: Spec, learner: SelectiveTransfer, outline: Outline, *, device: torch.device) -> Taken:

@@ -5,13 +5,14 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from lasem.errors import RunError
-from lasem.records import Event, InterruptedRecord, NoteRecord, Result, read, read_result
+from lasem.records import Event, History, InterruptedRecord, NoteRecord, Result, read_events, read_result
 
 Value = TypeVar("Value")
 
@@ -49,6 +50,11 @@ class Run:
     events: tuple[Event, ...]
     result: Result | None
     warnings: tuple[str, ...]
+
+    @cached_property
+    def history(self) -> History:
+        """The events in order by task."""
+        return History(self.events)
 
     @property
     def num_tasks(self) -> int | None:
@@ -135,7 +141,7 @@ def _run(path: Path) -> Run:
     environment = _try(_read_json, path / "environment.json", warnings) or {}
     stream = _try(_read_stream, path / "stream.json", warnings) or {}
     result = _try(read_result, path / "result.json", warnings)
-    events, torn = read(path / "records.jsonl")
+    events, torn = read_events(path / "records.jsonl")
     warnings += torn
     if result is None or not result.complete:
         last = events[-1] if events else None

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lasem.metrics import FloatArray
+from lasem.records import TaskHistory
 from lasem.report._collect import Run, learner_names, same_spec
-from lasem.report._history import TaskHistory, committed, history, measured
+from lasem.report._history import committed, history, measured
 
 MOST_POINTS = 500
 """Points of a drawn curve."""

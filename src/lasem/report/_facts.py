@@ -13,7 +13,7 @@ from lasem.report._history import history, measured
 class Facts(NamedTuple):
     """What the columns of the tables read of one run."""
 
-    measures: Result | Measures
+    measures: Measures
     seconds: float | None
     """Training time, without evaluation."""
     parameters: int | None
@@ -37,7 +37,7 @@ def facts(run: Run) -> Facts:
     return Facts(found, training, None, tested)
 
 
-def num_learned(measures: Result | Measures) -> int:
+def num_learned(measures: Measures) -> int:
     """Number of tasks whose training has ended."""
     return sum(row[i] is not None for i, row in enumerate(measures.accuracy))
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lasem.records import TaskHistory
 from lasem.report._collect import Run
 from lasem.report._curves import Line, group_names, thinned
-from lasem.report._history import TaskHistory, history
+from lasem.report._history import history
 from lasem.report._series import num_candidates
 
 

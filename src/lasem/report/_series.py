@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lasem.metrics import spread
-from lasem.records import EpochRecord
+from lasem.records import EpochRecord, TaskHistory
 from lasem.report._collect import Run, learner_names, same_spec
 from lasem.report._curves import Line, thinned
-from lasem.report._history import TaskHistory, history
+from lasem.report._history import history
 
 
 class Band(NamedTuple):

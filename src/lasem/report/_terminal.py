@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lasem.metrics import spread
-from lasem.records import EpochRecord
+from lasem.records import EpochRecord, TaskHistory
 from lasem.report._collect import Run
-from lasem.report._history import TaskHistory, history
+from lasem.report._history import history
 from lasem.report._sheet import Cell, Sheet
 from lasem.report._sheets import comparison_sheet
 from lasem.report._tables import COLUMNS, UNKNOWN, comparison_rows, duration, percent, task_rows

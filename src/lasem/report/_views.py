@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from lasem.records import TaskHistory
 from lasem.report._collect import Run
 from lasem.report._curves import forgetting_curves, group_names, thin
-from lasem.report._history import TaskHistory, committed, history, measured
+from lasem.report._history import committed, history, measured
 from lasem.report._tables import COLUMNS, ComparisonRow, comparison_rows, task_rows
 
 MOST_NAMED = 8

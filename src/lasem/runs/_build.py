@@ -116,7 +116,7 @@ def searched(spec: Spec) -> EM:
         epsilon=search.epsilon,
         stop_when_certain=search.stop_when_certain,
         commit_at=None if moment is None else CommitAt(prior=moment.prior, share=moment.share),
-        memory=None if search.memory is None else search.memory * 2**20,
+        memory=search.memory,
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from lasem import records
 from lasem.errors import RunError
-from lasem.records import Event, Result, ResumptionRecord
+from lasem.records import Event, EventReader, History, Result, ResumptionRecord
 from lasem.runs._files import append, flush, write_atomically, writing
 from lasem.specs import Spec, read_spec, read_toml
 
@@ -128,8 +128,8 @@ class RunFolder:
         """
         append(self.resumptions_path, (resumption.model_dump_json(exclude_none=True) + "\n").encode())
 
-    def truncate(self, size: int) -> list[Event]:
-        """Cut the records to a size in bytes, and read what stays.
+    def truncate(self, size: int) -> History:
+        """Cut the records to a size in bytes, and return the history that they tell.
 
         Raises:
             RunError: They hold a line that is no record, or cannot be cut.
@@ -137,10 +137,13 @@ class RunFolder:
         if self.records_path.exists():
             with writing(self.records_path):
                 os.truncate(self.records_path, size)
-        events, warnings = records.read(self.records_path)
-        if warnings:
-            raise RunError(f"a run continues from whole records - {warnings[0]} - restore or move the run folder")
-        return events
+        reader = EventReader(self.records_path)
+        history = History(reader.new_events(whole=True), keep_epochs=False)
+        if reader.warnings:
+            raise RunError(
+                f"a run continues from whole records - {reader.warnings[0]} - restore or move the run folder"
+            )
+        return history
 
     @property
     def records_size(self) -> int:

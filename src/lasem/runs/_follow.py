@@ -56,12 +56,12 @@ def _keep(event: Event, loop: Loop, checkpoints: Checkpoints, *, stop: Callable[
     due = checkpoints.due(epoch=isinstance(event, EpochRecord))
     stopping = not loop.ended and stop()
     if due or stopping or loop.ended:
-        checkpoints.write(loop.learner.state(), epoch=loop.trained)
+        checkpoints.write(loop.learner.state(), epoch=loop.history.num_epochs)
     return stopping
 
 
 def _stopped(loop: Loop, folder: RunFolder) -> str:
-    return f"stopped after epoch {loop.trained} of {loop.total}: {folder.path}"
+    return f"stopped after epoch {loop.history.num_epochs} of {loop.total}: {folder.path}"
 
 
 def _way_back(checkpoints: Checkpoints) -> str:
@@ -77,8 +77,8 @@ def _note(error: Exception, loop: Loop, folder: RunFolder, checkpoints: Checkpoi
     record = InterruptedRecord(
         reason="stopped" if isinstance(error, RunStopped) else "failed",
         text=str(error) if isinstance(error, LasemError) else f"{type(error).__name__}: {error}",
-        task=loop.position,
-        epoch=loop.trained,
+        task=loop.history.position,
+        epoch=loop.history.num_epochs,
         checkpoint=checkpoints.latest[0] if checkpoints.latest else None,
     )
     with suppress(RunError):

@@ -1,7 +1,7 @@
 """The loop over a stream: train, measure, commit, one event at a time. No files here."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,17 +12,25 @@ from lasem.errors import DataError, require
 from lasem.learners import (
     AbstractLearner,
     AnswersOnTrial,
-    CountsParameters,
     Grows,
     LoadsKnowledge,
     Searches,
     SearchStatus,
     TakesTurns,
     least_images,
+    parameter_counts,
     trainings,
 )
-from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, NoteRecord, TaskRecord
-from lasem.runs._measure import decisions
+from lasem.records import (
+    DecisionRecord,
+    EpochRecord,
+    EvaluationRecord,
+    Event,
+    History,
+    NoteRecord,
+    TaskHistory,
+    TaskRecord,
+)
 from lasem.runs._memory import memory_for
 from lasem.runs._status import GrowthFields, candidate_names, growth_fields, search_fields
 
@@ -50,39 +58,29 @@ class Evaluation:
 
 @dataclass
 class Loop:
-    """A learner on its way through a stream. The events so far say where it stands; there is no other state.
+    """A learner on its way through a stream of tasks. It measures, and yields what happens as events.
 
     Attributes:
-        learner: New, or restored to where the events end.
+        learner: A new learner, or one that was restored to where the history ends.
         stream: Tasks in order.
-        epochs: Per task; where candidates take turns, per turn.
-        evaluation: What is measured.
-        events: What has happened; a finished epoch or evaluation is a place to go on from.
+        epochs: Epochs per task; where candidates take turns, epochs per turn.
+        evaluation: What is measured, and when.
+        history: What has happened so far. The loop goes on after its last finished epoch or evaluation.
     """
 
     learner: AbstractLearner
     stream: TaskStream
     epochs: int
     evaluation: Evaluation = field(default_factory=Evaluation)
-    events: list[Event] = field(default_factory=list)
+    history: History = field(default_factory=lambda: History(keep_epochs=False))
 
     def __post_init__(self) -> None:
         self._tests: dict[int, Split] = {}
 
     @property
-    def position(self) -> int:
-        """The task that is open or comes next; the number of tasks once the stream has ended."""
-        return sum(isinstance(event, EvaluationRecord) for event in self.events)
-
-    @property
     def ended(self) -> bool:
         """Whether every task has been learned and measured."""
-        return self.position == len(self.stream)
-
-    @property
-    def trained(self) -> int:
-        """Epochs trained so far, over the whole stream and all candidates."""
-        return next((event.epoch for event in reversed(self.events) if isinstance(event, EpochRecord)), 0)
+        return self.history.position == len(self.stream)
 
     @property
     def total(self) -> int:
@@ -97,13 +95,16 @@ class Loop:
             RunError: A number is not finite, or memory does not suffice.
         """
         self.check()
-        for event in [] if self.events else self._notes():
-            self.events.append(event)
+        for event in self._events():
+            self.history.add(event)
             yield event
-        for position in range(self.position, len(self.stream)):
-            for event in self._task(position):
-                self.events.append(event)
-                yield event
+
+    def _events(self) -> Iterator[Event]:
+        """Yield what happens next; each event is in the history before the next one is asked for."""
+        if not self.history:
+            yield from (NoteRecord(text=text) for text in self.stream.notes)
+        for position in range(self.history.position, len(self.stream)):
+            yield from self._task(position)
 
     def check(self) -> None:
         """Look for what would end the loop later on.
@@ -122,35 +123,29 @@ class Loop:
                 )
 
     def open_task(self) -> Task | None:
-        """The task that was begun but not evaluated when the events end."""
-        begun = sum(isinstance(event, TaskRecord) for event in self.events)
-        return self.stream[self.position] if begun > self.position else None
+        """Return the task that was begun but not evaluated yet; None between tasks."""
+        return self.stream[self.history.position] if self.history.open_task else None
 
     def _task(self, position: int) -> Iterator[Event]:
         """Learn one task, from its start or from the last finished epoch."""
         task = self.stream[position]
-        own = [event for event in self.events if isinstance(event, EpochRecord) and event.task == position]
-        if self.open_task() is None:
+        if self.history.open_task is None:
             if position == 1 and isinstance(self.learner, LoadsKnowledge):
                 self.learner.load_knowledge(self.stream.knowledge)
             self.learner.begin_task(task)
             yield self._introduction(position, task)
-        turns = self._turns()
-        for number in range(len(own), self.epochs * len(turns or "1")):
+        own = self.history.tasks[position]
+        candidates = self._turns()
+        for number in range(own.num_epochs, self.epochs * len(candidates or ("the task",))):
             turn, trained = divmod(number, self.epochs)
             if number and not trained:
-                self._end_turn(own)
-            best = _best(own[turn * self.epochs :])
+                self._end_turn(own.turns[turn - 1].best_valid)
+            best = own.turns[turn].best_valid if trained else -1.0
             event = self._epoch(task, position=position, task_epoch=trained + 1, best=best)
-            own.append(event if turns is None else event.model_copy(update={"candidate": turn}))
-            yield own[-1]
-        if turns is not None:
-            self._end_turn(own)
+            yield event if candidates is None else event.model_copy(update={"candidate": turn})
+        if candidates is not None:
+            self._end_turn(own.turns[len(candidates) - 1].best_valid)
         yield from self._end(position, own)
-
-    def _notes(self) -> list[Event]:
-        """What is to be known of the stream."""
-        return [NoteRecord(text=text) for text in self.stream.notes]
 
     def _introduction(self, position: int, task: Task) -> TaskRecord:
         return TaskRecord(
@@ -175,7 +170,7 @@ class Loop:
         test = self._accuracy(task.test, identity) if due else None
         return EpochRecord(
             task=position,
-            epoch=self.trained + 1,
+            epoch=self.history.num_epochs + 1,
             task_epoch=task_epoch,
             loss=loss,
             valid_accuracy=valid,
@@ -196,9 +191,9 @@ class Loop:
             f" {configurations} configurations"
         )
 
-    def _end(self, position: int, own: Sequence[EpochRecord]) -> Iterator[Event]:
+    def _end(self, position: int, own: TaskHistory) -> Iterator[Event]:
         """Commit, and measure every task seen."""
-        epoch = self.trained
+        epoch = self.history.num_epochs
         identity = self.stream.outline.identities[position]
         status = self._status()
         start = time.perf_counter()
@@ -210,7 +205,7 @@ class Loop:
             task=position,
             epoch=epoch,
             configuration=bits,
-            candidate=next((event.candidate for event in own if event.configuration == bits), None),
+            candidate=_trained_as(bits, own),
             probability=None if status is None else float(status.prior.max()),
             margin=None if status is None else status.margin,
             units=self._growth().get("units"),
@@ -222,14 +217,14 @@ class Loop:
         earlier = self._earlier(position, trial=False) if before is None else before
         accuracy = [*earlier, self._accuracy(self._test(position), identity)]
         seconds += time.perf_counter() - start
-        held = self.learner.parameter_counts().held if isinstance(self.learner, CountsParameters) else 0
+        held = parameter_counts(self.learner).held
         yield EvaluationRecord(task=position, epoch=epoch, accuracy=accuracy, parameters=held, seconds=seconds)
 
     def _revisions(self, position: int) -> Iterator[DecisionRecord]:
         """Decisions of earlier tasks that this one has changed."""
-        for earlier, decision in enumerate(decisions(self.events)[:position]):
+        for earlier, decision in enumerate(self.history.decisions[:position]):
             if decision.configuration != (bits := self._bits(earlier)):
-                yield DecisionRecord(task=earlier, epoch=self.trained, configuration=bits)
+                yield DecisionRecord(task=earlier, epoch=self.history.num_epochs, configuration=bits)
 
     def _bits(self, position: int) -> list[int] | None:
         """Configuration of the task at a position."""
@@ -246,9 +241,9 @@ class Loop:
     def _turns(self) -> list[str] | None:
         return self.learner.turns() if isinstance(self.learner, TakesTurns) else None
 
-    def _end_turn(self, own: Sequence[EpochRecord]) -> None:
+    def _end_turn(self, valid_accuracy: float) -> None:
         if isinstance(self.learner, TakesTurns):
-            self.learner.end_turn(_best(own[-self.epochs :]))
+            self.learner.end_turn(valid_accuracy)
 
     def _earlier(self, position: int, *, trial: bool) -> list[float]:
         """Test accuracy of the tasks before a position."""
@@ -275,6 +270,6 @@ class Loop:
         return split
 
 
-def _best(epochs: Sequence[EpochRecord]) -> float:
-    """Best validation accuracy; -1 where there is none."""
-    return max((event.valid_accuracy for event in epochs), default=-1.0)
+def _trained_as(configuration: list[int] | None, task: TaskHistory) -> int | None:
+    """Return the candidate that was trained with this configuration; None where candidates do not take turns."""
+    return next((turn.candidate for turn in task.turns.values() if turn.configuration == configuration), None)

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from lasem.benchmarks import TaskStream
 from lasem.learners import AbstractLearner
-from lasem.metrics import Measures
-from lasem.records import Event
+from lasem.records import Event, Measures, measures_of
 from lasem.runs._loop import Evaluation, Loop
-from lasem.runs._measure import decisions, measure
 
 
 @dataclass(frozen=True)
@@ -16,12 +14,9 @@ class Outcome:
     """What `learn` returns: the measures, and the events they were taken from."""
 
     measures: Measures
+    configurations: list[list[int] | None]
+    """Per task one bit per stage, 1 = shared."""
     events: list[Event]
-
-    @property
-    def configurations(self) -> list[list[int] | None]:
-        """Per task one bit per stage, 1 = shared."""
-        return [decision.configuration for decision in decisions(self.events)]
 
 
 def learn(
@@ -42,8 +37,10 @@ def learn(
         watch: Called with every event as it happens.
     """
     loop = Loop(learner, stream, epochs=epochs, evaluation=evaluation or Evaluation())
+    events: list[Event] = []
     for event in loop.run():
+        events.append(event)
         if watch is not None:
             watch(event)
-    found = measure(loop.events, identities=stream.outline.identities, reference="end")
-    return Outcome(measures=found, events=loop.events)
+    found, configurations = measures_of(loop.history), loop.history.configurations
+    return Outcome(measures=found, configurations=configurations, events=events)

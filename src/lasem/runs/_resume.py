@@ -47,7 +47,7 @@ def restore(loop: Loop, folder: RunFolder, checkpoint: Checkpoint | None) -> Non
     Raises:
         RunError: The state is not one of this learner.
     """
-    loop.events = folder.truncate(checkpoint.records if checkpoint else 0)
+    loop.history = folder.truncate(checkpoint.records if checkpoint else 0)
     if checkpoint is None:
         return
     try:

@@ -195,15 +195,15 @@ def _done(spec: Spec, folder: RunFolder, result: Result) -> Started:
 
 def _start(spec: Spec, folder: RunFolder, loop: Loop, warnings: list[str]) -> Started:
     """What is known before the first epoch."""
-    tasks = [event for event in loop.events if isinstance(event, TaskRecord)]
+    tasks = loop.history.tasks
     return Started(
         folder=folder.path,
         spec=spec,
         num_tasks=len(loop.stream),
         epochs=loop.total,
-        resumed=loop.trained,
+        resumed=loop.history.num_epochs,
         done=False,
-        task=tasks[-1] if tasks else None,
+        task=tasks[-1].task if tasks else None,
         warnings=warnings,
     )
 

@@ -24,6 +24,7 @@ from lasem.search._evidence import log_mean as log_mean
 from lasem.search._evidence import log_posterior as log_posterior
 from lasem.search._evidence import log_product as log_product
 from lasem.search._fixed import Fixed as Fixed
+from lasem.search._fixed import FixedSearch as FixedSearch
 from lasem.search._fixed import InTurn as InTurn
 from lasem.search._fixed import candidate_logits as candidate_logits
 from lasem.search._fixed import configuration_logits as configuration_logits

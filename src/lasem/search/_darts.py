@@ -10,29 +10,32 @@ network from scratch (a lifelong learner keeps what it has trained).
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from lasem.configurations import ConfigurationSpace, Partition
-from lasem.errors import require
+from lasem.configurations import ConfigurationSpace
 from lasem.optimizers import TFRMSprop
+from lasem.options import NonNegative, Rate, options
 from lasem.search._decision import Schedule
 from lasem.search._dropout import DropoutMasks
 from lasem.search._evidence import cross_entropies
 from lasem.search._open_task import AbstractOpenTask, Batch
+from lasem.search._options import Groups
 from lasem.search._prior import require_double_precision
 from lasem.search._strategy import AbstractSearch, AbstractStrategy, candidate_space
 from lasem.search._task_network import TaskNetwork
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""Decay of one of Adam's running averages."""
 STATE_NAMES = {"step": "steps", "exp_avg": "mean", "exp_avg_sq": "square", "mean_square": "square"}
 """Names of the optimizers' accumulators in a checkpoint, by their names in `torch.optim`."""
 
 
-@dataclass(frozen=True)
+@options
 class DARTS(AbstractStrategy):
     """Search by gradient descent on a relaxation: every stage outputs a mixture of its branches.
 
@@ -49,25 +52,14 @@ class DARTS(AbstractStrategy):
         radius: Length of the displacement from which the second order takes its finite difference.
     """
 
-    partition: Partition | None = None
+    partition: Groups | None = None
     order: Literal["first", "second"] = "first"
     held_out: Literal["none", "valid", "half"] = "valid"
     optimizer: Literal["adam", "rmsprop-tf"] = "adam"
-    learning_rate: float = 3e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-    weight_decay: float = 1e-3
-    radius: float = 0.01
-
-    def __post_init__(self) -> None:
-        require(self.order in ("first", "second"), "DARTS is of first or second order", order=self.order)
-        require(self.held_out in ("none", "valid", "half"), "held out are none, valid or half", held_out=self.held_out)
-        require(
-            self.optimizer in ("adam", "rmsprop-tf"), "optimizer must be adam or rmsprop-tf", optimizer=self.optimizer
-        )
-        require(self.learning_rate > 0, "a learning rate is above 0", learning_rate=self.learning_rate)
-        require(all(0 <= beta < 1 for beta in self.betas), "Adam's betas lie in [0, 1)", betas=self.betas)
-        require(self.weight_decay >= 0, "a weight decay is at least 0", weight_decay=self.weight_decay)
-        require(self.radius > 0, "a radius is above 0", radius=self.radius)
+    learning_rate: Rate = 3e-4
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
+    weight_decay: NonNegative = 1e-3
+    radius: Rate = 0.01
 
     def space(self, layers: int) -> ConfigurationSpace:
         """Return all configurations of the partition: every group decides by itself."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lasem.errors import require
+from lasem.options import Probability, Share, options
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Schedule:
         return 0.0 if self.epochs is None else steps / (self.epochs * self.batches)
 
 
-@dataclass(frozen=True)
+@options
 class CommitAt:
     """When to settle for the leading candidate before a task ends. Both conditions must hold if both are given.
 
@@ -49,19 +50,17 @@ class CommitAt:
         share: Share of the task that must have passed.
     """
 
-    prior: float | None = None
-    share: float | None = None
+    prior: Probability | None = None
+    share: Share | None = None
 
     def __post_init__(self) -> None:
         require(
             self.prior is not None or self.share is not None,
             "commit_at must give a prior, a share, or both",
-            remedy="set one of them, such as prior = 0.99",
+            remedy="add one of them, or leave commit_at out",
             prior=self.prior,
             share=self.share,
         )
-        require(self.prior is None or 0 < self.prior <= 1, "a prior must be above 0 and at most 1", prior=self.prior)
-        require(self.share is None or 0 <= self.share <= 1, "a share must be between 0 and 1", share=self.share)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,20 @@
 """Expectation-maximization over transfer configurations (LASEM; Lee, Behpour & Eaton, ICML 2021, algorithm 1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from lasem.configurations import ConfigurationSpace, Partition, Ties
+from lasem.configurations import ConfigurationSpace, Ties
 from lasem.errors import RunError, require
+from lasem.options import Positive, Rate, options
 from lasem.search._decision import CommitAt, Decision, Schedule, SearchProgress
 from lasem.search._evidence import EVIDENCE, cross_entropies, log_likelihoods, log_posterior
 from lasem.search._fixed import plain_step
 from lasem.search._open_task import AbstractOpenTask
+from lasem.search._options import Candidates, Groups
 from lasem.search._parts import Budget, Part
 from lasem.search._prior import AbstractPrior, Counts, RunningMean, preferred, require_double_precision
 from lasem.search._skipping import Effort, Selection
@@ -21,7 +23,7 @@ from lasem.search._task_network import TaskNetwork
 from lasem.search._tree import indices
 
 
-@dataclass(frozen=True)
+@options
 class EM(AbstractStrategy):
     """Search by expectation-maximization.
 
@@ -36,29 +38,20 @@ class EM(AbstractStrategy):
         epsilon: Posterior mass that a step may leave out, to save work; 0 computes everything.
         stop_when_certain: Train the leading candidate alone once no other one can win any more.
         commit_at: Train the leading candidate alone from an earlier moment on.
-        memory: Bytes that one backward pass may keep of activations; beyond, the tree is evaluated in sub-trees.
+        memory: MiB that one backward pass may keep of activations; beyond, the tree is evaluated in sub-trees.
     """
 
-    partition: Partition | None = None
-    candidates: tuple[tuple[int, ...], ...] | None = None
+    partition: Groups | None = None
+    candidates: Candidates | None = None
     evidence: Literal["product", "mean"] = "product"
     prior: Literal["running-mean", "counts"] = "running-mean"
     restart: Literal["task", "epoch"] = "task"
-    m_steps: int = 1
+    m_steps: Positive = 1
     ties: Ties = "most-shared"
-    epsilon: float = 0.0
+    epsilon: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stop_when_certain: bool = False
     commit_at: CommitAt | None = None
-    memory: int | None = None
-
-    def __post_init__(self) -> None:
-        require(self.evidence in EVIDENCE, f"evidence is one of {', '.join(EVIDENCE)}", evidence=self.evidence)
-        require(self.prior in ("running-mean", "counts"), "a prior is running-mean or counts", prior=self.prior)
-        require(self.restart in ("task", "epoch"), "a prior restarts at every task or epoch", restart=self.restart)
-        require(self.m_steps >= 1, "an EM step has at least one M-step", m_steps=self.m_steps)
-        require(self.ties in get_args(Ties), f"ties are broken by {' or '.join(get_args(Ties))}", ties=self.ties)
-        require(0 <= self.epsilon < 1, "epsilon is a probability, at least 0 and below 1", epsilon=self.epsilon)
-        require(self.memory is None or self.memory > 0, "a budget of memory is above 0", memory=self.memory)
+    memory: Rate | None = None
 
     @property
     def one_tree(self) -> bool:
@@ -107,7 +100,7 @@ class EMSearch(AbstractSearch):
         self._sharing = torch.tensor(space.layer_bits, dtype=torch.float64, device=device)
         self._progress = SearchProgress(schedule, restart=options.restart)
         self._selection = Selection(space, epsilon=options.epsilon, each_step=device.type == "cpu")
-        self._budget = Budget(space, options.memory)
+        self._budget = Budget(space, None if options.memory is None else int(options.memory * 2**20))
 
     def step(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
         """Make an E-step, `m_steps` M-steps and an update of the prior; once settled, train the chosen candidate."""

@@ -1,15 +1,15 @@
 """No search: one configuration trained as a plain network, and the logits of given ones."""
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from lasem.configurations import ConfigurationSpace, Partition, named
+from lasem.configurations import ConfigurationSpace, named
 from lasem.errors import require
 from lasem.nn import Backbone
+from lasem.options import options
 from lasem.search._decision import Schedule
 from lasem.search._evidence import cross_entropies
 from lasem.search._open_task import AbstractOpenTask
+from lasem.search._options import Candidates, Groups
 from lasem.search._strategy import AbstractSearch, AbstractStrategy, candidate_space
 from lasem.search._task_network import TaskNetwork
 from lasem.search._tree import in_space_order, indices, leaf_features, plan
@@ -41,7 +41,7 @@ class FixedSearch(AbstractSearch):
         return {}
 
 
-@dataclass(frozen=True)
+@options
 class Fixed(AbstractStrategy):
     """The same static configuration for every task.
 
@@ -66,7 +66,7 @@ class Fixed(AbstractStrategy):
         return FixedSearch(space, network)
 
 
-@dataclass(frozen=True)
+@options
 class InTurn(AbstractStrategy):
     """Candidates for a learner that trains them one after another, each as a plain network.
 
@@ -75,8 +75,8 @@ class InTurn(AbstractStrategy):
         candidates: Configurations to choose from, as bits per group; None = all of them.
     """
 
-    partition: Partition | None = None
-    candidates: tuple[tuple[int, ...], ...] | None = None
+    partition: Groups | None = None
+    candidates: Candidates | None = None
 
     def space(self, layers: int) -> ConfigurationSpace:
         """All configurations of the partition, or those listed."""

@@ -1,11 +1,10 @@
 """Where each run of a sweep stands, read from its folder: whoever asks, on whichever machine, sees the same."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from lasem.records import HistoryReader
 from lasem.runs._folder import RunFolder
 from lasem.sweeps._folder import Ending, SweepFolder
 from lasem.sweeps._spec import PlannedRun, Sweep
@@ -82,50 +81,28 @@ class _Records:
 
     def __init__(self, run: PlannedRun, folder: RunFolder) -> None:
         self.run, self.folder = run, folder
-        self._read = 0
-        self._standing = Standing(run)
+        self._reader = HistoryReader(folder.records_path, keep_epochs=False)
+        self._num_tasks: int | None = None
 
     def read(self) -> Standing:
         """What the records say; from the start again where they have been cut."""
-        if self.folder.records_size < self._read:
-            self._read, self._standing = 0, Standing(self.run)
-        for event in self._news():
-            self._standing = _after(self._standing, event)
-        if self._standing.num_tasks is None and self.folder.stream_path.exists():
-            identities = self.folder.read_json(self.folder.stream_path).get("outline", {})
-            self._standing = replace(self._standing, num_tasks=_length(identities))
-        return self._standing
-
-    def _news(self) -> Iterator[dict[str, Any]]:
-        """Events behind those that were read, as plain data; a line that is being written waits."""
-        if not self.folder.records_path.exists():
-            return
-        with self.folder.records_path.open("rb") as file:
-            file.seek(self._read)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._read += len(whole) + len(newline)
-        for line in whole.splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:  # torn, until the run goes on and cuts it off
-                continue
+        history = self._reader.read()
+        if self._num_tasks is None and self.folder.stream_path.exists():
+            self._num_tasks = _length(self.folder.read_json(self.folder.stream_path).get("outline", {}))
+        latest, evaluated = history.latest_epoch, history.tasks[: history.position]
+        begun = len(history.tasks)
+        accuracy = evaluated[-1].evaluation.accuracy if evaluated and evaluated[-1].evaluation else None
+        return Standing(
+            self.run,
+            task=begun,
+            num_tasks=self._num_tasks,
+            epoch=latest.task_epoch if latest and latest.task == begun - 1 else 0,
+            accuracy=sum(accuracy) / len(accuracy) if accuracy else None,
+            validation=latest and latest.valid_accuracy,
+            seconds=history.training_seconds + history.evaluation_seconds,
+        )
 
 
 def _length(outline: object) -> int | None:
     """Tasks of a stream, from its outline in plain data."""
     return len(outline["identities"]) if isinstance(outline, dict) and "identities" in outline else None
-
-
-def _after(standing: Standing, event: dict[str, Any]) -> Standing:
-    """Where a run stands after one more event."""
-    seconds = sum(event.get(key, 0.0) for key in ("training_seconds", "evaluation_seconds", "seconds"))
-    standing = replace(standing, seconds=standing.seconds + seconds)
-    match event.get("event"):
-        case "task":
-            return replace(standing, task=event["task"] + 1, epoch=0)
-        case "epoch":
-            return replace(standing, epoch=event["task_epoch"], validation=event["valid_accuracy"])
-        case "evaluation":
-            return replace(standing, accuracy=sum(event["accuracy"]) / len(event["accuracy"]))
-        case _:
-            return standing

@@ -1,6 +1,6 @@
 """Small run folders, written the way a runner writes them."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def result(seed=0):
         name="small", learner="lasem-hps", benchmark="digits", network="cifar-4", profile="paper", seed=seed,
         device="cpu", complete=True, tasks=["t0", "t1", "t2"], configurations=list(COMMITTED.values()),
         parameters={"shared": 100, "per_task": [10, 20, 30], "search": 200},
-        seconds={"training": 9.0 + seed, "evaluation": 3.0}, **asdict(measures(accuracy_matrix(ROWS, 3), curves)),
+        seconds={"training": 9.0 + seed, "evaluation": 3.0}, **dict(measures(accuracy_matrix(ROWS, 3), curves)),
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def stopped(out, ends=4, spec=SPEC):
 
 
 def events_of(folder):
-    events, warnings = records.read(folder.records_path)
+    events, warnings = records.read_events(folder.records_path)
     assert not warnings
     return events
 

@@ -51,7 +51,7 @@ def newest(folder):
 
 def timeless(folder):
     """Events without times; result without times; tensors of the checkpoint."""
-    events, warnings = records.read(folder / "records.jsonl")
+    events, warnings = records.read_events(folder / "records.jsonl")
     assert not warnings
     plain = [event.model_copy(update={k: v for k, v in TIMES.items() if hasattr(event, k)}) for event in events]
     result = records.read_result(folder / "result.json").model_dump()
@@ -93,7 +93,7 @@ def test_a_run_keeps_its_files_in_a_folder_named_after_its_spec(uninterrupted):
 
 
 def test_events_come_in_order_and_epochs_count_through(uninterrupted):
-    events, _ = records.read(uninterrupted("lasem-hps") / "records.jsonl")
+    events, _ = records.read_events(uninterrupted("lasem-hps") / "records.jsonl")
     kinds = [TaskRecord, EpochRecord, EpochRecord, EpochRecord, DecisionRecord, EvaluationRecord]
     assert [type(event) for event in events] == kinds * 3
     assert [event.task for event in events] == [task for task in range(3) for _ in kinds]
@@ -104,7 +104,7 @@ def test_events_come_in_order_and_epochs_count_through(uninterrupted):
 
 
 def test_the_test_set_is_evaluated_where_validation_improves_where_due_and_at_the_end(uninterrupted):
-    events, _ = records.read(uninterrupted("lasem-hps") / "records.jsonl")
+    events, _ = records.read_events(uninterrupted("lasem-hps") / "records.jsonl")
     best = -1.0
     for event in events:
         if isinstance(event, TaskRecord):
@@ -117,7 +117,7 @@ def test_the_test_set_is_evaluated_where_validation_improves_where_due_and_at_th
 
 def test_the_result_is_what_the_records_say(uninterrupted):
     folder = uninterrupted("lasem-hps")
-    events, _ = records.read(folder / "records.jsonl")
+    events, _ = records.read_events(folder / "records.jsonl")
     result = records.read_result(folder / "result.json")
     rows = [event.accuracy for event in events if isinstance(event, EvaluationRecord)]
     assert [row[: i + 1] for i, row in enumerate(result.accuracy)] == rows
@@ -244,7 +244,7 @@ def test_a_brute_force_run_of_the_release_resumes(tmp_path):
 
 def test_training_time_counts_all_candidates(uninterrupted):
     folder = uninterrupted("brute-force-hps")
-    events, _ = records.read(folder / "records.jsonl")
+    events, _ = records.read_events(folder / "records.jsonl")
     epochs = [event for event in events if isinstance(event, EpochRecord)]
     result = records.read_result(folder / "result.json")
     assert len(epochs) == 3 * (8 + 8 + 1)

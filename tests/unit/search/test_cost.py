@@ -77,7 +77,7 @@ def test_multiply_adds_are_those_that_a_step_makes(options, divided):
     sizes = tree_sizes(partition, options.get("candidates"), per_node)
     size = next(one for one in sizes if one.parts > 1) if divided else sizes[0]
     if divided:
-        learner = opened(EM(**options, memory=kept_of(size, per_node)))
+        learner = opened(EM(**options, memory=kept_of(size, per_node) / 2**20))
         made(learner, images, labels)  # the first step measures what a node keeps
     counted = em_multiply_adds(LAYERS, size, m_steps=options.get("m_steps", 1))
     assert made(learner, images, labels) == len(images) * counted

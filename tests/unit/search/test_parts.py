@@ -27,7 +27,7 @@ def whole_budget() -> int:
     "options", [{}, {"m_steps": 2}, {"epsilon": 0.01}, {"partition": Partition.parse("{1,3},{2}")}]
 )
 def test_sub_trees_give_the_result_of_the_whole_tree(share, options):
-    whole, divided = opened(EM(**options)), opened(EM(**options, memory=int(share * whole_budget())))
+    whole, divided = opened(EM(**options)), opened(EM(**options, memory=share * whole_budget() / 2**20))
     for _ in range(3):
         losses = [learner.train_epoch() for learner in (whole, divided)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -37,7 +37,7 @@ def test_sub_trees_give_the_result_of_the_whole_tree(share, options):
 
 
 def test_a_backward_pass_keeps_no_more_than_the_budget():
-    learner = opened(EM(memory=whole_budget() // 2))
+    learner = opened(EM(memory=whole_budget() / 2**21))
     images, labels = next(learner.task.batches())
     learner.train_step(images, labels)
     parts = learner.search._budget._divided(tuple(range(8)))
@@ -71,7 +71,7 @@ def test_the_estimate_of_a_tree_is_what_autograd_keeps():
 
 
 def test_a_budget_below_one_candidate_is_refused_with_what_one_takes():
-    learner = opened(EM(memory=10))
+    learner = opened(EM(memory=10 / 2**20))
     with pytest.raises(LasemError, match=r"activations of one candidate, .* MiB here - got .*search.memory"):
         learner.train_epoch()
 

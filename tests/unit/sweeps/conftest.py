@@ -36,7 +36,7 @@ def place_of():
 
 def _what_a_run_left(folder):
     """Records and result without times, and every tensor of the checkpoint."""
-    events, warnings = records.read(folder / "records.jsonl")
+    events, warnings = records.read_events(folder / "records.jsonl")
     assert not warnings
     plain = [event.model_copy(update={k: v for k, v in TIMES.items() if hasattr(event, k)}) for event in events]
     learned = load(folder)

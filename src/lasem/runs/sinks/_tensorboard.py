@@ -57,7 +57,7 @@ class TensorBoardLog:
         self._writer = self._module.SummaryWriter(str(folder), purge_step=0, flush_secs=10)
         self._num_tasks = start.num_tasks
         self._writer.add_text("spec", "```toml\n" + start.spec.toml() + "```", 0)
-        events, _ = records.read(start.folder / "records.jsonl")
+        events, _ = records.read_events(start.folder / "records.jsonl")
         for event in events:
             self.watch(event)
 

@@ -9,6 +9,7 @@ from lasem.records import (
     EpochRecord,
     EvaluationRecord,
     ForgettingRatio,
+    Measures,
     NoteRecord,
     Parameters,
     PeakAccuracy,
@@ -16,9 +17,8 @@ from lasem.records import (
     Seconds,
     Series,
     TaskRecord,
-    chosen_epochs,
     line,
-    read,
+    read_events,
     read_result,
 )
 
@@ -62,7 +62,7 @@ RESULT = Result(
 def test_an_event_survives_its_line(event, tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text(line(event), encoding="utf-8")
-    assert read(path) == ([event], [])
+    assert read_events(path) == ([event], [])
 
 
 def test_every_kind_of_event_is_among_these():
@@ -80,7 +80,7 @@ def test_any_text_and_finite_number_survive_bit_for_bit(tmp_path_factory, text, 
     ]  # fmt: skip
     path = tmp_path_factory.mktemp("records") / "records.jsonl"
     path.write_text("".join(map(line, events)), encoding="utf-8")
-    assert read(path) == (events, [])
+    assert read_events(path) == (events, [])
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.event)
@@ -94,7 +94,7 @@ def test_an_event_is_one_line_without_nulls(event):
 def test_a_torn_last_line_is_left_out_with_a_warning_that_names_it(tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text(line(EVENTS[0]) + line(EVENTS[2])[:-9], encoding="utf-8")
-    events, warnings = read(path)
+    events, warnings = read_events(path)
     assert events == EVENTS[:1]
     assert len(warnings) == 1
     assert f"{path}, line 2" in warnings[0]
@@ -108,14 +108,14 @@ def test_a_torn_last_line_is_left_out_with_a_warning_that_names_it(tmp_path):
 def test_what_is_no_record_is_left_out_and_the_rest_stays(tmp_path, garbage):
     path = tmp_path / "records.jsonl"
     path.write_bytes(line(EVENTS[0]).encode() + garbage + b"\n" + line(EVENTS[4]).encode())
-    events, warnings = read(path)
+    events, warnings = read_events(path)
     assert events == [EVENTS[0], EVENTS[4]]
     assert len(warnings) == 1
     assert "line 2" in warnings[0]
 
 
 def test_records_that_are_not_there_are_empty(tmp_path):
-    assert read(tmp_path / "records.jsonl") == ([], [])
+    assert read_events(tmp_path / "records.jsonl") == ([], [])
 
 
 def test_a_result_survives_its_file(tmp_path):
@@ -135,17 +135,8 @@ def test_records_cannot_be_changed_and_refuse_unknown_fields():
         NoteRecord(text="x", more=1)
 
 
-def epoch_of(candidate, task_epoch, valid):
-    return EpochRecord(
-        task=0, epoch=1, task_epoch=task_epoch, candidate=candidate, loss=0.0, valid_accuracy=valid,
-        training_seconds=0.0, evaluation_seconds=0.0,
-    )  # fmt: skip
-
-
-def test_of_candidates_in_turn_the_chosen_ones_epochs_count():
-    epochs = [epoch_of(k, e, valid) for k, e, valid in [(0, 1, 0.5), (0, 2, 0.1), (1, 1, 0.5), (1, 2, 0.3)]]
-    assert chosen_epochs(epochs, DecisionRecord(task=0, epoch=4, candidate=1)) == epochs[2:]
-    assert chosen_epochs(epochs, None) == epochs[:2]
-    plain = [epoch.model_copy(update={"candidate": None}) for epoch in epochs]
-    assert chosen_epochs(plain, None) == chosen_epochs(plain, DecisionRecord(task=0, epoch=4)) == plain
-    assert chosen_epochs([], None) == []
+def test_a_result_begins_with_what_it_belongs_to_and_has_the_measures_at_top(tmp_path):
+    names = list(RESULT.model_dump())
+    assert names[:9] == ["name", "learner", "benchmark", "network", "profile", "seed", "device", "complete", "tasks"]
+    assert {"accuracy", "peak_accuracy", "final_accuracy", "forgetting_ratio", "undefined"} < set(names)
+    assert isinstance(RESULT, Measures)

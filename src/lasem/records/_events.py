@@ -1,0 +1,152 @@
+"""The events of a run: what happened, as one line of JSON each in ``records.jsonl``.
+
+Epochs are counted from 1. `epoch` runs over the whole stream; `task_epoch` runs inside a task or, where candidates take
+turns, inside the turn of one candidate. Positions of tasks in the stream start at 0.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+MOST_CANDIDATES = 64
+"""An epoch's record lists at most this many candidates; of a larger space, the most probable ones."""
+
+
+class Record(BaseModel):
+    """Base class of everything that is written to disk. Records are frozen and refuse unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskRecord(Record):
+    """Event written when a task of the stream begins."""
+
+    event: Literal["task"] = "task"
+    task: int
+    identity: int
+    """Number of the task itself, the same at every visit of a task that comes back."""
+    name: str
+    classes: int
+    images: dict[str, int]
+    """Number of images per split: train, valid, test."""
+    candidates: list[str] | None = None
+    """Names of the candidates by index. None without a search, and where a name is simply its index in binary."""
+
+
+class EpochRecord(Record):
+    """Event written after every epoch of training on the task at position `task`."""
+
+    event: Literal["epoch"] = "epoch"
+    task: int
+    epoch: int
+    task_epoch: int
+    candidate: int | None = None
+    """Index of the trained candidate where candidates take turns (brute force), else None."""
+    loss: float
+    valid_accuracy: float
+    test_accuracy: float | None = None
+    """None where the test set was not evaluated after this epoch."""
+    configuration: list[int] | None = None
+    """Configuration that was evaluated, one bit per stage (1 = shared); None for learners without configurations."""
+    phase: str | None = None
+    """Name of the training phase, for learners that train in phases (DEN)."""
+    units: list[int] | None = None
+    """Units per hidden layer, all tasks together, for learners whose network grows."""
+    prior: list[tuple[int, float]] | None = None
+    """Pairs (index of candidate, probability) in order of index, at most `MOST_CANDIDATES`; None without a search."""
+    marginals: list[float] | None = None
+    """Probability that a group is shared, per group."""
+    entropy: float | None = None
+    """Entropy of the prior over the whole space, in nats."""
+    evaluated: float | None = None
+    """Mean number of candidates whose evidence an E-step computed; None where that was always all of them."""
+    learned: float | None = None
+    """Mean number of candidates that an M-step trained; None where that was always all of them."""
+    skipped: float | None = None
+    """Largest posterior mass (or bound on it) that a step of the epoch left out; None where nothing was left out."""
+    training_seconds: float
+    evaluation_seconds: float
+
+
+class DecisionRecord(Record):
+    """Event written when a task is committed, and again when a later task changes its configuration.
+
+    The last decision of a task is the one that counts.
+    """
+
+    event: Literal["decision"] = "decision"
+    task: int
+    epoch: int
+    configuration: list[int] | None = None
+    candidate: int | None = None
+    """Index of the chosen candidate, where candidates took turns."""
+    probability: float | None = None
+    """Prior probability of the chosen configuration at the end of the task."""
+    units: list[int] | None = None
+    """Units per hidden layer after the commit, for learners whose network grows."""
+    margin: float | None = None
+    """Prior probability of the chosen configuration minus that of the runner-up."""
+    certain: int | None = None
+    """Number of E-steps after which no other candidate could win any more; None if that was open until the end."""
+    settled: int | None = None
+    """Number of E-steps after which the chosen candidate was trained alone."""
+
+
+class EvaluationRecord(Record):
+    """Event with the test accuracy of every task so far, written after the task at position `task` was committed."""
+
+    event: Literal["evaluation"] = "evaluation"
+    task: int
+    epoch: int
+    accuracy: list[float]
+    """Test accuracies of the tasks at positions 0 to `task`, as fractions."""
+    parameters: int | None = None
+    """Numbers stored for all tasks together: parameters, and the indices of those that are stored sparsely."""
+    seconds: float
+
+
+class NoteRecord(Record):
+    """Event with a warning or an observation that a reader of the run should know."""
+
+    event: Literal["note"] = "note"
+    text: str
+
+
+class InterruptedRecord(Record):
+    """Event written when an attempt ends before the stream does.
+
+    It is always the last line of the records: resuming the run removes it.
+    """
+
+    event: Literal["interrupted"] = "interrupted"
+    reason: Literal["stopped", "failed"]
+    """Whether the attempt was stopped on request or failed with an error."""
+    text: str
+    """Message of the error, or of the stop."""
+    task: int
+    """Position of the task that was open, or would have come next."""
+    epoch: int
+    """Number of epochs trained until then, over the whole stream."""
+    checkpoint: int | None = None
+    """Number of epochs in the last checkpoint; None without a checkpoint, so that the run has to start anew."""
+
+
+Event = Annotated[
+    TaskRecord | EpochRecord | DecisionRecord | EvaluationRecord | NoteRecord | InterruptedRecord,
+    Field(discriminator="event"),
+]
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def line(event: Event) -> str:
+    """Write an event as one line of JSON, without the fields that are None."""
+    return event.model_dump_json(exclude_none=True) + "\n"
+
+
+def parse_line(text: bytes | str) -> Event:
+    """Read one line of ``records.jsonl``.
+
+    Raises:
+        ValidationError: The line is not an event (pydantic's error, a ValueError).
+    """
+    return _EVENT.validate_json(text)

@@ -1,0 +1,107 @@
+"""Readers of ``records.jsonl``: a whole file at once, or a file that is still being written, piece by piece."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lasem.records._events import Event, parse_line
+from lasem.records._history import History
+
+
+class EventReader:
+    """Reads the events that were appended to a file since the last look.
+
+    Args:
+        path: A ``records.jsonl``, which may not exist yet.
+
+    Attributes:
+        offset: Number of bytes read so far, always at the start of a line.
+        warnings: A warning for each line that is not an event.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self.warnings: list[str] = []
+        self._lines = 0
+        self._last = b""
+
+    def new_events(self, *, whole: bool = False) -> Iterator[Event]:
+        """Yield the events behind those that were read already.
+
+        Args:
+            whole: Nothing more is expected, so a last line without an end is read, too, or gets a warning. Otherwise
+                it may still be being written and is left for the next call.
+        """
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            for text in file:
+                if not text.endswith(b"\n") and not whole:
+                    return
+                self.offset += len(text)
+                self._lines += 1
+                self._last = text
+                if text.strip():
+                    yield from self._parsed(text)
+
+    def was_rewritten(self) -> bool:
+        """Whether what was read already is no longer there: resuming a run cuts its records to the checkpoint."""
+        if not self._last:
+            return False
+        if not self.path.exists():
+            return True
+        with self.path.open("rb") as file:
+            file.seek(self.offset - len(self._last))
+            return file.read(len(self._last)) != self._last
+
+    def _parsed(self, text: bytes) -> Iterator[Event]:
+        """Yield the event of one line, or note why the line has none."""
+        try:
+            yield parse_line(text)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            self.warnings.append(f"{self.path}, line {self._lines}: not a record ({reason}); left out")
+
+
+class HistoryReader:
+    """Reads the history of a run that may still be going on; each call reads only what is new.
+
+    Args:
+        path: A ``records.jsonl``, which may not exist yet.
+        keep_epochs: Store the record of every epoch, see `History`.
+    """
+
+    def __init__(self, path: Path, *, keep_epochs: bool = True) -> None:
+        self._path = path
+        self._keep_epochs = keep_epochs
+        self._begin()
+
+    def read(self) -> History:
+        """Return the history up to now. It is the same object at every call, until the run is resumed."""
+        if self._events.was_rewritten():
+            self._begin()
+        for event in self._events.new_events():
+            self._history.add(event)
+        return self._history
+
+    @property
+    def warnings(self) -> list[str]:
+        """A warning for each line so far that is not an event."""
+        return self._events.warnings
+
+    def _begin(self) -> None:
+        self._events = EventReader(self._path)
+        self._history = History(keep_epochs=self._keep_epochs)
+
+
+def read_events(path: Path) -> tuple[list[Event], list[str]]:
+    """Read the events of a ``records.jsonl``, and a warning for each line that is not one.
+
+    A run that is killed may leave a torn last line; the rest of the file stays readable. Without a file there is no
+    event.
+    """
+    reader = EventReader(path)
+    return list(reader.new_events(whole=True)), reader.warnings
