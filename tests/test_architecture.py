@@ -12,7 +12,7 @@ import lasem
 SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
-    ("seeds", "faults", "tables"),
+    ("seeds", "formats", "files", "faults", "tables", "memory"),
     ("configurations", "options", "registry", "specs", "metrics"),
     ("records",),
     ("nn", "benchmarks", "optimizers"),
@@ -28,6 +28,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHOUT_TORCH = {
     "errors",
     "seeds",
+    "formats",
+    "files",
     "faults",
     "tables",
     "configurations",

@@ -1,6 +1,7 @@
-"""Streams of randomness, each derived from a seed and the place where it is used.
+"""Random seeds derived from the user's seed and the place where they are used.
 
-No generator's history has to be stored: the numbers drawn for, say, epoch 7 of task 3 follow from the seed alone.
+No state of a generator has to be saved: the numbers drawn in epoch 7 of task 3, for example, follow from the seed
+alone. This makes resuming a run exact.
 """
 
 import zlib
@@ -13,15 +14,16 @@ def derive_seed(seed: int, *place: str | int) -> int:
 
     Args:
         seed: The user's seed, at least 0.
-        place: Words and numbers that name the use; equal places give equal seeds.
+        place: Words and numbers that identify the use; equal places give equal seeds.
 
     >>> derive_seed(0, "shuffle", 1) == derive_seed(0, "shuffle", 1) != derive_seed(0, "shuffle", 2)
     True
     """
-    key = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in place]
+    # Python's own hash of a string differs between processes, CRC-32 does not.
+    key = [zlib.crc32(word.encode()) if isinstance(word, str) else word for word in place]
     return int(np.random.SeedSequence([seed, len(key), *key]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def numpy_generator(seed: int, *place: str | int) -> np.random.Generator:
-    """NumPy generator for one place; see `derive_seed`."""
+    """Make a NumPy generator for one place; see `derive_seed`."""
     return np.random.default_rng(derive_seed(seed, *place))

@@ -11,14 +11,7 @@ from PIL import Image
 from lasem.presets import resolve
 from lasem.records import NoteRecord
 
-
-@pytest.fixture(scope="module", autouse=True)
-def dataset_cache(tmp_path_factory):
-    import datasets
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        yield
+pytestmark = pytest.mark.usefixtures("dataset_cache")
 
 
 def deep_png(red, green, blue):
@@ -77,7 +70,7 @@ def test_duplicates_across_splits_are_counted_in_a_note(tmp_path):
     data_cases.save(tmp_path / "own", images=data_cases.PICTURES[:4], labels=[0, 1] * 2, split="test")
     stream, _ = data_cases.read(tmp_path / "own", train_per_class=4, valid_per_class=2)
     (note,) = stream.notes
-    assert note.startswith("4 of 4 test images have the same pixels as one that is in training or validation")
+    assert note.startswith("4 of 4 test images have the same pixels as an image in training or validation")
 
 
 def test_a_note_on_the_data_comes_before_the_first_task():

@@ -1,7 +1,7 @@
 """Benchmarks: named constructors of task streams, and the streams themselves.
 
-`BENCHMARKS` maps a kind to the benchmark whose fields are its options; `TaskStream.of` makes a stream of tasks that
-are in memory already.
+`BENCHMARKS` maps the name of a benchmark to its class, whose fields are the options. `TaskStream.of` makes a stream
+from tasks that are already in memory.
 """
 
 from lasem.benchmarks._benchmark import AbstractBenchmark
@@ -14,18 +14,25 @@ from lasem.benchmarks._stl10 import Stl10, TinyImageNet10
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.benchmarks._synthetic import Synthetic
 from lasem.benchmarks._task import Split, Task
+from lasem.registry import Registry
 
-BENCHMARKS: dict[str, type[AbstractBenchmark]] = {
-    "cifar100": Cifar100,
-    "digits": Digits,
-    "images": Images,
-    "office-home": OfficeHome,
-    "office-home-incremental": OfficeHomeIncremental,
-    "pacs": Pacs,
-    "stl10": Stl10,
-    "synthetic": Synthetic,
-    "tiny-imagenet-10": TinyImageNet10,
-}
+BENCHMARKS: Registry[type[AbstractBenchmark]] = Registry(
+    "benchmark",
+    group="lasem.benchmarks",
+    base=AbstractBenchmark,
+    builtin={
+        "cifar100": Cifar100,
+        "digits": Digits,
+        "images": Images,
+        "office-home": OfficeHome,
+        "office-home-incremental": OfficeHomeIncremental,
+        "pacs": Pacs,
+        "stl10": Stl10,
+        "synthetic": Synthetic,
+        "tiny-imagenet-10": TinyImageNet10,
+    },
+)
+"""Benchmarks by the name that a spec gives as `benchmark.kind`; packages and plugins can add others."""
 
 __all__ = [
     "BENCHMARKS",

@@ -1,4 +1,4 @@
-"""Assembly: from planned tasks and a source to a TaskStream that builds its tensors on demand."""
+"""Assembly of planned tasks and a source to a TaskStream, which builds its tensors on demand."""
 
 import hashlib
 import json
@@ -25,11 +25,12 @@ Standardize: TypeAlias = Literal["train", "each"]
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """How uint8 pixels become floats.
+    """Conversion of uint8 pixels to floats.
 
     Attributes:
-        pixels: The range, or standardization per channel (of pixels in [0,1]).
-        standardize: Statistics of the training images for all splits, or each split's own.
+        pixels: Range of the pixels, or standardization per channel (of pixels in [0, 1]).
+        standardize: Images whose mean and standard deviation standardize pixels: the training images for all splits,
+            or each split's own images.
     """
 
     pixels: Pixels = "[0,1]"
@@ -37,13 +38,13 @@ class Scaling:
 
     @property
     def low(self) -> float:
-        """Least pixel value before standardization; the greatest is one more."""
+        """Smallest pixel value before standardization; the largest is one more."""
         return -0.5 if self.pixels == "[-0.5,0.5]" else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """Builds one base task; equal calls give equal tensors."""
+    """Function that builds one base task; equal calls give equal tensors."""
 
     plan: TaskPlan
     chosen: Chosen
@@ -53,13 +54,14 @@ class Builder:
     store: PixelStore
 
     def __call__(self) -> Task:
-        """Make the task's tensors."""
+        """Build the tensors of the task."""
         images = {split: self._images(split) for split in self.chosen}
         if self.scaling.pixels == "standardize":
-            own = {split: torch.std_mean(part, dim=(0, 2, 3), correction=0) for split, part in images.items()}
-            for split, part in images.items():
-                spread, mean = own["train" if self.scaling.standardize == "train" else split]
-                part.sub_(mean[:, None, None]).div_(torch.where(spread > 0, spread, 1)[:, None, None])
+            own = {split: torch.std_mean(pixels, dim=(0, 2, 3), correction=0) for split, pixels in images.items()}
+            for split, pixels in images.items():
+                # A channel without variation is only centered, because it would be divided by zero.
+                sd, mean = own["train" if self.scaling.standardize == "train" else split]
+                pixels.sub_(mean[:, None, None]).div_(torch.where(sd > 0, sd, 1)[:, None, None])
         splits = {split: Split(images=images[split], labels=self._labels(split)) for split in self.chosen}
         return Task(
             name=self.plan.title(self.draw.source),
@@ -71,7 +73,7 @@ class Builder:
         )
 
     def choices(self) -> dict[str, object]:
-        """What the seeds chose for this task; JSON types only."""
+        """Return the random choices for this task, in JSON types."""
         source, transform = self.draw.source, self.plan.transform
         return {
             "identity": self.position,
@@ -91,7 +93,7 @@ class Builder:
         }
 
     def hashes(self) -> dict[str, np.ndarray]:
-        """A number per source image, by split; see `image_hashes`."""
+        """Return one number per source image, by split; see `image_hashes`."""
         source_of, store = self.draw.sizes.source_of, self.store
         return {split: store.hash_of(source_of(split), rows) for split, rows in self.chosen.items()}
 
@@ -100,7 +102,7 @@ class Builder:
         return derive_seed(self.draw.stream_seed, "noise", self.position)
 
     def _images(self, split: str) -> Tensor:
-        """Images of a split, not yet standardized: (N, C, H, W), float32."""
+        """Build the images of a split before standardization: (N, C, H, W), float32."""
         transform, low = self.plan.transform, self.scaling.low
         pixels = self.store.gather(self.draw.sizes.source_of(split), self.chosen[split])
         images = transform.rearrange(pixels).to(torch.float32).div_(255).add_(low)
@@ -109,8 +111,9 @@ class Builder:
         return images
 
     def _labels(self, split: str) -> Tensor:
-        """Labels of a split, numbered in the task: (N,), int64."""
+        """Build the labels of a split, numbered within the task: (N,), int64."""
         ids = self.draw.source.split(self.draw.sizes.source_of(split)).labels[self.chosen[split]]
+        # Labels follow the order of the plan, whereas searchsorted needs ascending ids.
         classes = np.asarray(self.plan.classes)
         order = np.argsort(classes)
         labels = order[np.searchsorted(classes, ids, sorter=order)]
@@ -143,6 +146,7 @@ def assemble(
         for position in sorted(set(positions))
     }
     store = fill_store(draw, list(chosen.values()), device=device)
+    # Visits of the same base task use one builder, so that they get equal tensors.
     builders = {
         position: Builder(plan=plans[position], chosen=rows, position=position, draw=draw, scaling=scaling, store=store)
         for position, rows in chosen.items()
@@ -153,6 +157,7 @@ def assemble(
         classes=[len(plan.classes) for plan in plans],
         images={split: max(len(rows[split]) for rows in chosen.values()) for split in SPLITS},
     )
+    # Besides the pixels, two streams differ in what the seeds chose and in how pixels become floats.
     digest = hashlib.sha256(store.digest.encode())
     digest.update(json.dumps([choices, scaling.pixels, scaling.standardize], sort_keys=True).encode())
     return TaskStream(

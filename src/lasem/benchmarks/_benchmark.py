@@ -1,30 +1,50 @@
-"""AbstractBenchmark: a named, reproducible constructor of a task stream."""
+"""AbstractBenchmark: a named, reproducible constructor of a task stream, and types of its options."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 import torch
+from pydantic import Field
 
-from lasem.benchmarks._options import require, require_at_least
 from lasem.benchmarks._stream import Outline, TaskStream
+from lasem.errors import require
+from lasem.options import Count, Positive, must, options
 
 CPU = torch.device("cpu")
+PLACE = "[benchmark]"
+"""Section of a spec that holds the options of a benchmark, for error messages."""
+
+ImageSize: TypeAlias = Annotated[int, Field(ge=1, le=4096)]
+"""Height and width of square images, in pixels."""
+NumTasks: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
+"""Number of base tasks; a stream of more could not be planned in reasonable time."""
+NOT_EMPTY = must(bool, "a list of at least 1", "add to it")
+"""Rule for a tuple; unlike a length in `Field`, it says nothing where an entry is wrong already."""
+PerClass: TypeAlias = Annotated[
+    int | float,
+    must(
+        lambda amount: amount >= 1 if isinstance(amount, int) else 0 < amount < 1,
+        "a whole number of at least 1 or a share between 0 and 1",
+        "write a number of images such as 20, or a share such as 0.6",
+    ),
+]
+"""Images per class: a number (int), or a share of the class's images (float)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@options(kw_only=True)
 class AbstractBenchmark(ABC):
-    """Options of a stream, and the two things that follow from them: its outline and the stream itself.
+    """Options of a task stream; a subclass constructs the stream and its outline from them.
 
-    A stream is a pure function of the options and two seeds. Every benchmark has the options below; they leave the
-    base tasks as they are and decide which of them arrive, and when.
+    A stream is a pure function of the options and two seeds. Every benchmark has the options below. They leave the
+    base tasks unchanged and decide which of them arrive, and when.
 
     Attributes:
-        max_test: At most so many test images per task, as evenly over its classes as can be; None keeps all.
-        first_tasks: Only the first so many tasks of the stream, revisits counted; None keeps all.
-        order: Positions of base tasks in order of arrival, such as (0, 1, 0, 1, 2) for revisits; None is each once.
+        max_test: Largest number of test images per task, spread evenly over its classes; None uses all images.
+        first_tasks: Number of tasks after which the stream ends, revisits counted; None uses all tasks.
+        order: Positions of base tasks in order of arrival, such as (0, 1, 0, 1, 2) for revisits; None visits each
+            base task once.
 
     Raises:
         SpecError: An option is impossible.
@@ -33,57 +53,60 @@ class AbstractBenchmark(ABC):
     built_in: ClassVar[bool] = False
     """Whether the images come with lasem, so that no data folder is needed."""
 
-    max_test: int | None = None
-    first_tasks: int | None = None
-    order: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        require_at_least(1, max_test=self.max_test, first_tasks=self.first_tasks)
-        if self.order is not None:
-            require(len(self.order) > 0, "an order of tasks names at least one", order=self.order)
-            require_at_least(0, order=min(self.order))
+    max_test: Positive | None = None
+    first_tasks: Positive | None = None
+    order: Annotated[tuple[Count, ...], NOT_EMPTY] | None = None
 
     @abstractmethod
     def outline(self) -> Outline | None:
-        """Shapes, tasks and sizes before any data is read; None where only the data can tell."""
+        """Return shapes, tasks and sizes before any data is read, or None if only the data can tell."""
 
     @abstractmethod
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
-        """Read the data and draw the stream.
+        """Read the data and construct the task stream.
 
         Args:
-            stream_seed: Decides the tasks: class groups, noise, channel orders, permutations.
-            data_seed: Decides which images a task gets.
-            data: Folder that holds one folder per data set; None loads from the hub.
-            device: Where the source images lie and the tasks' tensors are made.
+            stream_seed: Seed of the tasks: class groups, noise, channel orders and permutations.
+            data_seed: Seed of the choice of images for each task.
+            data: Folder with one folder per data set; None loads data sets from the Hugging Face hub.
+            device: Device of the source images and of the tasks' tensors.
 
         Raises:
             DataError: The data is missing, unreadable or not enough.
-            SpecError: The options do not fit the data, such as an order that names a task too many.
+            SpecError: The options do not fit the data, for example `order` contains a task that does not exist.
         """
 
     def positions(self, num_tasks: int) -> tuple[int, ...]:
-        """Base tasks in order of arrival, after `order` and `first_tasks`.
+        """Return the positions of base tasks in order of arrival, after `order` and `first_tasks`.
 
         Args:
             num_tasks: Number of base tasks.
 
         Raises:
-            SpecError: `order` or `first_tasks` asks for more than there is.
+            SpecError: `order` or `first_tasks` asks for more tasks than there are.
         """
         order = tuple(range(num_tasks)) if self.order is None else self.order
-        rule = f"this stream has {num_tasks} base tasks, counted from 0"
-        require(max(order) < num_tasks, rule, order=order)
-        if self.first_tasks is None:
-            return order
-        require(self.first_tasks <= len(order), f"this stream has {len(order)} tasks", first_tasks=self.first_tasks)
+        require(
+            max(order) < num_tasks,
+            f"order must list base tasks of this stream, 0 to {num_tasks - 1}",
+            remedy="remove the others",
+            where=PLACE,
+            order=order,
+        )
+        require(
+            self.first_tasks is None or self.first_tasks <= len(order),
+            f"first_tasks must be at most {len(order)}, the number of tasks in this stream",
+            remedy="lower it",
+            where=PLACE,
+            first_tasks=self.first_tasks,
+        )
         return order[: self.first_tasks]
 
     def arrange(self, *, shape: tuple[int, int, int], classes: Sequence[int], images: Mapping[str, int]) -> Outline:
-        """Outline of the stream, given its base tasks.
+        """Make the outline of the stream from its base tasks.
 
         Args:
-            shape: Of an image: (channels, height, width).
+            shape: Shape of an image, (channels, height, width).
             classes: Number of classes per base task.
             images: Number of images per split of a task, before `max_test`.
         """

@@ -1,7 +1,6 @@
 """CIFAR-100 split into 10, 20 or 40 tasks of ten classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +11,10 @@ from lasem.benchmarks._benchmark import CPU, AbstractBenchmark
 from lasem.benchmarks._classes import find_classes, random_groups
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
-from lasem.benchmarks._options import require_at_least
 from lasem.benchmarks._plans import TaskPlan
 from lasem.benchmarks._source import Columns, locate, open_source
 from lasem.benchmarks._stream import Outline, TaskStream
+from lasem.options import Positive, options
 
 # The twenty superclasses in the two groups of ten that the ten tasks are made of; fine classes by ascending id.
 SUPERCLASSES: tuple[dict[str, tuple[str, str, str, str, str]], ...] = (
@@ -48,32 +47,29 @@ CYCLE = (0, 5, 1, 6, 2, 7, 3, 8, 9, 4)
 CLASSES, TEST_PER_CLASS = 10, 100
 
 
-@dataclass(frozen=True, kw_only=True)
+@options(kw_only=True)
 class Cifar100(AbstractBenchmark):
-    """CIFAR-100: tasks of ten classes, a few training images per class.
+    """CIFAR-100 split into tasks of ten classes with a few training images per class.
 
     Attributes:
-        tasks: 10 disjoint tasks; 20 or 40 reuse each class in two or four tasks, no two alike.
-        split: Base tasks by superclass (one class of each of ten), or a random disjoint split by the stream's seed.
+        tasks: Number of base tasks. The 10 tasks are disjoint; 20 or 40 use each class in two or four different tasks.
+        split: How classes are divided: by superclass (each task has one class of ten superclasses), or at random.
         train_per_class: Training images per class.
         valid_per_class: Validation images per class, from the training set.
-        standardize: Pixel statistics of the task's training images for all splits ("train"), or of each split ("each").
+        standardize: Images whose mean and standard deviation standardize pixels: the task's training images for all
+            splits ("train"), or each split's own images ("each").
         disjoint_draws: Whether data seeds 0, 1, 2 ... draw disjoint training and validation images.
     """
 
     tasks: Literal[10, 20, 40] = 10
     split: Literal["superclass", "random"] = "superclass"
-    train_per_class: int = 17
-    valid_per_class: int = 3
+    train_per_class: Positive = 17
+    valid_per_class: Positive = 3
     standardize: Standardize = "train"
     disjoint_draws: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_at_least(1, train_per_class=self.train_per_class, valid_per_class=self.valid_per_class)
-
     def outline(self) -> Outline:
-        """Shapes, tasks and sizes."""
+        """Return shapes, tasks and exact sizes; no data is read."""
         per_class = {"train": self.train_per_class, "valid": self.valid_per_class, "test": TEST_PER_CLASS}
         return self.arrange(
             shape=(3, 32, 32),
@@ -82,7 +78,7 @@ class Cifar100(AbstractBenchmark):
         )
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
-        """Read CIFAR-100 and draw the stream."""
+        """Read CIFAR-100 and construct the stream; see `AbstractBenchmark.stream`."""
         place = locate("cifar100", hub="uoft-cs/cifar100", data=data)
         source = open_source(place, columns=Columns(label="fine_label"), decoding=Decoding(size=32))
         if self.split == "random":
@@ -105,19 +101,23 @@ class Cifar100(AbstractBenchmark):
 
 
 def superclass_tasks() -> list[tuple[str, ...]]:
-    """Ten disjoint base tasks: task j (5 + j) has the j-th class of each superclass of the first (second) group."""
+    """Return the class names of ten disjoint base tasks.
+
+    Task j, from 0 to 4, has the j-th class of each superclass of the first group; task 5 + j of the second group.
+    """
     return [tuple(fine[rank] for fine in group.values()) for group in SUPERCLASSES for rank in range(5)]
 
 
 def reuse_classes(base: Sequence[tuple[int, ...]], *, num_tasks: int) -> list[tuple[int, ...]]:
-    """Make 10, 20 or 40 distinct tasks of ten disjoint base tasks, each class in equally many.
+    """Make 10, 20 or 40 distinct tasks from ten disjoint base tasks; each class appears equally often.
 
-    Twenty tasks: the base tasks in a cycle, and between two neighbors a task that has every other class of each.
-    Forty: besides, pairs of half-tasks X and Y, each half in two pairs. This is the rule of the authors' release.
+    The rule is that of the authors' release. Twenty tasks are the base tasks in a cycle, and after each base task one
+    task with every other class of it and of the next. Forty tasks add tasks that combine two halves, where each half
+    appears in two tasks.
 
     Args:
-        base: Ten base tasks of ten class ids.
-        num_tasks: 10, 20 or 40.
+        base: Class ids of ten base tasks, ten each.
+        num_tasks: Number of tasks to make: 10, 20 or 40.
     """
     if num_tasks == 10:
         return list(base)
@@ -126,6 +126,7 @@ def reuse_classes(base: Sequence[tuple[int, ...]], *, num_tasks: int) -> list[tu
         mixed += [base[here], (*base[here][0::2], *base[there][1::2])]
     if num_tasks == 20:
         return mixed
+    # Halves of ten base tasks: "lower" takes early classes of a pair of tasks, "upper" late ones.
     lower, upper = [], []
     for a, b in zip(base[:5], base[5:], strict=True):
         for odd in (0, 1):

@@ -1,4 +1,4 @@
-"""Classes: found by name, and divided into groups."""
+"""Classes of a source: found by name, and divided into groups."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from lasem.seeds import numpy_generator
 
 
 def folded(name: str) -> str:
-    """A name without what spellings differ in: case, spaces, underscores and dashes.
+    """Remove the differences between spellings of a name: case, spaces, underscores and dashes.
 
     >>> folded("Real-World"), folded("Paper_Clip")
     ('realworld', 'paperclip')
@@ -19,28 +19,28 @@ def folded(name: str) -> str:
 
 
 def find_names(wanted: Iterable[str], *, known: Sequence[str], what: str, place: str) -> list[int]:
-    """Positions of names among those known, whatever their spelling.
+    """Find the positions of names in a list, regardless of their spelling.
 
     Args:
         wanted: Names to find.
-        known: Names that there are.
+        known: Names that exist.
         what: Kind of name, for the error message.
-        place: Where they are looked for, for the error message.
+        place: Name of the data set, for the error message.
 
     Raises:
-        DataError: A name is not among them.
+        DataError: A name does not exist.
     """
     positions = {folded(name): position for position, name in enumerate(known)}
     found = []
     for name in wanted:
         if folded(name) not in positions:
-            raise DataError(f"a {what} must be one of those in {place} - got '{name}' - {nearest(name, known)}")
+            raise DataError(f"a {what} must be one of those in {place} (got '{name}'); {nearest(name, known)}")
         found.append(positions[folded(name)])
     return found
 
 
 def find_classes(source: Source, wanted: Iterable[str | int]) -> tuple[int, ...]:
-    """Class ids of classes given by name or by id.
+    """Find the class ids of classes given by name or by id.
 
     Raises:
         DataError: The source has no such class.
@@ -49,14 +49,15 @@ def find_classes(source: Source, wanted: Iterable[str | int]) -> tuple[int, ...]
     for label in wanted:
         if isinstance(label, int) and not 0 <= label < len(source.class_names):
             raise DataError(
-                f"class ids of {source.name} run from 0 to {len(source.class_names) - 1} - got {label} - choose another"
+                f"class ids of {source.name} must be between 0 and {len(source.class_names) - 1} (got {label});"
+                " choose another"
             )
         names.append(source.class_names[label] if isinstance(label, int) else label)
     return tuple(find_names(names, known=source.class_names, what="class", place=source.name))
 
 
 def find_domains(source: Source, wanted: Iterable[str], *, split: str = "train") -> list[str]:
-    """The source's spelling of domains.
+    """Find domains by name and return the spelling of the source.
 
     Raises:
         DataError: The source has no such domain.
@@ -66,20 +67,20 @@ def find_domains(source: Source, wanted: Iterable[str], *, split: str = "train")
 
 
 def random_groups(classes: Sequence[int], *, size: int, stream_seed: int) -> list[tuple[int, ...]]:
-    """Divide classes at random into disjoint groups, each ascending; the last one has what is left.
+    """Divide classes at random into disjoint, sorted groups; the last group has the remaining classes.
 
     Raises:
-        DataError: A single class would be left.
+        DataError: The last group would have a single class.
     """
     if len(classes) < 2 or len(classes) % size == 1:
         raise DataError(
-            f"a task needs two classes or more - got groups of {size} out of {len(classes)} classes, which leaves one"
-            " by itself - choose another number of classes per task"
+            f"a task must have at least 2 classes (got groups of {size} out of {len(classes)} classes, which leaves one"
+            " class alone); choose another number of classes per task"
         )
     shuffled = numpy_generator(stream_seed, "class groups").permutation(list(classes)).tolist()
     return [tuple(sorted(shuffled[start : start + size])) for start in range(0, len(shuffled), size)]
 
 
 def random_classes(num_classes: int, *, number: int, generator: np.random.Generator) -> tuple[int, ...]:
-    """Draw so many of the class ids below `num_classes`, without repetition, ascending."""
+    """Draw `number` different class ids below `num_classes`, in ascending order."""
     return tuple(sorted(generator.choice(num_classes, size=number, replace=False).tolist()))

@@ -1,4 +1,4 @@
-"""Decoding: encoded images to uint8 pixels of one size and one number of channels."""
+"""Decoding of images to uint8 pixels with one size and one number of channels."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -15,11 +15,11 @@ DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
 
 @dataclass(frozen=True)
 class Decoding:
-    """How images become pixels.
+    """Size and number of channels to which images are decoded.
 
     Attributes:
-        size: Height and width after resizing (bilinear, antialiased); None keeps the images' own.
-        channels: 3 turns every image into RGB; 1 takes gray images only.
+        size: Height and width after resizing (bilinear, antialiased); None keeps the size of the images.
+        channels: 3 converts every image to RGB; 1 accepts gray images only.
     """
 
     size: int | None = None
@@ -29,20 +29,21 @@ class Decoding:
 def decode_images(
     cells: Iterable[Mapping[str, object] | None], *, rows: np.ndarray, split: str, decoding: Decoding
 ) -> np.ndarray:
-    """Decode images in order.
+    """Decode images in the order given.
 
     Args:
-        cells: Per image, its encoded ``bytes`` or, where they are None, the ``path`` of its file.
-        rows: (n,), int64, the row of each image, for error messages.
-        split: Its split, for error messages.
-        decoding: Size and channels.
+        cells: For each image, its encoded ``bytes`` or, if they are None, the ``path`` of its file.
+        rows: Row of each image in its split, (n,), int64, for error messages.
+        split: Name of the split, for error messages.
+        decoding: Size and number of channels of the result.
 
     Returns:
-        (n, C, H, W), uint8.
+        Pixels, (n, C, H, W), uint8.
 
     Raises:
-        DataError: An image cannot be decoded, or sizes differ and none was asked for.
+        DataError: An image cannot be decoded, or sizes differ and `decoding` gives none.
     """
+    # The array is allocated at the first image, whose size is not known before.
     pixels: np.ndarray | None = None
     for index, (row, cell) in enumerate(zip(rows, cells, strict=True)):
         image = _decode_one(cell, place=f"row {row} of split '{split}'", decoding=decoding)
@@ -50,12 +51,12 @@ def decode_images(
             pixels = np.empty((len(rows), *image.shape), dtype=np.uint8)
         if image.shape != pixels.shape[1:]:
             raise DataError(
-                f"images of a stream share one size - got {_size(image)} in row {row} and {_size(pixels[0])} in row"
-                f" {rows[0]} of split '{split}' - set size, e.g. size = 64, to resize them"
+                f"images of a stream must have one size (got {_size(image)} in row {row} and {_size(pixels[0])} in row"
+                f" {rows[0]} of split '{split}'); set size, for example size = 64, to resize them"
             )
         pixels[index] = image
     if pixels is None:
-        raise DataError(f"a split needs at least one image - got none in '{split}' - give more images")
+        raise DataError(f"a split must have at least one image (got none in '{split}'); add images")
     return pixels.transpose(0, 3, 1, 2)
 
 
@@ -64,25 +65,26 @@ def _size(image: np.ndarray) -> str:
 
 
 def _decode_one(cell: Mapping[str, object] | None, *, place: str, decoding: Decoding) -> np.ndarray:
-    """One image: (H, W, C), uint8."""
+    """Decode one image: (H, W, C), uint8."""
     try:
         with _open(cell) as opened:
+            # Cameras store the orientation as metadata; without this, pictures would lie on their side.
             image = ImageOps.exif_transpose(opened)
             image.load()
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on broken bytes
         raise DataError(
-            f"every image must be decodable - got {_reason(error, cell)} in {place} - repair or remove it"
+            f"every image must be decodable (got {_reason(error, cell)} in {place}); repair or remove it"
         ) from error
     if image.mode in DEEP:
-        raise DataError(f"images have 8 bits per channel - got mode {image.mode} in {place} - convert them")
+        raise DataError(f"images must have 8 bits per channel (got mode {image.mode} in {place}); convert them")
     if decoding.channels == 1:
         if image.mode not in GRAY:
             raise DataError(
-                f"channels = 1 takes gray images only - got mode {image.mode} in {place} - set channels = 3"
+                f"images must be gray with channels = 1 (got mode {image.mode} in {place}); set channels = 3"
             )
         image = image.convert("L")
     elif image.mode != "RGB":
-        # a palette's transparency is only read on the way to RGBA
+        # Pillow applies the transparency of a palette only when it converts to RGBA.
         image = (image.convert("RGBA") if "transparency" in image.info else image).convert("RGB")
     if decoding.size is not None and image.size != (decoding.size, decoding.size):
         image = image.resize((decoding.size, decoding.size), Image.Resampling.BILINEAR)
@@ -91,7 +93,7 @@ def _decode_one(cell: Mapping[str, object] | None, *, place: str, decoding: Deco
 
 
 def _reason(error: Exception, cell: Mapping[str, object] | None) -> str:
-    """Why an image cannot be decoded, without what Pillow says of the object that it read from."""
+    """Say why an image cannot be decoded, without the address of the object in memory that Pillow mentions."""
     content = (cell or {}).get("bytes")
     if not isinstance(error, UnidentifiedImageError):
         return f"{type(error).__name__} ({error})"

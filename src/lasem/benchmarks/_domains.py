@@ -1,63 +1,57 @@
-"""Sets whose images come in domains, such as photos and sketches: tasks domain by domain."""
+"""Benchmarks whose images come in domains, such as photos and sketches; tasks arrive domain by domain."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
 from lasem.benchmarks._assembly import Scaling, assemble
-from lasem.benchmarks._benchmark import CPU, AbstractBenchmark
+from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, ImageSize, PerClass
 from lasem.benchmarks._classes import find_domains
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
-from lasem.benchmarks._options import require_amount, require_size
 from lasem.benchmarks._plans import domain_plans
 from lasem.benchmarks._source import Columns, Source, locate, open_source
 from lasem.benchmarks._stream import Outline, TaskStream
+from lasem.options import options
 
 
-@dataclass(frozen=True, kw_only=True)
+@options(kw_only=True)
 class AbstractDomains(AbstractBenchmark):
-    """Tasks of groups of classes, the same ones in every domain; pixels in [0, 1].
+    """Base class of benchmarks with domains: every group of classes is one task in each domain; pixels in [0, 1].
 
     Attributes:
-        train_per_class: Training images per class: a number, or a share.
-        valid_per_class: Validation images per class: a number, or a share; the rest is for test.
-        size: Height and width that images are resized to.
+        train_per_class: Training images per class, a number (int) or a share (float).
+        valid_per_class: Validation images per class, a number (int) or a share (float); the rest is for test.
+        size: Height and width to which images are resized, in pixels.
     """
 
     folder: ClassVar[str]
-    """Name under the data root."""
+    """Name of the folder under the data root."""
     hub: ClassVar[str]
-    """Name on the hub."""
+    """Name of the data set on the Hugging Face hub."""
     domains: ClassVar[tuple[str, ...]]
-    """In order of arrival."""
+    """Names of the domains in order of arrival."""
     images_per_class: ClassVar[int]
-    """Of a domain, about."""
+    """Approximate number of images per class in one domain."""
 
-    train_per_class: int | float = 0.6
-    valid_per_class: int | float = 0.1
-    size: int = 128
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_amount(train_per_class=self.train_per_class, valid_per_class=self.valid_per_class)
-        require_size(self.size)
+    train_per_class: PerClass = 0.6
+    valid_per_class: PerClass = 0.1
+    size: ImageSize = 128
 
     @property
     @abstractmethod
     def group_sizes(self) -> Sequence[int]:
-        """Number of classes in each group of a domain."""
+        """Number of classes in each group."""
 
     @abstractmethod
     def groups(self, source: Source, *, stream_seed: int) -> Sequence[tuple[int, ...]]:
-        """Class ids of each group, in order."""
+        """Return the class ids of each group, in order of arrival."""
 
     def outline(self) -> Outline:
-        """Shapes and tasks; sizes are approximate."""
+        """Return shapes, tasks and approximate sizes; no data is read."""
         images = self._sizes.of_class(self.images_per_class)
         return self.arrange(
             shape=(3, self.size, self.size),
@@ -66,7 +60,7 @@ class AbstractDomains(AbstractBenchmark):
         )
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
-        """Read the images and draw the stream."""
+        """Read the images and construct the stream; see `AbstractBenchmark.stream`."""
         place = locate(self.folder, hub=self.hub, data=data)
         source = open_source(place, columns=Columns(domain="domain"), decoding=Decoding(size=self.size))
         groups = self.groups(source, stream_seed=stream_seed)

@@ -1,4 +1,4 @@
-"""Drawing: which rows of a source become a task's training, validation and test images."""
+"""Choice of the rows of a source that become the training, validation and test images of a task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many images of a class go where: an int is a number, a float a share of the class's images in its split.
+    """Numbers of images of a class per split: an int is a number, a float a share of the class's images in its split.
 
-    A share of n images is rounded to the nearest whole number, halves up, and is at least 1.
+    A share is rounded to the nearest whole number, halves up, and is at least 1.
 
     Attributes:
         train: Training images per class.
         valid: Validation images per class.
-        test: Test images per class; None takes all that are left.
-        train_split: The source's split that training images come from.
-        valid_split: The source's split for validation; None takes them from `train_split`, disjoint.
-        test_split: The source's split for test; None takes them from `train_split`, disjoint.
-        each_task: (train, valid) images per class that every task draws afresh from a class's training and validation
-            images; None gives every task all of them.
-        disjoint: Whether the images of data seeds 0, 1, 2 ... are disjoint, instead of independent draws.
+        test: Test images per class; None uses all remaining images.
+        train_split: Split of the source for training images.
+        valid_split: Split of the source for validation images; None takes other images of `train_split`.
+        test_split: Split of the source for test images; None takes other images of `train_split`.
+        each_task: Numbers of (training, validation) images per class that every task draws anew from those of the
+            class; None gives every task all of them.
+        disjoint: Whether the images of data seeds 0, 1, 2 ... are disjoint; otherwise they are independent draws.
     """
 
     train: Amount
@@ -45,29 +45,30 @@ class Sizes:
     disjoint: bool = False
 
     def source_of(self, split: str) -> str:
-        """The source's split that a task's split comes from."""
+        """Return the split of the source from which a split of the task is drawn."""
         return {"train": None, "valid": self.valid_split, "test": self.test_split}[split] or self.train_split
 
     def of_class(self, available: int) -> dict[str, int]:
-        """Numbers of images by split of a class with so many images, where all come from one split."""
+        """Return the numbers of images by split for a class whose images all come from one split of the source."""
         train, valid = rounded(self.train, available), rounded(self.valid, available)
         test = max(1, available - train - valid) if self.test is None else rounded(self.test, available)
         return {"train": train, "valid": valid, "test": test}
 
 
 def rounded(amount: Amount, available: int) -> int:
-    """Number of images that an amount stands for, out of those available.
+    """Convert an amount, a number or a share of the images available, to a number of images.
 
     >>> rounded(0.6, 99), rounded(0.1, 25), rounded(0.1, 3), rounded(17, 100)
     (59, 3, 1, 17)
     """
     if isinstance(amount, int):
         return amount
+    # As a binary float, 0.145 * 100 is below 14.5. Decimals round the number that the user wrote.
     return max(1, int((Decimal(repr(amount)) * available).quantize(Decimal(1), rounding=ROUND_HALF_UP)))
 
 
 def evened(available: Sequence[int], total: int | None) -> list[int]:
-    """Share out at most `total` over classes, as evenly as what is available allows.
+    """Distribute at most `total` over classes, as evenly as the numbers available allow.
 
     >>> evened([100, 2, 100], 11)
     [5, 2, 4]
@@ -75,6 +76,7 @@ def evened(available: Sequence[int], total: int | None) -> list[int]:
     if total is None or total >= sum(available):
         return list(available)
     shares = [0] * len(available)
+    # The scarcest classes come first, so that what they cannot give is left for the others.
     scarcest_first = sorted(range(len(available)), key=lambda k: (available[k], -k))
     for done, k in enumerate(scarcest_first):
         shares[k] = min(available[k], total // (len(available) - done))
@@ -84,14 +86,14 @@ def evened(available: Sequence[int], total: int | None) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """The draw of one stream; every number follows from the seeds, the source and the sizes.
+    """Random choice of the images of one stream; it follows from the seeds, the source and the sizes.
 
     Attributes:
-        source: Where the images are.
-        sizes: How many of them are wanted.
-        stream_seed: Orders the images once and for all if draws are disjoint.
-        data_seed: Which images.
-        max_test: At most so many test images per task.
+        source: Source of the images.
+        sizes: Numbers of images per class.
+        stream_seed: Seed of the order of images if draws are disjoint.
+        data_seed: Seed of the choice of images.
+        max_test: Largest number of test images per task; None for all.
     """
 
     source: Source
@@ -101,18 +103,19 @@ class Draw:
     max_test: int | None = None
 
     def task(self, position: int, *, classes: Sequence[int], domain: str | None) -> Chosen:
-        """Rows of a task by split, each (n,), int64, in random order.
+        """Return the rows of a task by split, each (n,), int64, in random order.
 
-        A class has the same rows in every task that it appears in, so none is for training here and for test there.
+        A class has the same rows in every task, so that no image is for training in one task and for test in another.
 
         Args:
-            position: Of the task among the base tasks.
-            classes: Its classes, the source's ids.
-            domain: Its domain, if domains play a part.
+            position: Position of the task among the base tasks.
+            classes: Class ids of the source.
+            domain: Domain of the images; None if the source has no domains.
 
         Raises:
             DataError: A class has too few images.
         """
+        # The pools depend on class and domain only, not on the task: this keeps test images out of all training.
         pools = [self.pools(label, domain) for label in classes]
         chosen = {split: [pool[split] for pool in pools] for split in SPLITS}
         for split, number in zip(("train", "valid"), self.sizes.each_task or (), strict=False):
@@ -128,7 +131,7 @@ class Draw:
         }
 
     def pools(self, label: int, domain: str | None) -> Chosen:
-        """Disjoint training, validation and test rows of a class, each in random order.
+        """Return disjoint training, validation and test rows of a class, each in random order.
 
         Raises:
             DataError: The class has too few images.
@@ -139,6 +142,7 @@ class Draw:
         rest = len(main) - train - valid
         test = 0 if sizes.test_split else max(1, rest) if sizes.test is None else rounded(sizes.test, len(main))
         need = train + valid + test
+        # Disjoint draws are consecutive pieces of one order, which must therefore not depend on the data seed.
         start = self.data_seed * need if sizes.disjoint else 0
         if len(main) < start + need:
             raise self._too_few(label, domain, split=sizes.train_split, have=len(main), need=start + need)
@@ -150,7 +154,7 @@ class Draw:
         return {"train": trained, "valid": validated, "test": tested}
 
     def _outside(self, split: str, amount: Amount | None, *, label: int, domain: str | None) -> np.ndarray:
-        """Rows of a class from a split of its own."""
+        """Return rows of a class from a split that training images do not come from."""
         rows = self._shuffled(split, label, domain)
         need = max(1, len(rows)) if amount is None else rounded(amount, len(rows))
         if len(rows) < need:
@@ -164,8 +168,8 @@ class Draw:
 
     def _too_few(self, label: int, domain: str | None, *, split: str, have: int, need: int) -> DataError:
         where = f"split '{split}'" + (f", domain '{domain}'" if domain else "") + f" of {self.source.name}"
-        after = f", {self.data_seed} disjoint draws before this one included" if self.sizes.disjoint else ""
+        after = f" for {self.data_seed + 1} disjoint draws" if self.sizes.disjoint else ""
         return DataError(
-            f"too few images: class '{self.source.class_names[label]}' needs {need} in {where}{after} - got {have}"
-            " - add images, or ask for fewer per class"
+            f"class '{self.source.class_names[label]}' must have at least {need} images{after}"
+            f" (got {have} in {where}); add images, or ask for fewer per class"
         )

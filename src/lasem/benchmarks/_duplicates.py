@@ -1,4 +1,4 @@
-"""Duplicates: images that are in a stream more than once, on both sides of a division that should keep them apart."""
+"""Duplicates: images with the same pixels in splits that should have no image in common."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -7,16 +7,17 @@ import numpy as np
 
 
 def image_hashes(images: np.ndarray) -> np.ndarray:
-    """A number per image, equal where all pixels are equal: (N, ...) -> (N,), int64."""
+    """Hash each image; hashes are equal if all pixels are equal: (N, ...) -> (N,), int64."""
+    # Eight bytes suffice: among a million images, two different ones collide with a probability of 3e-8.
     digests = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
     return np.frombuffer(b"".join(digests), dtype=np.int64)
 
 
 def duplicate_notes(tasks: Iterable[Mapping[str, np.ndarray]]) -> tuple[str, ...]:
-    """Say how many images are in several splits of a stream, if any.
+    """Say in words how many images are in several splits of a stream; no note if there are none.
 
     Args:
-        tasks: Per task, the hashes of the images of its splits, each (N,).
+        tasks: Hashes of the images by split, each (N,), for each task.
     """
     images: dict[str, set[int]] = {}
     for task in tasks:
@@ -25,11 +26,11 @@ def duplicate_notes(tasks: Iterable[Mapping[str, np.ndarray]]) -> tuple[str, ...
     train, valid, test = (images.get(split, set()) for split in ("train", "valid", "test"))
     tested, validated = len(test & (train | valid)), len(valid & train)
     return tuple(
-        f"{count} of {len(whole)} {name} images have the same pixels as one that is {elsewhere}: accuracies there are"
-        " too high; remove them from the data"
+        f"{count} of {len(whole)} {name} images have the same pixels as an image in {elsewhere}: {name} accuracies are"
+        " too high; remove these images from the data"
         for count, whole, name, elsewhere in (
-            (tested, test, "test", "in training or validation"),
-            (validated, valid, "validation", "in training"),
+            (tested, test, "test", "training or validation"),
+            (validated, valid, "validation", "training"),
         )
         if count
     )

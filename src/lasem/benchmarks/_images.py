@@ -1,57 +1,67 @@
-"""Any image-classification set of the hub or of a folder, split into tasks by classes, by domain, or both."""
+"""Any image-classification data set of the hub or of a folder, split into tasks by class, by domain, or both."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 
 from lasem.benchmarks._assembly import Pixels, Scaling, Standardize, assemble
-from lasem.benchmarks._benchmark import CPU, AbstractBenchmark
+from lasem.benchmarks._benchmark import CPU, NOT_EMPTY, AbstractBenchmark, ImageSize, PerClass
 from lasem.benchmarks._classes import find_classes, find_domains, random_groups
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
-from lasem.benchmarks._options import require, require_amount, require_at_least, require_size
 from lasem.benchmarks._plans import TaskPlan, domain_plans
 from lasem.benchmarks._source import Columns, Source, is_folder, locate, open_source
 from lasem.benchmarks._stream import TaskStream
 from lasem.benchmarks._transforms import Noise, TransformChoice
+from lasem.errors import require
+from lasem.options import must, options
+
+Rotation = Annotated[
+    int, must(lambda degrees: degrees % 90 == 0 and abs(degrees) <= 360, "a multiple of 90, at most 360", "write 90")
+]
+"""Angle in degrees by which a square image can be rotated without interpolation."""
+Group = Annotated[tuple[str | int, ...], must(lambda group: len(group) > 1, "a list of at least 2 classes", "add one")]
+"""Classes of one task, by name or id."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@options(kw_only=True)
 class Images(AbstractBenchmark):
-    """Images of your own: a Hugging Face data set, or a folder of parquet files or of one folder per class.
+    """Your own images: a Hugging Face data set, a folder of parquet files, or a folder with one folder per class.
 
     Images per class are a number (int) or a share of the class's images in its split (float). Without a test split,
-    test images come from the training split too.
+    test images also come from the training split.
 
     Attributes:
-        source: A folder under the data root, a path to a folder, or a name on the hub.
-        image_column: Column of images; None takes the only one.
-        label_column: Column of labels; None takes `label`, `labels` or `fine_label`.
-        domain_column: Column of domains; each domain becomes tasks of its own.
-        domains: Which domains, in order; None takes all, by name.
-        train_split: Split that training images come from.
-        valid_split: Split for validation; None takes it from the training split.
-        test_split: Split for test; None takes `test` where there is one, else it comes from the training split.
-        class_groups: Classes of each task, by name or id; None divides them at random.
+        source: A folder under the data root, a path to a folder, or the name of a data set on the hub.
+        image_column: Column of images; None uses the only column of images.
+        label_column: Column of labels; None uses `label`, `labels` or `fine_label`.
+        domain_column: Column of domains; each domain gets tasks of its own. None ignores domains.
+        domains: Domains to use, in order of arrival; None uses all, sorted by name.
+        train_split: Split from which training images are drawn.
+        valid_split: Split from which validation images are drawn; None draws them from the training split.
+        test_split: Split from which test images are drawn; None uses `test` if there is one, else the training split.
+        class_groups: Classes of each task, by name or id; None divides the classes at random.
         classes_per_task: Size of random groups of classes; the last may be smaller. None puts all in one task.
         train_per_class: Training images per class.
         valid_per_class: Validation images per class.
-        test_per_class: Test images per class; None takes all that are left.
-        size: Height and width that images are resized to; None keeps the images' own.
-        channels: 3 turns all images into RGB; 1 keeps gray images gray.
+        test_per_class: Test images per class; None uses all remaining images.
+        size: Height and width to which images are resized, in pixels; None keeps the size of the images.
+        channels: 3 converts all images to RGB; 1 accepts gray images only.
         pixels: Range of the pixels, or standardization per channel.
-        standardize: Statistics of the task's training images for all splits, or each split's own.
-        noise: Gaussian noise per task, its mean and spread drawn from the paper's values, its release's, or none.
+        standardize: Images whose statistics standardize pixels: the task's training images, or each split's own.
+        noise: Values from which the mean and the standard deviation of a task's noise are drawn: those of the paper,
+            those of its authors' release, or none.
         channel_orders: Whether every task puts the channels in a random order.
         permute_pixels: Whether every task permutes the pixels.
-        rotations: Degrees, multiples of 90, that each task's rotation is drawn from.
+        rotations: Angles in degrees, multiples of 90, from which each task's rotation is drawn.
         disjoint_draws: Whether data seeds 0, 1, 2 ... draw disjoint images; needs a test split.
     """
 
-    source: str
+    source: Annotated[str, must(bool, "a folder or the name of a data set on the hub", "name one")]
     image_column: str | None = None
     label_column: str | None = None
     domain_column: str | None = None
@@ -59,51 +69,35 @@ class Images(AbstractBenchmark):
     train_split: str = "train"
     valid_split: str | None = None
     test_split: str | None = None
-    class_groups: tuple[tuple[str | int, ...], ...] | None = None
-    classes_per_task: int | None = None
-    train_per_class: int | float = 0.6
-    valid_per_class: int | float = 0.1
-    test_per_class: int | float | None = None
-    size: int | None = None
+    class_groups: Annotated[tuple[Group, ...], NOT_EMPTY] | None = None
+    classes_per_task: Annotated[int, Field(ge=2)] | None = None
+    train_per_class: PerClass = 0.6
+    valid_per_class: PerClass = 0.1
+    test_per_class: PerClass | None = None
+    size: ImageSize | None = None
     channels: Literal[1, 3] = 3
     pixels: Pixels = "[0,1]"
     standardize: Standardize = "train"
     noise: Noise = "none"
     channel_orders: bool = False
     permute_pixels: bool = False
-    rotations: tuple[int, ...] = (0,)
+    rotations: Annotated[tuple[Rotation, ...], NOT_EMPTY] = (0,)
     disjoint_draws: bool = False
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.source != "", "source names a folder or a data set on the hub", source=self.source)
-        require_size(self.size)
-        require_at_least(2, classes_per_task=self.classes_per_task)
-        require_amount(
-            train_per_class=self.train_per_class,
-            valid_per_class=self.valid_per_class,
-            test_per_class=self.test_per_class,
-        )
         require(
             self.class_groups is None or self.classes_per_task is None,
-            "classes are grouped by class_groups or by classes_per_task, not both",
+            "class_groups and classes_per_task must not both be set",
+            remedy="leave one of them out",
             class_groups=self.class_groups,
             classes_per_task=self.classes_per_task,
         )
-        groups = self.class_groups or ()
-        require(
-            self.class_groups != () and all(len(group) > 1 for group in groups),
-            "a task has two classes or more",
-            class_groups=groups,
-        )
-        turns = len(self.rotations) > 0 and all(turn % 90 == 0 and abs(turn) <= 360 for turn in self.rotations)
-        require(turns, "rotations are multiples of 90 degrees, up to 360", rotations=self.rotations)
 
     def outline(self) -> None:
-        """None: only the data can tell."""
+        """Return None, because only the data can tell shapes and sizes."""
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
-        """Read the images and draw the stream."""
+        """Read the images and construct the stream; see `AbstractBenchmark.stream`."""
         columns = Columns(image=self.image_column, label=self.label_column, domain=self.domain_column)
         decoding = Decoding(size=self.size, channels=self.channels)
         source = open_source(self._place(data), columns=columns, decoding=decoding)
@@ -129,6 +123,7 @@ class Images(AbstractBenchmark):
         return locate(self.source, hub=self.source, data=data)
 
     def _sizes(self, source: Source) -> Sizes:
+        # A split named "test" is used for test unless it is the one that images are trained on.
         has_test = "test" in source.rows and self.train_split != "test"
         return Sizes(
             train=self.train_per_class,
@@ -141,7 +136,7 @@ class Images(AbstractBenchmark):
         )
 
     def _plans(self, source: Source, *, stream_seed: int) -> list[TaskPlan]:
-        """Groups of classes, by domain if there are domains, each with a transform."""
+        """Plan a task with a transform for every group of classes, in every domain if there are domains."""
         everything = tuple(range(len(source.class_names)))
         if self.class_groups is not None:
             groups = [find_classes(source, group) for group in self.class_groups]

@@ -1,43 +1,29 @@
-"""Memory: whether a stream fits before anything is decoded or built."""
-
-import os
-from pathlib import Path
+"""Check that a stream fits in memory, before anything is decoded or built."""
 
 import torch
 
 from lasem.errors import DataError
-
-MEMINFO = Path("/proc/meminfo")
-
-
-def available_memory(device: torch.device) -> int:
-    """Bytes that can still be had on a device."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    if MEMINFO.exists():  # sysconf counts only free pages, not those that the system gives back on demand
-        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+from lasem.memory import available_memory
 
 
 def require_memory(*, num_images: int, largest_task: int, shape: tuple[int, int, int], device: torch.device) -> None:
-    """Hold a stream to the memory that is there: its images as uint8 and one task's as float32.
+    """Refuse a stream that does not fit in memory: all images as uint8 and the largest task as float32.
 
     Args:
-        num_images: Distinct images of the stream.
-        largest_task: Images of the largest task, all splits.
-        shape: Of an image: (channels, height, width).
-        device: Where they are to lie.
+        num_images: Number of distinct images of the stream.
+        largest_task: Number of images in all splits of the largest task.
+        shape: Shape of an image, (channels, height, width).
+        device: Device that is to hold the images.
 
     Raises:
-        DataError: They do not fit.
+        DataError: The images do not fit.
     """
     pixels = shape[0] * shape[1] * shape[2]
     source, task, free = num_images * pixels, 4 * largest_task * pixels, available_memory(device)
     if source + task > free:
         raise DataError(
-            f"a stream's images and one task's tensors must fit in memory - got {num_images} images of"
-            f" {' x '.join(map(str, shape))} ({source / 2**30:.2f} GiB) and {largest_task} in a task"
-            f" ({task / 2**30:.2f} GiB as floats) with {free / 2**30:.2f} GiB available on {device}"
-            " - set max_test, a smaller size or fewer images per class"
+            f"the images of a stream and the tensors of one task must fit in memory (got {num_images} images of"
+            f" {' x '.join(map(str, shape))}, {source / 2**30:.2f} GiB, and {largest_task} in a task,"
+            f" {task / 2**30:.2f} GiB as floats, with {free / 2**30:.2f} GiB available on {device});"
+            " set max_test, a smaller size or fewer images per class"
         )

@@ -15,13 +15,13 @@ MAX_DRAWS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class TaskPlan:
-    """What a base task is about.
+    """Plan of a base task: its classes, domain and transform.
 
     Attributes:
-        classes: The source's class ids; a task's label is the position here.
-        domain: Domain that its images come from, if domains play a part.
-        transform: What is done to its images.
-        name: What a reader should see; the class names where it is None.
+        classes: Class ids of the source; the label of a class in the task is its position here.
+        domain: Domain of the images; None if the source has no domains.
+        transform: Transform of the images.
+        name: Name for readers; None for the names of domain and classes.
     """
 
     classes: tuple[int, ...]
@@ -30,7 +30,7 @@ class TaskPlan:
     name: str | None = None
 
     def title(self, source: Source) -> str:
-        """Name of the task: its domain and classes unless one was given."""
+        """Return the name of the task, which is made from its domain and classes unless a name was given."""
         classes = " / ".join(source.class_names[label] for label in self.classes)
         return self.name or (f"{self.domain}: {classes}" if self.domain else classes)
 
@@ -38,11 +38,11 @@ class TaskPlan:
 def distinct_plans(
     num_tasks: int, *, draw: Callable[[int, np.random.Generator], TaskPlan], stream_seed: int
 ) -> list[TaskPlan]:
-    """Draw base tasks of which any two differ in a class, the domain or the transform.
+    """Draw base tasks, any two of which differ in a class, the domain or the transform.
 
     Args:
-        num_tasks: How many.
-        draw: Draws the plan of a task, given its position.
+        num_tasks: Number of tasks to draw.
+        draw: Function that draws the plan of a task from its position and a random generator.
         stream_seed: Seed of the draws.
 
     Raises:
@@ -52,12 +52,13 @@ def distinct_plans(
     seen: set[object] = set()
     for task in range(num_tasks):
         generator = numpy_generator(stream_seed, "task", task)
+        # Drawing again until a task is new keeps every task equally likely; the limit ends impossible requests.
         drawn = (draw(task, generator) for _ in range(MAX_DRAWS))
         plan = next((plan for plan in drawn if (plan.classes, plan.domain, plan.transform) not in seen), None)
         if plan is None:
             raise SpecError(
-                f"any two tasks of a stream differ - got {num_tasks} tasks, where {MAX_DRAWS} draws found no"
-                f" {task + 1}th - ask for fewer tasks, or for more classes or transforms to draw from"
+                f"any two tasks of a stream must differ (got {num_tasks} tasks; {MAX_DRAWS} draws gave only {task}"
+                " different ones); ask for fewer tasks, or for more classes or transforms to draw from"
             )
         plans.append(plan)
         seen.add((plan.classes, plan.domain, plan.transform))

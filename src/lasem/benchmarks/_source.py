@@ -1,4 +1,4 @@
-"""Source: labeled images as they come, read through Hugging Face `datasets` and decoded only where they are needed."""
+"""Source: labeled images read through Hugging Face `datasets`, decoded only where they are needed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,18 +20,18 @@ LABEL_COLUMNS = ("label", "labels", "fine_label")
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What is known of the rows of one split without decoding an image.
+    """Labels and domains of one split, known without decoding an image.
 
     Attributes:
-        labels: (N,), int64, the source's class ids.
-        domains: (N,), str; None where the source tells no domains.
+        labels: Class ids of the source, (N,), int64.
+        domains: Names of domains, (N,), str; None if the source has no domains.
     """
 
     labels: np.ndarray
     domains: np.ndarray | None = None
 
     def where(self, label: int, domain: str | None) -> np.ndarray:
-        """Rows of one class, and of one domain unless it is None: (n,), int64, ascending."""
+        """Return the rows of one class, and of one domain unless it is None: (n,), int64, ascending."""
         hit = self.labels == label
         if domain is not None and self.domains is not None:
             hit = hit & (self.domains == domain)
@@ -40,13 +40,13 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Labeled images, not yet decoded.
+    """Labeled images that are not yet decoded.
 
     Attributes:
-        name: What error messages call it.
+        name: Name of the data set in error messages.
         class_names: Name of each class id.
         rows: Labels and domains by split.
-        decode: Maps a split's name and row numbers (n,) to pixels (n, C, H, W), uint8.
+        decode: Function from the name of a split and row numbers (n,) to pixels (n, C, H, W), uint8.
     """
 
     name: str
@@ -55,41 +55,39 @@ class Source:
     decode: Callable[[str, np.ndarray], np.ndarray]
 
     def split(self, name: str) -> Rows:
-        """Rows of a split.
+        """Return labels and domains of a split.
 
         Raises:
-            DataError: There is no such split, it is empty, or has labels that name no class.
+            DataError: There is no such split, it is empty, or it has labels without a class.
         """
         if name not in self.rows:
             known = ", ".join(self.rows)
-            raise DataError(
-                f"a split must be one of the source's - got '{name}', {self.name} has {known} - name another"
-            )
+            raise DataError(f"a split must be one of {known}, those of {self.name} (got '{name}'); choose one of them")
         labels = self.rows[name].labels
         if not len(labels):
-            raise DataError(f"a split holds at least one image - got none in '{name}' of {self.name} - add images")
+            raise DataError(f"a split must have at least one image (got none in '{name}' of {self.name}); add images")
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= len(self.class_names):
             raise DataError(
-                f"labels of {len(self.class_names)} classes run from 0 to {len(self.class_names) - 1} - got {low} to"
-                f" {high} in split '{name}' of {self.name} - correct them, or use a split whose labels are known"
+                f"labels of {len(self.class_names)} classes must be from 0 to {len(self.class_names) - 1} (got {low} to"
+                f" {high} in split '{name}' of {self.name}); correct them, or use a split whose labels are known"
             )
         return self.rows[name]
 
     def domains(self, split: str) -> tuple[str, ...]:
-        """Names of the domains in a split, sorted."""
+        """Return the sorted names of the domains in a split."""
         found = self.split(split).domains
         return () if found is None else tuple(str(name) for name in np.unique(found))
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold what; None is found by type (images) or by name (labels).
+    """Names of the columns of a data set; None is found by type (images) or by name (labels).
 
     Attributes:
         image: Column of images.
         label: Column of labels.
-        domain: Column of domains; None where domains play no part.
+        domain: Column of domains; None if the data set is used without domains.
     """
 
     image: str | None = None
@@ -98,12 +96,12 @@ class Columns:
 
 
 def locate(folder: str, *, hub: str | None, data: Path | None) -> Path | str:
-    """Find a data set: its folder under the data root, or its name on the hub where no root is given.
+    """Find a data set: its folder under the data root, or its name on the hub if no data root is given.
 
     Args:
-        folder: Name under the data root.
-        hub: Name on the hub; None where it is not there.
-        data: The data root.
+        folder: Name of the folder under the data root.
+        hub: Name on the Hugging Face hub; None if it is not there.
+        data: Data root; None to use the hub.
 
     Raises:
         DataError: The folder is missing, or there is neither a root nor a name on the hub.
@@ -113,19 +111,19 @@ def locate(folder: str, *, hub: str | None, data: Path | None) -> Path | str:
         if not is_folder(path):
             source = f", or leave out --data to load {hub} from the hub" if hub else ""
             raise DataError(
-                f"a data root holds a folder '{folder}' - got none at {path} - put the images there{source}"
+                f"the data root must have a folder '{folder}' (got none at {path}); put the images there{source}"
             )
         return path
     if hub is None:
         raise DataError(
-            f"'{folder}' is read from a local folder, as it is not on the hub - got no data root"
-            f" - give --data a folder that holds '{folder}'"
+            f"'{folder}' must be read from a local folder, because it is not on the hub (got no data root);"
+            f" give --data a folder that contains '{folder}'"
         )
     return hub
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; False for what cannot be a path."""
+    """Whether there is such a folder; False for text that cannot be a path."""
     try:
         return path.is_dir()
     except OSError:
@@ -133,12 +131,13 @@ def is_folder(path: Path) -> bool:
 
 
 def open_source(place: Path | str, *, columns: Columns, decoding: Decoding) -> Source:
-    """Read labels and domains of a local folder (Path) or hub data set (str); images stay undecoded.
+    """Read labels and domains of a local folder (Path) or of a data set of the hub (str); images stay undecoded.
 
     Raises:
-        DataError: It cannot be read, a column is missing, or labels are not class labels.
+        DataError: The data set cannot be read, a column is missing, or labels are not class labels.
     """
     splits = _load(place)
+    # All splits of a data set have the same columns.
     first = next(iter(splits.values()))
     found = ", ".join(first.column_names)
     image = columns.image or _image_column(first, place)
@@ -146,7 +145,7 @@ def open_source(place: Path | str, *, columns: Columns, decoding: Decoding) -> S
     for name in filter(None, (image, label, columns.domain)):
         if name not in first.column_names:
             raise DataError(
-                f"{place} needs a column '{name}' - got columns {found} - name the right one in the options"
+                f"{place} must have a column '{name}' (got columns {found}); name the right one in the options"
             )
     names, ids = class_ids(splits, label=label, place=place)
     rows = {
@@ -162,7 +161,7 @@ def open_source(place: Path | str, *, columns: Columns, decoding: Decoding) -> S
 
 
 def _load(place: Path | str) -> "dict[str, Dataset]":
-    """All splits of a folder or hub data set."""
+    """Load all splits of a folder or of a data set of the hub."""
     import datasets
 
     try:
@@ -172,17 +171,17 @@ def _load(place: Path | str) -> "dict[str, Dataset]":
         remedy = (
             "check that it holds parquet files or one folder of images per class"
             if isinstance(place, Path)
-            else "check the name and the connection, or give --data a folder that holds the images"
+            else "check the name and the connection, or give --data a folder that contains the images"
         )
-        raise DataError(f"{place} must be readable as an image data set - got {_brief(error)} - {remedy}") from error
+        raise DataError(f"{place} must be readable as an image data set (got {_brief(error)}); {remedy}") from error
     if not isinstance(loaded, datasets.DatasetDict):
-        raise DataError(f"{place} must hold named splits - got {type(loaded).__name__} - save it as train and test")
+        raise DataError(f"{place} must have named splits (got {type(loaded).__name__}); save it as train and test")
     return {str(name): split for name, split in loaded.items()}
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence progress bars and log of `datasets`, whose errors are told here, and leave them as they were."""
+    """Silence progress bars and logs of `datasets` while its errors are reported here, and restore them."""
     import datasets
 
     shown, level = not datasets.utils.are_progress_bars_disabled(), datasets.logging.get_verbosity()
@@ -197,7 +196,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _brief(error: BaseException) -> str:
-    """Kind and first line of an error; of `datasets`' own general one, of what caused it."""
+    """Return the kind and the first line of an error; for a general error of `datasets`, those of its cause."""
     from datasets.exceptions import DatasetGenerationError
 
     while isinstance(error, DatasetGenerationError) and error.__cause__ is not None:
@@ -212,8 +211,8 @@ def _image_column(split: "Dataset", place: Path | str) -> str:
     found = [name for name, feature in split.features.items() if isinstance(feature, datasets.Image)]
     if len(found) != 1:
         raise DataError(
-            f"{place} needs one column of images - got {len(found)} among columns {', '.join(split.column_names)}"
-            " - name the right one in the options, or save it with the Image feature"
+            f"{place} must have one column of images (got {len(found)} among columns {', '.join(split.column_names)});"
+            " name the right one in the options, or save it with the Image feature"
         )
     return found[0]
 
@@ -222,6 +221,7 @@ def _decode(split: "Dataset", *, name: str, rows: np.ndarray, image: str, decodi
     """Decode the chosen rows: (n, C, H, W), uint8."""
     import datasets
 
+    # datasets would decode with its own settings; here Pillow decodes the bytes, in chunks to limit memory.
     raw = split.select_columns([image]).cast_column(image, datasets.Image(decode=False))
     chunks = (rows[start : start + 512] for start in range(0, len(rows), 512))
     cells = (cell for chunk in chunks for cell in raw[chunk.tolist()][image])

@@ -1,69 +1,62 @@
-"""STL-10 with noise and channel orders, and the same stream of ten Tiny ImageNet classes that stands in for it."""
+"""STL-10 with noise and channel orders, and a substitute for it made from ten classes of Tiny ImageNet."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from lasem.benchmarks._assembly import Scaling, assemble
-from lasem.benchmarks._benchmark import CPU, AbstractBenchmark
+from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, ImageSize, NumTasks
 from lasem.benchmarks._classes import random_classes
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
-from lasem.benchmarks._options import require, require_at_least, require_size, require_tasks
 from lasem.benchmarks._plans import TaskPlan, distinct_plans
 from lasem.benchmarks._source import Columns, locate, open_source
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.benchmarks._transforms import Noise, TransformChoice
+from lasem.options import Positive, options
 
 NUM_CLASSES = 10
 
 
-@dataclass(frozen=True, kw_only=True)
+@options(kw_only=True)
 class AbstractNoisyImages(AbstractBenchmark):
-    """Tasks of random classes of ten, pixels in [-0.5, 0.5], each with noise and channels of its own.
+    """Base class of benchmarks whose tasks draw classes out of ten, Gaussian noise and a channel order.
 
-    Any two base tasks differ in a class, the noise or the channel order.
+    Pixels are in [-0.5, 0.5]. Any two base tasks differ in a class, in the noise or in the channel order.
 
     Attributes:
         tasks: Number of base tasks.
-        classes_per_task: Classes per task.
+        classes_per_task: Number of classes per task.
         train_per_class: Training images per class.
         valid_per_class: Validation images per class, from the training set.
-        noise: Values that the noise's mean and spread are drawn from: the paper's, its release's, or none.
+        noise: Values from which the mean and the standard deviation of a task's noise are drawn: those of the paper,
+            those of its authors' release, or none.
         channel_orders: Whether every task puts the channels in a random order.
         disjoint_draws: Whether data seeds 0, 1, 2 ... draw disjoint training and validation images.
-        size: Height and width that images are resized to.
+        size: Height and width to which images are resized, in pixels.
     """
 
     folder: ClassVar[str]
-    """Name under the data root."""
+    """Name of the folder under the data root."""
     hub: ClassVar[str | None]
-    """Name on the hub; None where it is not there."""
+    """Name of the data set on the Hugging Face hub; None if it is not there."""
     test_images: ClassVar[int]
-    """Test images per class."""
+    """Number of test images per class."""
 
-    tasks: int = 20
-    classes_per_task: int = 3
-    train_per_class: int = 106
-    valid_per_class: int = 19
+    tasks: NumTasks = 20
+    classes_per_task: Annotated[int, Field(ge=2, le=NUM_CLASSES)] = 3
+    train_per_class: Positive = 106
+    valid_per_class: Positive = 19
     noise: Noise = "paper"
     channel_orders: bool = True
     disjoint_draws: bool = False
-    size: int = 96
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_tasks(self.tasks)
-        require_at_least(1, train_per_class=self.train_per_class, valid_per_class=self.valid_per_class)
-        require_size(self.size)
-        number = self.classes_per_task
-        require(2 <= number <= NUM_CLASSES, f"a task has 2 to {NUM_CLASSES} classes", classes_per_task=number)
+    size: ImageSize = 96
 
     def outline(self) -> Outline:
-        """Shapes, tasks and sizes."""
+        """Return shapes, tasks and exact sizes; no data is read."""
         per_class = {"train": self.train_per_class, "valid": self.valid_per_class, "test": self.test_images}
         return self.arrange(
             shape=(3, self.size, self.size),
@@ -72,7 +65,7 @@ class AbstractNoisyImages(AbstractBenchmark):
         )
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
-        """Read the labeled images; draw classes and transforms, then images."""
+        """Read the images and construct the stream; see `AbstractBenchmark.stream`."""
         transforms = TransformChoice(noise=self.noise, channel_orders=self.channel_orders)
 
         def plan(_: int, generator: np.random.Generator) -> TaskPlan:
@@ -92,20 +85,21 @@ class AbstractNoisyImages(AbstractBenchmark):
         return assemble(self, draw=draw, plans=plans, scaling=Scaling(pixels="[-0.5,0.5]"), device=device)
 
 
-@dataclass(frozen=True, kw_only=True)
+@options(kw_only=True)
 class Stl10(AbstractNoisyImages):
-    """STL-10: 500 training and 800 test images per class."""
+    """STL-10, which has 500 training and 800 test images per class."""
 
     folder = "stl10"
     hub = "tanganke/stl10"
     test_images = 800
 
 
-@dataclass(frozen=True, kw_only=True)
+@options(kw_only=True)
 class TinyImageNet10(AbstractNoisyImages):
-    """Ten Tiny ImageNet classes that resemble STL-10's, resized, with STL-10's noise and channel orders.
+    """Ten classes of Tiny ImageNet similar to those of STL-10, resized, with the same noise and channel orders.
 
-    Read from a local folder `tiny-imagenet-10` with 300 training and 250 test images per class; not on the hub.
+    The images are read from a local folder `tiny-imagenet-10` with 300 training and 250 test images per class. The
+    data set is not on the hub.
     """
 
     folder = "tiny-imagenet-10"

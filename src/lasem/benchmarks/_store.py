@@ -1,4 +1,4 @@
-"""PixelStore: the distinct images of a stream, decoded and hashed once."""
+"""PixelStore: the distinct images of a stream, each decoded and hashed once."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from lasem.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class PixelStore:
-    """Images by split of the source.
+    """Decoded images of a stream, by split of the source.
 
     Attributes:
-        rows: Per split, (n,), int64, ascending.
-        pixels: Per split, (n, C, H, W), uint8.
-        digest: Hash of pixels and labels.
-        hashes: Per split, (n,), int64, one per image: equal where the pixels are.
+        rows: Row numbers in the source for each split, (n,), int64, ascending.
+        pixels: Images for each split, (n, C, H, W), uint8.
+        digest: Hash of all pixels and labels.
+        hashes: Hash of each image for each split, (n,), int64; equal if the pixels are equal.
     """
 
     rows: Mapping[str, np.ndarray]
@@ -32,31 +32,32 @@ class PixelStore:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of an image: (channels, height, width)."""
+        """Shape of an image: (channels, height, width)."""
         channels, height, width = next(iter(self.pixels.values())).shape[1:]
         return channels, height, width
 
     @property
     def device(self) -> torch.device:
-        """Where the images lie."""
+        """Device on which the images are."""
         return next(iter(self.pixels.values())).device
 
     def gather(self, split: str, rows: np.ndarray) -> Tensor:
-        """Pixels of rows of a split: (n, C, H, W), uint8."""
+        """Return the pixels of some rows of a split: (n, C, H, W), uint8."""
         index = torch.from_numpy(np.searchsorted(self.rows[split], rows))
         return self.pixels[split][index.to(self.device)]
 
     def hash_of(self, split: str, rows: np.ndarray) -> np.ndarray:
-        """Hashes of rows of a split: (n,), int64."""
+        """Return the hashes of some rows of a split: (n,), int64."""
         return self.hashes[split][np.searchsorted(self.rows[split], rows)]
 
 
 def fill_store(draw: Draw, tasks: Sequence[Chosen], *, device: torch.device) -> PixelStore:
-    """Decode every image that a task has chosen, once.
+    """Decode once every image that a task uses.
 
     Raises:
         DataError: An image cannot be decoded, sizes differ between splits, or they do not fit in memory.
     """
+    # One decoded image tells the size, so that memory is checked before the others are decoded.
     source, wanted = draw.source, _distinct(draw, tasks)
     split, rows = next(iter(wanted.items()))
     channels, height, width = source.decode(split, rows[:1]).shape[1:]
@@ -71,18 +72,19 @@ def fill_store(draw: Draw, tasks: Sequence[Chosen], *, device: torch.device) -> 
         decoded = np.ascontiguousarray(source.decode(name, rows))
         if decoded.shape[1:] != (channels, height, width):
             raise DataError(
-                f"images of a stream share one size - got {' x '.join(map(str, decoded.shape[2:]))} in split '{name}'"
-                f" and {height} x {width} in split '{split}' of {source.name} - set size, such as size = 64"
+                f"images of a stream must have one size (got {' x '.join(map(str, decoded.shape[2:]))} in split"
+                f" '{name}' and {height} x {width} in split '{split}' of {source.name}); set size, such as size = 64"
             )
         digest.update(decoded.tobytes())
         digest.update(source.split(name).labels[rows].tobytes())
+        # uint8 takes a quarter of the memory of float32; a task is converted when it is accessed.
         pixels[name] = torch.from_numpy(decoded).to(device)
         hashes[name] = image_hashes(decoded)
     return PixelStore(rows=wanted, pixels=pixels, digest=digest.hexdigest(), hashes=hashes)
 
 
 def _distinct(draw: Draw, tasks: Sequence[Chosen]) -> dict[str, np.ndarray]:
-    """Rows wanted by any task, by split of the source: each (n,), int64, ascending."""
+    """Return the rows used by any task, by split of the source: each (n,), int64, ascending."""
     wanted: dict[str, list[np.ndarray]] = {}
     for chosen in tasks:
         for split in SPLITS:

@@ -1,4 +1,4 @@
-"""TaskStream: tasks in order of arrival, and what is known of them beforehand."""
+"""TaskStream: tasks in order of arrival, and their outline, which is known before any data is read."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from lasem.errors import DataError
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of a stream before its data is read.
+    """Shapes and sizes of a task stream, known before its data is read.
 
     Attributes:
-        shape: Of an image: (channels, height, width).
-        classes: Number of classes per task, in order.
-        images: Number of images per task and split (train, valid, test); approximate where a source's counts are.
-        identities: Per task, the number that its every visit shares.
+        shape: Shape of an image, (channels, height, width).
+        classes: Number of classes of each task, in order of arrival.
+        images: Number of images per task for each split (train, valid, test); approximate if the source's counts are.
+        identities: Identity of each task: a number that all visits of the same task have in common.
     """
 
     shape: tuple[int, int, int]
@@ -37,18 +37,18 @@ class Outline:
 
 @dataclass(frozen=True, eq=False)
 class TaskStream(Sequence[Task]):
-    """Tasks in order of arrival, each built when it is asked for.
+    """Tasks in order of arrival; the tensors of a task are built when it is accessed.
 
     Attributes:
-        builders: Per position, a function that builds the task; equal calls give equal tensors.
+        builders: Function for each position that builds the task; equal calls give equal tensors.
         outline: Shapes and sizes; `outline.images` is exact once a stream exists.
         train_images: Number of training images at each position.
-        choices: What the seeds chose (classes, indices of images, noise, channel orders), per task; JSON types only.
+        choices: Random choices for each task (classes, rows of images, noise, channel orders), in JSON types.
         fingerprint: Hash of the selected pixels, labels and choices.
-        knowledge: Values that the shared knowledge takes before the second task, by parameter name;
-            only a synthetic stream with planted sharing has them.
-        planted: Per task, the configuration planted by a synthetic stream.
-        notes: What a reader of the results should know of the data.
+        knowledge: Values of the shared knowledge before the second task, by parameter name; only a synthetic stream
+            with planted sharing has them.
+        planted: Configuration planted in each task; only for a synthetic stream.
+        notes: Warnings about the data for readers of the results, such as duplicate images.
     """
 
     builders: Sequence[Callable[[], Task]]
@@ -65,18 +65,20 @@ class TaskStream(Sequence[Task]):
         """Make a stream from tasks that are already in memory.
 
         Raises:
-            DataError: There is no task, or the tasks do not fit each other.
+            DataError: There is no task, or shapes or identities of the tasks do not fit together.
         """
         if not isinstance(tasks, Sequence) or not all(isinstance(task, Task) for task in tasks):
             raise DataError(
-                f"a stream is made of a list of Task objects - got {type(tasks).__name__} - pass [task, task, ...]"
+                f"a stream must be made from a list of Task objects (got {type(tasks).__name__}); pass [task, ...]"
             )
         if not tasks:
-            raise DataError("a stream needs at least one task - got none - pass a list of Task objects")
+            raise DataError("a stream must have at least one task (got none); pass a list of Task objects")
         _check_visits(tasks)
         shapes = [tuple(task.train.images.shape[1:]) for task in tasks]
         if len(set(shapes)) > 1:
-            raise DataError(f"tasks of a stream share one image shape - got {sorted(set(shapes))} - resize the images")
+            raise DataError(
+                f"tasks of a stream must have one image shape (got {sorted(set(shapes))}); resize the images"
+            )
         channels, height, width = shapes[0]
         outline = Outline(
             shape=(channels, height, width),
@@ -84,6 +86,7 @@ class TaskStream(Sequence[Task]):
             images={name: max(len(task.splits[name]) for task in tasks) for name in tasks[0].splits},
             identities=tuple(t if task.identity is None else task.identity for t, task in enumerate(tasks)),
         )
+        # The fingerprint tells a resumed run whether its data has changed.
         digest, hashes = hashlib.sha256(), []
         for task in tasks:
             pixels = {name: _bytes(split.images) for name, split in task.splits.items()}
@@ -111,22 +114,22 @@ class TaskStream(Sequence[Task]):
 
 
 def _check_visits(tasks: Sequence[Task]) -> None:
-    """Hold the identities of a stream's tasks to what visits of a task can be."""
+    """Refuse identities that only some tasks have, and visits of one task with different classes."""
     identities = [task.identity for task in tasks]
     if None in identities and len(set(identities)) > 1:
         raise DataError(
-            f"either every task of a stream has an identity or none has - got {identities} - number all of them"
+            f"either all tasks of a stream must have an identity or none (got {identities}); number all of them"
         )
     classes: dict[int | None, int] = {}
     for task in tasks:
         known = classes.setdefault(task.identity, task.classes)
         if task.identity is not None and known != task.classes:
             raise DataError(
-                f"visits of one task have the same classes - got {known} and {task.classes} of identity {task.identity}"
-                " - give different tasks different identities"
+                f"visits of one task must have the same classes (got {known} and {task.classes} of identity"
+                f" {task.identity}); give different tasks different identities"
             )
 
 
 def _bytes(images: Tensor) -> np.ndarray:
-    """Values as they lie in memory: (N, C, H, W) -> (N, C, H, bytes of a row), uint8."""
+    """View values as bytes: (N, C, H, W) -> (N, C, H, bytes), uint8."""
     return images.detach().cpu().contiguous().view(torch.uint8).numpy()

@@ -1,4 +1,4 @@
-"""Split and Task: labeled images as tensors, held to what a learner can learn from."""
+"""Split and Task: labeled images as tensors, checked so that every learner can use them."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,12 @@ MOST_CLASSES = 2**16
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their labels.
+    """Images and labels of one split of a task.
 
     Attributes:
-        images: (N, C, H, W), floating point, finite; of the dtype of the learner's parameters, float32 by default.
-        labels: (N,), int64, 0 to the task's number of classes - 1.
+        images: Images, (N, C, H, W), floating point, finite; the dtype must be that of the learner's parameters, which
+            is float32 by default.
+        labels: Labels, (N,), int64, from 0 to the number of classes - 1.
 
     Raises:
         DataError: Shapes, types, devices or lengths do not fit, there is no image, or a pixel is not finite.
@@ -29,62 +30,66 @@ class Split:
     def __post_init__(self) -> None:
         if not (isinstance(self.images, Tensor) and isinstance(self.labels, Tensor)):
             raise DataError(
-                f"images and labels must be tensors - got {type(self.images).__name__} and {type(self.labels).__name__}"
-                " - convert them, e.g. torch.as_tensor(images)"
+                f"images and labels must be tensors (got {type(self.images).__name__} and"
+                f" {type(self.labels).__name__}); convert them, for example torch.as_tensor(images)"
             )
         if self.images.ndim != 4 or self.images.dtype not in FLOATS or self.images.layout != torch.strided:
             raise DataError(
                 "images must be a floating-point tensor (N, C, H, W)"
-                f" - got {self.images.dtype} of shape {tuple(self.images.shape)}, {self.images.layout}"
-                " - convert them, e.g. images.float() / 255"
+                f" (got {self.images.dtype} of shape {tuple(self.images.shape)}, {self.images.layout});"
+                " convert them, for example images.float() / 255"
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise DataError(
                 f"labels must be int64 of shape ({len(self.images)},), one per image"
-                f" - got {self.labels.dtype} of shape {tuple(self.labels.shape)}"
-                " - give one label per image, e.g. labels.long()"
+                f" (got {self.labels.dtype} of shape {tuple(self.labels.shape)});"
+                " give one label per image, for example labels.long()"
             )
         if not len(self.images):
-            raise DataError("a split needs at least one image - got none - give more images or a larger share")
+            raise DataError("a split must have at least one image (got none); give more images or a larger share")
         self._check_pixels()
 
     def _check_pixels(self) -> None:
         if not self.images.numel():
             raise DataError(
-                f"an image has a channel and a pixel at least - got shape {tuple(self.images.shape)}"
-                " - check how the images were read"
+                f"an image must have at least one channel and one pixel (got shape {tuple(self.images.shape)});"
+                " check how the images were read"
             )
         if self.images.device != self.labels.device:
             raise DataError(
-                "images and labels are on one device"
-                f" - got images on {self.images.device}, labels on {self.labels.device} - move one of them"
+                f"images and labels must be on one device (got images on {self.images.device} and labels on"
+                f" {self.labels.device}); move one of them"
             )
+        # Tensors on the meta device have shapes only; estimates use them.
         if self.images.is_meta:
             return
-        low, high = self.images.detach().aminmax()  # either is NaN where any pixel is
+        low, high = self.images.detach().aminmax()  # either is NaN if any pixel is
         if not bool(low.isfinite() & high.isfinite()):
             wrong = (~self.images.detach().isfinite()).flatten(1).any(1)
             raise DataError(
-                f"pixels are finite numbers - got {float(low)} to {float(high)}: NaN or infinity in {int(wrong.sum())}"
-                f" of {len(wrong)} images, the first at {int(wrong.nonzero()[0])} - repair these images"
+                f"pixels must be finite numbers (got {float(low)} to {float(high)}: NaN or infinity in"
+                f" {int(wrong.sum())} of {len(wrong)} images, first in image {int(wrong.nonzero()[0])}); repair them"
             )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Split":
-        """The same split on another device."""
+        """Return the same split on another device."""
         return Split(images=self.images.to(device), labels=self.labels.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One classification problem.
+    """One classification problem with training, validation and test images.
 
     Attributes:
-        name: What a reader should see, such as "apple / bed / crab".
+        name: Name for readers, such as "apple / bed / crab".
         classes: Number of classes; labels are 0 to classes - 1.
-        identity: The same number, from 0, for every visit of the same task; None where no task comes twice.
+        train: Images for training.
+        valid: Images for validation.
+        test: Images for test.
+        identity: Number, from 0, that all visits of the same task have in common; None if no task comes twice.
 
     Raises:
         DataError: The splits do not fit each other or the number of classes, or a value has another type.
@@ -103,40 +108,44 @@ class Task:
             low, high = int(split.labels.min()), int(split.labels.max())
             if low < 0 or high >= self.classes:
                 raise DataError(
-                    f"labels of a task with {self.classes} classes run from 0 to {self.classes - 1}"
-                    f" - got {low} to {high} in split '{name}' of task '{self.name}' - renumber the labels"
+                    f"labels of a task with {self.classes} classes must be from 0 to {self.classes - 1}"
+                    f" (got {low} to {high} in split '{name}' of task '{self.name}'); renumber the labels"
                 )
             if split.images.shape[1:] != self.train.images.shape[1:]:
                 raise DataError(
-                    f"images of a task share one shape - got {tuple(split.images.shape[1:])} in split '{name}' and"
-                    f" {tuple(self.train.images.shape[1:])} in 'train' of task '{self.name}' - resize them"
+                    f"images of a task must have one shape (got {tuple(split.images.shape[1:])} in split '{name}' and"
+                    f" {tuple(self.train.images.shape[1:])} in 'train' of task '{self.name}'); resize them"
                 )
-            kinds = [(part.images.dtype, part.images.device) for part in (split, self.train)]
-            if kinds[0] != kinds[1]:
+            here, first = (f"{images.dtype} on {images.device}" for images in (split.images, self.train.images))
+            if here != first:
                 raise DataError(
-                    f"images of a task share one type and device - got {kinds[0]} in split '{name}' and {kinds[1]} in"
-                    f" 'train' of task '{self.name}' - convert or move them"
+                    f"images of a task must have one dtype and device (got {here} in split '{name}' and {first} in"
+                    f" 'train' of task '{self.name}'); convert or move them"
                 )
 
     def _check_types(self) -> None:
-        fits = {
-            "name, text": isinstance(self.name, str),
-            f"classes, a whole number from 2 to {MOST_CLASSES}": _whole(self.classes, 2, MOST_CLASSES),
-            "identity, a whole number from 0 or None": self.identity is None or _whole(self.identity, 0, 2**63 - 1),
-            **{f"{split}, a Split": isinstance(part, Split) for split, part in self.splits.items()},
+        rules = {
+            "name": (isinstance(self.name, str), "text"),
+            "classes": (_whole(self.classes, 2, MOST_CLASSES), f"a whole number from 2 to {MOST_CLASSES}"),
+            "identity": (
+                self.identity is None or _whole(self.identity, 0, 2**63 - 1),
+                "a whole number from 0, or None",
+            ),
+            **{name: (isinstance(split, Split), "a Split") for name, split in self.splits.items()},
         }
-        for rule, holds in fits.items():
-            if not holds:
-                came = getattr(self, rule.partition(",")[0])
-                raise DataError(f"a task has {rule} - got {came!r} in task {self.name!r} - correct it")
+        for name, (fits, rule) in rules.items():
+            if not fits:
+                raise DataError(
+                    f"{name} must be {rule} (got {getattr(self, name)!r} in task {self.name!r}); correct it"
+                )
 
     @property
     def splits(self) -> dict[str, Split]:
-        """The splits by name."""
+        """Training, validation and test split by name."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
     def to(self, device: torch.device) -> "Task":
-        """The same task on another device."""
+        """Return the same task on another device."""
         return Task(
             name=self.name,
             classes=self.classes,

@@ -1,4 +1,4 @@
-"""Teacher: a network with planted layers that labels images; what a synthetic stream is made with."""
+"""Teacher: a network with planted layers that labels the images of a synthetic stream."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from lasem.seeds import numpy_generator
 
 SHARED = ("shared kernels",)
-"""Place of randomness of the kernels that tasks have in common."""
+"""Key of the random numbers for the kernels that tasks have in common; see `lasem.seeds`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,11 @@ class TeacherLayers:
         in_channels: Channels of an image.
         out_channels: Output channels of each layer.
         kernel_sizes: Height and width of each layer's kernels, odd.
-        pools: Window and stride of each layer's max-pool; 1 is none.
-        kernel_scale: Standard deviation of the kernels, times sqrt(2 / fan-in).
+        pools: Window and stride of each layer's max-pool; 1 means no pool.
+        kernel_scale: Standard deviation of the kernels, in units of sqrt(2 / fan-in).
         bias_scale: Standard deviation of the biases.
-        ranks: Directions among its input channels that a layer reads; 0 is all of them. The shared kernels and all
-            others read directions orthogonal to each other, so that what one lets through the other does not.
+        ranks: Number of directions among its input channels that a layer reads; 0 means all. The shared kernels and
+            all others read orthogonal directions, so that one cannot replace the other.
     """
 
     in_channels: int
@@ -38,7 +38,7 @@ class TeacherLayers:
     ranks: tuple[int, ...]
 
     def draw(self, seed: int, *place: str | int) -> list[tuple[Tensor, Tensor]]:
-        """Draw kernels (out, in, k, k), truncated normal, and biases (out,) of every layer, float32."""
+        """Draw float32 kernels (out, in, k, k) and biases (out,) of every layer from a truncated normal."""
         layers, channels = [], self.in_channels
         for layer, (out, size) in enumerate(zip(self.out_channels, self.kernel_sizes, strict=True)):
             generator = numpy_generator(seed, *place, layer)
@@ -53,19 +53,23 @@ class TeacherLayers:
         return layers
 
     def _directions(self, layer: int, channels: int, *, seed: int, place: tuple[str | int, ...]) -> np.ndarray:
-        """Orthonormal directions that kernels read, (channels, rank); those behind a ReLU have no mean."""
+        """Draw the orthonormal directions that kernels read: (channels, rank).
+
+        After a ReLU all channels are positive, so that their mean would dominate every other direction. It is left out.
+        """
         basis = numpy_generator(seed, "directions", layer).standard_normal((channels, channels))
-        basis[:, 0] = 1 if layer else basis[:, 0]
+        basis[:, 0] = 1 if layer else basis[:, 0]  # qr then makes all others orthogonal to the mean over channels
         basis = np.linalg.qr(basis)[0][:, 1 if layer else 0 :]
         rank = self.ranks[layer]
         if place == SHARED:
             return basis[:, :rank]
         others = basis[:, rank:]
+        # Other kernels read a random part of the directions that the shared kernels leave.
         mix = numpy_generator(seed, "directions", layer, *place).standard_normal((others.shape[1], rank))
         return np.linalg.qr(others @ mix)[0]
 
     def features(self, images: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Flattened output of the last layer: (N, C, H, W) -> (N, F)."""
+        """Compute the flattened output of the last layer: (N, C, H, W) -> (N, F)."""
         for (kernel, bias), size, pool in zip(layers, self.kernel_sizes, self.pools, strict=True):
             images = F.relu(F.conv2d(images, kernel, bias, padding=size // 2))
             images = F.max_pool2d(images, pool) if pool > 1 else images
@@ -73,13 +77,13 @@ class TeacherLayers:
 
 
 def _restricted(kernel: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """A kernel (out, in, k, k) that reads only some directions (in, rank) of its input, of the same norm."""
+    """Project a kernel (out, in, k, k) on directions (in, rank) of its input, and keep its norm."""
     projected = np.einsum("ir,jr,ojxy->oixy", directions, directions, kernel)
     return projected * (np.linalg.norm(kernel) / np.linalg.norm(projected))
 
 
 def truncated_normal(shape: tuple[int, ...], *, generator: np.random.Generator) -> np.ndarray:
-    """Standard normal numbers, redrawn where they are beyond two standard deviations."""
+    """Draw standard normal numbers, again wherever they exceed two standard deviations."""
     values = generator.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
         values[outside] = generator.standard_normal(int(outside.sum()))
@@ -88,16 +92,17 @@ def truncated_normal(shape: tuple[int, ...], *, generator: np.random.Generator) 
 
 def of_equal_norm(layer: tuple[Tensor, Tensor], like: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Scale a layer's kernel and bias to the norms of another's; a zero stays zero."""
-    scaled = [
-        part * (target.norm() / part.norm()) if part.any() else part for part, target in zip(layer, like, strict=True)
-    ]
-    return scaled[0], scaled[1]
+    kernel, bias = (
+        value * (target.norm() / value.norm()) if value.any() else value
+        for value, target in zip(layer, like, strict=True)
+    )
+    return kernel, bias
 
 
 def planted_layers(
     shared: Sequence[tuple[Tensor, Tensor]], own: Sequence[tuple[Tensor, Tensor]], *, bits: Sequence[int]
 ) -> list[tuple[Tensor, Tensor]]:
-    """A task's teacher: shared layers where the bit is 1, else its own, of equal norms."""
+    """Make the teacher of a task: shared layers where the bit is 1, otherwise its own, scaled to equal norms."""
     return [
         common if bit else of_equal_norm(fresh, common) for common, fresh, bit in zip(shared, own, bits, strict=True)
     ]
@@ -106,7 +111,7 @@ def planted_layers(
 def mixed_knowledge(
     shared: Sequence[tuple[Tensor, Tensor]], unrelated: Sequence[tuple[Tensor, Tensor]], *, strength: float
 ) -> Mapping[str, Tensor]:
-    """Shared knowledge that the stream starts from: s K + sqrt(1 - s^2) U, U unrelated and of K's norm.
+    """Mix the shared knowledge of the stream: s K + sqrt(1 - s^2) U, with unrelated kernels U of the norm of K.
 
     Returns:
         `stages.{l}.shared.weight` (out, in, k, k) and `stages.{l}.shared.bias` (out,), l from 0.
@@ -115,42 +120,43 @@ def mixed_knowledge(
     for layer, (common, other) in enumerate(zip(shared, unrelated, strict=True)):
         other = of_equal_norm(other, common)
         rest = (1 - strength**2) ** 0.5
-        for name, part, noise in zip(("weight", "bias"), common, other, strict=True):
-            knowledge[f"stages.{layer}.shared.{name}"] = strength * part + rest * noise
+        for name, kernel, noise in zip(("weight", "bias"), common, other, strict=True):
+            knowledge[f"stages.{layer}.shared.{name}"] = strength * kernel + rest * noise
     return knowledge
 
 
 @dataclass(frozen=True)
 class TeacherHead:
-    """A linear head on standardized features, made so that every class is about equally likely.
+    """Linear head on standardized features for which all classes are about equally likely.
 
     Attributes:
-        weight: (F, classes).
-        offset: (classes,).
+        weight: Weights, (F, classes).
+        offset: Logits of the mean features, (classes,), which are subtracted.
     """
 
     weight: Tensor
     offset: Tensor
 
     def logits(self, features: Tensor) -> Tensor:
-        """(N, F) -> (N, classes)."""
+        """Compute logits from features: (N, F) -> (N, classes)."""
         return features @ self.weight - self.offset
 
 
 def fit_head(features: Tensor, *, classes: int, rank: int, generator: np.random.Generator) -> TeacherHead:
-    """Draw a head: random orthogonal directions among the leading principal components of features, whitened.
+    """Draw a head of random orthogonal directions among the leading, whitened principal components of features.
 
     Args:
-        features: (N, F) of calibration images.
+        features: Features of calibration images, (N, F).
         classes: Number of classes.
-        rank: How many principal components the labels depend on, at least `classes`.
-        generator: Source of the directions.
+        rank: Number of principal components on which labels depend, at least `classes`.
+        generator: Random generator of the directions.
     """
     mean = features.mean(0)
     centered = (features - mean).double().numpy()
     variance, components = np.linalg.eigh(centered.T @ centered / len(centered))
     variance, components = variance[::-1][:rank], components[:, ::-1][:, :rank]
-    largest = np.abs(components).argmax(0)[None]  # signs of components are arbitrary: fix them
+    # The signs of components are arbitrary and differ between machines, so that they are fixed here.
+    largest = np.abs(components).argmax(0)[None]
     components = components * np.sign(np.take_along_axis(components, largest, axis=0))
     directions = np.linalg.qr(generator.standard_normal((rank, classes)))[0]
     weight = torch.from_numpy(components / np.sqrt(variance) @ directions).float()

@@ -1,4 +1,4 @@
-"""Transforms: what makes the images of one task look different from those of another."""
+"""Transforms that make the images of one task look different from those of another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,15 +26,16 @@ NOISE_SPREADS: dict[Noise, tuple[float, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """One task's transform, the same for its training, validation and test images.
+    """Transform of one task, the same for its training, validation and test images.
 
     Attributes:
-        rotation: Counterclockwise, in degrees, a multiple of 90.
-        permutation_seed: Decides the one permutation of all pixel positions; None leaves them in place.
-        channel_order: Channel c of a transformed image is channel `channel_order[c]` of the original; None keeps them.
-        inverted: Whether bright and dark change places.
-        noise_mean: Of Gaussian noise, as a fraction of the pixel range.
-        noise_sd: Its standard deviation, as a fraction of the pixel range.
+        rotation: Counterclockwise rotation in degrees, a multiple of 90.
+        permutation_seed: Seed of the permutation of all pixel positions; None leaves pixels in place.
+        channel_order: Channel c of a transformed image is channel `channel_order[c]` of the original; None changes
+            nothing.
+        inverted: Whether bright and dark are exchanged.
+        noise_mean: Mean of the Gaussian noise, as a fraction of the pixel range.
+        noise_sd: Standard deviation of the Gaussian noise, as a fraction of the pixel range.
     """
 
     rotation: int = 0
@@ -46,14 +47,15 @@ class Transform:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether pixel values change by noise."""
+        """Whether noise changes the pixel values."""
         return self.noise_mean != 0 or self.noise_sd != 0
 
     def rearrange(self, pixels: Tensor) -> Tensor:
-        """Apply all but the noise: (N, C, H, W), uint8 -> the same."""
+        """Apply everything except the noise: (N, C, H, W), uint8 -> the same."""
         if self.rotation:
             pixels = torch.rot90(pixels, self.rotation // 90, dims=(2, 3))
         if self.permutation_seed is not None:
+            # All channels move together: colors stay, positions are lost.
             moved = np.random.default_rng(self.permutation_seed).permutation(pixels.shape[2] * pixels.shape[3])
             index = torch.from_numpy(moved).to(pixels.device)
             pixels = pixels.flatten(2)[:, :, index].unflatten(2, pixels.shape[2:])
@@ -66,14 +68,15 @@ class Transform:
 
         Args:
             images: (N, C, H, W), float32, in [low, high].
-            low: Least pixel value.
-            high: Greatest pixel value.
-            generator: Source of the noise.
+            low: Smallest pixel value.
+            high: Largest pixel value.
+            generator: Random generator of the noise.
         """
-        for part in images.split(256):
-            values = generator.standard_normal(part.shape, dtype=np.float32)
-            noise = torch.from_numpy(values).to(part.device)
-            part.add_(noise.mul_(self.noise_sd).add_(self.noise_mean), alpha=high - low).clamp_(low, high)
+        # Chunks bound the memory of the noise; they are drawn in order, so that the values do not depend on their size.
+        for chunk in images.split(256):
+            values = generator.standard_normal(chunk.shape, dtype=np.float32)
+            noise = torch.from_numpy(values).to(chunk.device)
+            chunk.add_(noise.mul_(self.noise_sd).add_(self.noise_mean), alpha=high - low).clamp_(low, high)
 
 
 UNCHANGED = Transform()
@@ -81,13 +84,14 @@ UNCHANGED = Transform()
 
 @dataclass(frozen=True, kw_only=True)
 class TransformChoice:
-    """What a task's transform is drawn from.
+    """Distribution from which the transform of a task is drawn.
 
     Attributes:
-        noise: Values of the noise's mean and spread: the paper's, the release's, or none.
+        noise: Values from which mean and standard deviation of the noise are drawn: those of the paper, those of its
+            authors' release, or none.
         channel_orders: Whether channels are put in a random order.
         permute_pixels: Whether pixel positions are permuted.
-        rotations: Rotations in degrees, multiples of 90.
+        rotations: Rotations to draw from, in degrees, multiples of 90.
     """
 
     noise: Noise = "none"
@@ -96,7 +100,8 @@ class TransformChoice:
     rotations: Sequence[int] = (0,)
 
     def draw(self, generator: np.random.Generator, *, channels: int) -> Transform:
-        """Draw a transform for images with so many channels."""
+        """Draw a transform for images with the given number of channels."""
+        # Everything is drawn, used or not, so that an option changes no other random choice.
         mean, spread = (float(generator.choice(table[self.noise])) for table in (NOISE_MEANS, NOISE_SPREADS))
         order = tuple(int(channel) for channel in generator.permutation(channels))
         seed = derive_seed(int(generator.integers(2**31)), "pixel permutation")
@@ -109,7 +114,7 @@ class TransformChoice:
         )
 
     def draw_all(self, num_tasks: int, *, channels: int, stream_seed: int) -> list[Transform]:
-        """Draw a transform for every task."""
+        """Draw one transform for each task of a stream."""
         return [
             self.draw(numpy_generator(stream_seed, "transform", task), channels=channels) for task in range(num_tasks)
         ]

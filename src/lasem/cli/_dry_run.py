@@ -1,6 +1,6 @@
-"""What `lasem run --dry-run` prints."""
+"""Output of `lasem run --dry-run`: the resolved spec, and what the run is expected to take."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,41 +9,44 @@ from rich.markup import escape
 from rich.table import Table
 
 from lasem.errors import RunError
+from lasem.formats import duration, extent, memory_size
 
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
     from lasem.preflight import Estimate, Limits
-    from lasem.runs import Place
+    from lasem.runs import RunOptions
     from lasem.specs import Spec
 
 
-def print_dry_runs(checked: "Sequence[tuple[Spec, AbstractBenchmark]]", place: "Place", limits: "Limits") -> None:
-    """Check what the specs' own check could not, and print what would be run.
+def print_dry_runs(
+    checked: "Sequence[tuple[Spec, AbstractBenchmark]]", options: "RunOptions", limits: "Limits"
+) -> None:
+    """Print what would be run, with its expected cost, and check what can only be checked with the data.
 
     Args:
-        checked: Experiments with one seed, each with its benchmark as the check made it.
-        place: Where and how.
-        limits: What each may take.
+        checked: Experiments with one seed, each with the benchmark that its check returned.
+        options: Execution options.
+        limits: Limits that each run must respect.
 
     Raises:
-        RunError: Some exceed the limits; told after all are printed.
+        RunError: Some runs exceed the limits; raised after all are printed.
     """
-    short = list(filter(None, [_print_dry_run(spec, benchmark, place, limits) for spec, benchmark in checked]))
+    short = list(filter(None, [_print_dry_run(spec, benchmark, options, limits) for spec, benchmark in checked]))
     if short:
         raise RunError("\n".join(short))
 
 
-def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place", limits: "Limits") -> str | None:
-    """Print one; what it exceeds, in words."""
+def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOptions", limits: "Limits") -> str | None:
+    """Print one experiment, and return in words which limit it exceeds."""
     from lasem.preflight import estimate, shortage
     from lasem.runs import choose_device, prepare
 
-    where = choose_device(place.device)
+    device = choose_device(options.device)
     typer.echo(spec.toml())
     for change in spec.small or []:
         typer.echo(f"small: {change}")
-    if benchmark.built_in or place.data is not None:
-        stream = prepare(spec, place, device=where, benchmark=benchmark).stream
+    if benchmark.built_in or options.data is not None:
+        stream = prepare(spec, options, device=device, benchmark=benchmark).stream
         outline = stream.outline
         typer.echo(f"data: checked, fingerprint {stream.fingerprint[:12]}")
         for note in stream.notes:
@@ -54,46 +57,38 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place",
     if outline is None:
         typer.echo("parameters, time and memory: known once the data is read")
         return None
-    found = estimate(spec, outline, device=where)
-    _print_estimate(spec, place, outline, found)
+    found = estimate(spec, outline, device=device, threads=options.threads, capture=options.capture)
+    table = Table(show_header=False, box=None)
+    for name, text in _rows(spec, options, outline, found):
+        table.add_row(name, escape(text))
+    Console(soft_wrap=True, highlight=False).print(table)
     return shortage(spec, found, limits)
 
 
-def _print_estimate(spec: "Spec", place: "Place", outline: "Outline", found: "Estimate") -> None:
-    """The table of a dry run."""
+def _rows(spec: "Spec", options: "RunOptions", outline: "Outline", found: "Estimate") -> Iterator[tuple[str, str]]:
+    """Yield the rows of the table: only what this run has."""
     from lasem.runs import RunFolder
 
-    folder, counts = RunFolder.of(spec, place.out), found.parameters
-    searched = found.demand if spec.learner.strategy == "em" else None
-    work = 1 if searched is None else searched.need.work
-    as_many = "" if searched is None else f", each as {work:,.1f} of one network by multiply-adds"
-    basis = f"steps of one network, times {work:,.1f}" if found.by_counting else "a few steps on random images"
-    rows = {
-        "tasks": f"{outline.num_tasks} of {_range(outline.classes)} classes",
-        "images per task": ", ".join(f"{count} {name}" for name, count in outline.images.items()),
-        "configurations": f"{found.candidates:,}",
-        "parameters": f"{counts.shared:,} shared; {counts.search:,} trained while a task is learned,"
-        f" {counts.rollback:,} kept for the roll-back",
-        "steps": f"{found.steps_per_task:,} per task, {found.steps:,} in all{as_many}",
-        "time": f"about {duration(found.seconds)} of training and {duration(found.evaluation_seconds)} of evaluation"
-        f" on this machine (from {basis})",
-        "memory": f"about {(found.model_bytes + found.activation_bytes) / 2**20:,.0f} MiB for the step,"
-        " beside the images",
-        "run folder": f"{folder.path}" + (" (done)" if folder.result() else ""),
-    }
-    table = Table(show_header=False, box=None)
-    for name, text in rows.items():
-        table.add_row(name, escape(text))
-    Console(soft_wrap=True, highlight=False).print(table)
+    folder, counts, search = RunFolder.of(spec, options.out), found.parameters, found.search
+    yield "tasks", f"{outline.num_tasks} of {extent(outline.classes)} classes"
+    yield "images per task", ", ".join(f"{count} {name}" for name, count in outline.images.items())
+    if found.candidates > 1:
+        yield "configurations", f"{found.candidates:,}"
+    rollback = f", {counts.rollback:,} copied for the roll-back" if counts.rollback else ""
+    yield "parameters", f"{counts.shared:,} shared; {counts.search:,} trained while a task is learned{rollback}"
+    tree = search is not None and not search.in_turn
+    work = f", each with {search.step().work:,.1f} times the multiply-adds of one network" if search and tree else ""
+    yield "steps", f"{found.steps_per_task:,} per task, {found.steps:,} in all{work}"
+    basis = "from steps of one network, times the work" if found.counted else "fastest of a few steps on random images"
+    training, evaluation = _between(*found.seconds), duration(found.evaluation_seconds)
+    yield "time", f"{training} of training and {evaluation} of evaluation on this machine ({basis})"
+    for reason in found.reasons:
+        yield "", reason
+    yield "memory", f"about {memory_size(found.model_bytes + found.activation_bytes)} per step, and the images"
+    yield "run folder", f"{folder.path}" + (" (done)" if folder.result() else "")
 
 
-def _range(numbers: tuple[int, ...]) -> str:
-    low, high = min(numbers), max(numbers)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+def _between(low: float, high: float) -> str:
+    """Return two times as a range, or as one time if they read the same."""
+    first, last = duration(low), duration(high)
+    return f"about {last}" if first == last else f"between {first} and {last}"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lasem.cli._dry_run import duration
 from lasem.cli._run import Data, interval
 from lasem.errors import SpecError
+from lasem.formats import duration
 
 if TYPE_CHECKING:
-    from lasem.runs import Place
+    from lasem.runs import RunOptions
     from lasem.sweeps import AbstractExecutor, Sweep, Watch
 
 SOME_FAILED = 1
@@ -47,26 +47,26 @@ def sweep(
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
     """Run what a sweep has not done yet, in this process, in several or on a cluster."""
-    from lasem.runs import Place, choose_device
+    from lasem.runs import RunOptions, choose_device
     from lasem.sweeps import Watch, execute, read_sweep, shown, standings_table
 
     if ray is not None and workers > 1:
         raise SpecError(f"--ray decides how many runs are under way - got --workers {workers} too - leave one out")
     found = read_sweep(spec, settings or [])
     every = interval(checkpoint_every)
-    place = Place(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
+    options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
     watch, console = Watch(found, out), Console(quiet=quiet)
     if status or dry_run:
         console.print(standings_table(watch.standings()))
         if dry_run:
-            console.print(_cost(watch, place, workers), highlight=False, soft_wrap=True)
+            console.print(_cost(watch, options, workers), highlight=False, soft_wrap=True)
         return
     if ray is None:
         choose_device(device)
     executor = _executor(ray, workers, threads, cpus=cpus_per_run, gpus=gpus_per_run)
     try:
         with shown(console, watch) as say:
-            execute(found, place, executor, retries=retries, watch=say)
+            execute(found, options, executor, retries=retries, watch=say)
     except KeyboardInterrupt as stop:
         console.print(standings_table(watch.standings()))
         console.print(f"goes on with: {shlex.join(['lasem', *sys.argv[1:]])}", highlight=False, soft_wrap=True)
@@ -98,12 +98,12 @@ def _compare(sweep: "Sweep", out: Path, console: Console) -> None:
         console.print(f"report: lasem report {out}", highlight=False, soft_wrap=True)
 
 
-def _cost(watch: "Watch", place: "Place", workers: int) -> str:
+def _cost(watch: "Watch", options: "RunOptions", workers: int) -> str:
     """What the sweep would still take, in words."""
     from lasem.runs import choose_device
     from lasem.sweeps import estimate_sweep
 
-    seconds, unknown = estimate_sweep(watch.standings(), place, device=choose_device(place.device))
+    seconds, unknown = estimate_sweep(watch.standings(), options, device=choose_device(options.device))
     shared = f", {duration(seconds / workers)} with {workers} workers" if workers > 1 else ""
     without = f"; without {unknown} runs of which only the data can tell" if unknown else ""
     return f"time: about {duration(seconds)} of training on this machine, one run after another{shared}{without}"

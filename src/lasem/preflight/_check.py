@@ -1,27 +1,30 @@
-"""Whether a run has room in memory and time: told before its first step, with what would fit instead."""
+"""Checks whether a run fits into memory and time before its first step, with settings that would fit."""
+
+from dataclasses import replace
 
 import torch
 
 from lasem.benchmarks import AbstractBenchmark, Outline
 from lasem.configurations import LARGEST_SPACE
 from lasem.errors import RunError, SpecError
+from lasem.formats import duration, memory_size
 from lasem.nn import NETWORKS, nested_partitions
-from lasem.preflight._demand import Demand, Limits, lasting
+from lasem.preflight._cost import EvaluatesTree, Limits, ListsCandidates, SearchCost, StepCost, search_cost
 from lasem.preflight._estimate import Estimate, estimate
-from lasem.preflight._needs import Need, footprint, partition_of
-from lasem.runs._build import build_mechanism
-from lasem.runs._check import check
-from lasem.runs._memory import readable
-from lasem.specs import Spec
+from lasem.runs import build_strategy, check
+from lasem.specs import Spec, read_spec
 
 
-def check_with_room(spec: Spec, limits: Limits, *, device: torch.device) -> AbstractBenchmark:
-    """`check`; where nothing is wrong but that a space is too large to be listed, say which partitions fit.
+def check_with_suggestions(spec: Spec, limits: Limits, *, device: torch.device) -> AbstractBenchmark:
+    """Check a spec; if its only fault is that it has too many candidates, suggest partitions that fit.
 
     Args:
         spec: One experiment.
-        limits: What it may take; hours are told from steps that are measured here.
-        device: Where it would run.
+        limits: What it may take; if hours are limited, steps are timed here.
+        device: Device on which it would run.
+
+    Returns:
+        The benchmark.
 
     Raises:
         SpecError: Names, options or their combination are wrong.
@@ -33,30 +36,36 @@ def check_with_room(spec: Spec, limits: Limits, *, device: torch.device) -> Abst
         outline = None if coarse is None else _outline(coarse)
         if coarse is None or outline is None:
             raise
-        network = NETWORKS[spec.network.name]
-        backbone = network.build(outline.shape, mechanism=build_mechanism(spec)).to(device)
-        counted = footprint(spec, backbone, outline)
-        paced = None if limits.hours is None else estimate(coarse, outline, device=device).demand
-        demand = Demand(spec, counted.need_of(spec), counted, seconds=paced and paced.seconds)
-        raise SpecError(refusal(demand, limits)) from error
+        cost = search_cost(spec, outline, device=device)
+        if cost is None:
+            raise
+        timed = None if limits.hours is None else estimate(coarse, outline, device=device).search
+        if timed is not None:
+            cost = replace(cost, seconds=timed.seconds)
+        raise SpecError(refusal(spec, cost, limits)) from error
 
 
 def _with_one_group(spec: Spec) -> Spec | None:
-    """A spec without the fault that its space is too large; None where it has no such fault."""
-    searches = spec.learner.kind == "selective" and spec.learner.strategy in ("em", "brute-force")
-    if not searches or spec.network.name not in NETWORKS or spec.search.candidates is not None:
+    """Return a spec with all layers in one group if it has too many candidates, and None otherwise."""
+    if spec.network.name not in NETWORKS:
         return None
+    network = NETWORKS[spec.network.name]
     try:
-        groups = partition_of(spec).num_groups
+        strategy = build_strategy(spec, len(network.layers))
     except SpecError:
         return None
-    coarse = {"partition": str(nested_partitions(NETWORKS[spec.network.name])[0])}
-    changed = spec.model_copy(update={"search": spec.search.model_copy(update=coarse)})
-    return changed if 2**groups > LARGEST_SPACE else None
+    if not isinstance(strategy, ListsCandidates) or strategy.candidates is not None:
+        return None
+    groups = len(network.layers) if strategy.partition is None else strategy.partition.num_groups
+    if 2**groups <= LARGEST_SPACE:
+        return None
+    table = spec.table()
+    section = table.get("search", {}) | {"partition": str(nested_partitions(network)[0])}
+    return read_spec(table | {"search": section}, place=spec.name)
 
 
 def _outline(spec: Spec) -> Outline | None:
-    """Of the stream, as far as it is known without data; None where the spec has faults."""
+    """Return the outline of a stream if it is known without data and the spec has no fault."""
     try:
         return check(spec).outline()
     except SpecError:
@@ -66,77 +75,80 @@ def _outline(spec: Spec) -> Outline | None:
 def require_memory(spec: Spec, outline: Outline, *, limits: Limits, device: torch.device) -> None:
     """Refuse a search whose step does not fit into memory, before its first step.
 
-    Only strategies that evaluate a tree of candidates are looked at. What a step takes is measured on a network of its
+    Only strategies that evaluate a tree of candidates are checked. What a step takes is measured on a network of its
     own, never on the run's, so a check leaves no trace in a result.
 
     Args:
         spec: One experiment.
-        outline: Of its stream.
+        outline: Outline of its stream.
         limits: What it may take.
-        device: Where it will run.
+        device: Device on which it will run.
 
     Raises:
         RunError: Memory does not suffice.
     """
-    if spec.learner.kind == "selective" and spec.learner.strategy == "em":
-        network = NETWORKS[spec.network.name]
-        backbone = network.build(outline.shape, mechanism=build_mechanism(spec)).to(device)
-        counted = footprint(spec, backbone, outline)
-        demand = Demand(spec, counted.need_of(spec), counted)
-        if demand.faults(limits):
-            raise RunError(refusal(demand, limits))
+    if isinstance(build_strategy(spec, len(NETWORKS[spec.network.name].layers)), EvaluatesTree):
+        cost = search_cost(spec, outline, device=device)
+        if cost is not None and cost.faults(limits):
+            raise RunError(refusal(spec, cost, limits))
 
 
 def shortage(spec: Spec, found: Estimate, limits: Limits) -> str | None:
-    """What an estimated run exceeds, and what would fit, in words; None where it has room.
+    """Return in words which limit an estimated run exceeds, and settings that would fit; None if it fits.
 
     Args:
-        spec: Of the run.
-        found: Its estimate.
+        spec: One experiment.
+        found: Estimate of the run.
         limits: What it may take.
     """
-    if found.demand is not None:
-        return refusal(found.demand, limits) if found.demand.faults(limits) else None
-    seconds = found.seconds + found.evaluation_seconds
+    if found.search is not None:
+        return refusal(spec, found.search, limits) if found.search.faults(limits) else None
+    seconds = found.seconds[1] + found.evaluation_seconds
     if limits.hours is None or seconds <= 3600 * limits.hours:
         return None
     return (
-        f"{spec.name}: a run fits into --max-hours - got about {lasting(seconds)} where it is {limits.hours:g}"
-        " - lower training.epochs, or use a faster machine"
+        f"{spec.name}: not enough time for this run: it needs about {duration(seconds)}, --max-hours is"
+        f" {limits.hours:g}. Lower training.epochs, or use a faster machine"
     )
 
 
-def refusal(demand: Demand, limits: Limits) -> str:
-    """The message of a search that has no room: what it takes, and settings that would fit, the finest first."""
-    lines = _fitting(demand, limits)
-    remedy = "lower training.batch_size or training.epochs, take a smaller network, or a larger machine"
-    if lines:
-        width = max(len(setting) for setting, _ in lines)
-        listed = demand.spec.search.candidates is not None
-        remedy = "list fewer candidates, or instead of them set" if listed else "set"
-        remedy += " one of these" + "".join(f"\n  --set {setting:<{width}}  {words}" for setting, words in lines)
+def refusal(spec: Spec, cost: SearchCost, limits: Limits) -> str:
+    """Return the message for a search that does not fit: what it needs, and settings that would fit.
+
+    Args:
+        spec: One experiment.
+        cost: Cost of its search.
+        limits: The limits that it exceeds.
+    """
+    settings = _fitting_settings(cost, limits)
+    remedy = "Lower training.batch_size or training.epochs, take a smaller network, or use a larger machine"
+    if settings:
+        listed = cost.strategy.candidates is not None
+        remedy = (
+            "List fewer candidates, or try one of these settings instead:" if listed else "These settings would fit:"
+        )
+        width = max(len(setting) for setting, _ in settings)
+        remedy += "".join(f"\n  --set {setting:<{width}}  {words}" for setting, words in settings)
         if limits.hours is None:
-            remedy += "\n--dry-run --max-hours HOURS names those that fit into a time"
-    got = f"{demand.need.candidates:,} candidates: {', and '.join(demand.faults(limits))}"
-    return f"{demand.spec.name}: a search has room in memory and time - got {got} - {remedy}"
+            remedy += "\n--dry-run --max-hours HOURS lists those that also fit into a given time"
+    return f"{spec.name}: {'; '.join(cost.faults(limits))}. {remedy}"
 
 
-def _fitting(demand: Demand, limits: Limits) -> list[tuple[str, str]]:
-    """Settings that fit, each with what it takes."""
-    lines = [
-        (f"'search.partition={need.partition.short()}'", _words(demand, need)) for need in demand.partitions(limits)
-    ]
-    division = demand.division(limits)
-    if division is not None:
-        mebibytes, need = division
-        lines.append((f"search.memory={mebibytes}", _words(demand, need)))
-    return lines
+def _fitting_settings(cost: SearchCost, limits: Limits) -> list[tuple[str, str]]:
+    """Return settings that fit, the finest partition first, each with its cost in words."""
+    found = []
+    for step in cost.fitting_partitions(limits):
+        if step.partition is not None:
+            found.append((f"'search.partition={step.partition.short()}'", _words(cost, step)))
+    budget = cost.fitting_memory(limits)
+    if budget is not None:
+        found.append((f"search.memory={budget[0]}", _words(cost, budget[1])))
+    return found
 
 
-def _words(demand: Demand, need: Need) -> str:
-    """A need for a message."""
-    parts = f" in {need.parts:,} sub-trees" if need.parts > 1 else ""
-    by_tree = demand.spec.learner.strategy == "em"
-    steps = f", a step as {need.work:,.0f} of one network" if by_tree else " for one at a time"
-    hours = "" if demand.seconds is None else f", {lasting(demand.seconds(need))}"
-    return f"{need.candidates:,} candidates{parts}, {readable(need.bytes)}{steps}{hours}"
+def _words(cost: SearchCost, step: StepCost) -> str:
+    """Return the cost of a step for a message."""
+    subtrees = f" in {step.subtrees:,} sub-trees" if step.subtrees > 1 else ""
+    work = ", one at a time" if cost.in_turn else f", {step.work:,.0f} times the work of one network"
+    time = "" if cost.seconds is None else f", {duration(cost.seconds(step))}"
+    return f"{step.candidates:,} candidates{subtrees}, {memory_size(step.bytes)}{work}{time}"

@@ -1,179 +1,223 @@
-"""What a run would take: parameters, steps, time and memory.
+"""Estimates of what a run takes: parameters, steps, time and memory.
 
-Time comes from a few measured steps on random images, and what a search keeps in memory from counting. Where its steps
-would take long or do not fit, those of one network are measured instead, and multiplied by its work.
+The steps of a new learner are timed on random images. If a search's steps would take long or do not fit into memory,
+those of one network are timed instead and multiplied by the search's work.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.learners import (
-    AbstractLearner,
-    BruteForce,
-    ParameterCounts,
-    SelectiveTransfer,
-    parameter_counts,
-    trainings,
-)
+from lasem.learners import AbstractLearner, ParameterCounts, TakesTurns, parameter_counts
+from lasem.learners import trainings as times_trained
+from lasem.memory import available_memory
 from lasem.nn import NETWORKS
-from lasem.preflight._available import available_memory
-from lasem.preflight._demand import Demand
-from lasem.preflight._needs import Need, footprint
-from lasem.preflight._steps import MEASURED_STEPS, Measured, measure, random_task
-from lasem.runs._arithmetic import arithmetic
-from lasem.runs._build import build_learner
-from lasem.runs._environment import suited_threads, torch_threads
-from lasem.search import EM
-from lasem.specs import Spec
+from lasem.preflight._cost import EvaluatesTree, SearchCost, StepCost, search_cost
+from lasem.preflight._shares import searched_shares
+from lasem.preflight._steps import LEAST_REPEATS, StepTimes, measure, random_task
+from lasem.runs import arithmetic, build_learner, build_strategy, suited_threads, torch_threads
+from lasem.specs import Spec, read_spec
 
 LONGEST = 10.0
-"""Seconds that the steps of a search may take to be measured themselves."""
+"""Longest that the steps of a search may take, in seconds, to be timed themselves."""
 
-ONE_NETWORK = {"strategy": "fixed", "configuration": "all"}
-"""Of a learner, instead of its search."""
+SHORTCUTS = ("epsilon", "stop_when_certain", "commit_at")
+"""Options of `[search]` that leave work out, by an amount that only the run can tell."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take.
+    """What a run is expected to take on this machine.
 
     Attributes:
-        candidates: Configurations to choose from.
-        parameters: While the first task is learned.
+        candidates: Number of configurations to choose from.
+        parameters: Parameter counts while the first task is learned.
         steps_per_task: Most optimizer steps of one task.
-        steps: Of the whole stream.
-        seconds: Training alone, on this machine.
-        evaluation_seconds: Validation after every epoch, tests where they are due, all tasks so far after each. Tests
-            because validation has improved are not foreseen.
-        activation_bytes: Values that one step keeps for its backward pass; for EM counted, with what goes with them.
-        model_bytes: Parameters with gradients, optimizer state and the roll-back copy.
-        demand: What its search takes, and would take over other partitions; None where no candidates are counted.
-        by_counting: Whether `seconds` are those of one network's steps times the work of the search.
+        steps: Optimizer steps of the whole stream.
+        seconds: Shortest and longest time of training; see `reasons`.
+        evaluation_seconds: Time of validation after every epoch, of the tests that are due, and of testing all earlier
+            tasks after each. Tests that happen because validation has improved are not foreseen.
+        activation_bytes: Bytes that one step stores for its backward pass; counted for a search in a tree.
+        model_bytes: Bytes of parameters, gradients, optimizer state and the copy for the roll-back.
+        search: Cost of the search over this and other partitions; None if there is none that can be counted.
+        counted: Whether the time of a search's step was not measured, but one network's multiplied by its work.
+        reasons: Sentences that say what is uncertain about `seconds`.
     """
 
     candidates: int
     parameters: ParameterCounts
     steps_per_task: int
     steps: int
-    seconds: float
+    seconds: tuple[float, float]
     evaluation_seconds: float
     activation_bytes: int
     model_bytes: int
-    demand: Demand | None = None
-    by_counting: bool = False
+    search: SearchCost | None = None
+    counted: bool = False
+    reasons: tuple[str, ...] = ()
 
 
-def estimate(spec: Spec, outline: Outline, *, device: torch.device) -> Estimate:
-    """Train a few steps on random images of the stream's shape, and extrapolate."""
-    learner = build_learner(spec, outline, device=device)
-    candidates = len(learner.space) if isinstance(learner, SelectiveTransfer | BruteForce) else 1
-    visits = trainings(learner, outline.identities)
-    threads = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
-    with torch_threads(threads), arithmetic(spec.training.precision, device):
-        taken = _take(spec, learner, outline, device=device)
-    counts, measured, demand = taken.counts, taken.measured, taken.demand
-    steps = outline.images["train"] // spec.training.batch_size * spec.training.epochs
-    m_steps = spec.search.m_steps if spec.learner.strategy == "em" else 1
+def estimate(
+    spec: Spec, outline: Outline, *, device: torch.device, threads: int = 0, capture: bool = False
+) -> Estimate:
+    """Train new learners for a few steps on random images of the stream's shape, and extrapolate.
+
+    Args:
+        spec: One experiment.
+        outline: Outline of its stream.
+        device: Device on which it will run.
+        threads: CPU threads of the run; 0 takes as many as a new run would.
+        capture: Whether the run compiles its steps.
+
+    Raises:
+        SpecError: The learner's steps cannot be captured.
+    """
+    learner = build_learner(spec, outline, device=device, capture=capture)
+    layers = len(NETWORKS[spec.network.name].layers)
+    strategy = build_strategy(spec, layers)
+    candidates = strategy.space(layers).names()
+    run = _Run(spec, outline, device, capture, tuple(times_trained(learner, outline.identities)))
+    suited = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
+    with torch_threads(threads or suited), arithmetic(spec.training.precision, device):
+        search = search_cost(spec, outline, device=device)
+        if isinstance(strategy, EvaluatesTree) and search is not None:
+            found = _estimate_tree(run, strategy, search)
+        elif isinstance(learner, TakesTurns) and search is not None:
+            found = _estimate_turns(run, candidates, search)
+        else:
+            times = measure(learner, outline, device=device)
+            training = run.steps * sum(run.trainings) * times.step
+            found = _Found(times, parameter_counts(learner), (training, training))
+    m_steps = strategy.m_steps if isinstance(strategy, EvaluatesTree) else 1
+    counts = found.counts
+    compiling, reasons = run.compiling(found.times)
     return Estimate(
-        candidates=candidates,
+        candidates=len(candidates),
         parameters=counts,
-        steps_per_task=steps * m_steps * max(visits),
-        steps=steps * m_steps * sum(visits),
-        seconds=measured.step * steps * sum(visits),
-        evaluation_seconds=_evaluation(spec, outline, measured=measured, trainings=sum(visits)),
-        activation_bytes=measured.saved_bytes,
+        steps_per_task=run.steps * m_steps * max(run.trainings),
+        steps=run.steps * m_steps * sum(run.trainings),
+        seconds=(found.seconds[0], found.seconds[1] + compiling),
+        evaluation_seconds=run.evaluation(found.times, sum(run.trainings)),
+        activation_bytes=search.step().activation_bytes if search and not search.in_turn else found.times.saved_bytes,
         model_bytes=4 * (3 * counts.search + counts.rollback),
-        demand=demand,
-        by_counting=taken.by_counting,
+        search=found.search,
+        counted=found.counted,
+        reasons=(*found.reasons, *reasons),
     )
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What was found by taking steps, and by counting.
+class _Found:
+    """Times and counts that an estimate is made of."""
 
-    Attributes:
-        measured: Seconds and bytes of a step.
-        counts: Parameters while the first task is learned.
-        demand: See `Estimate`.
-        by_counting: See `Estimate`.
-    """
-
-    measured: Measured
+    times: StepTimes
     counts: ParameterCounts
-    demand: Demand | None = None
-    by_counting: bool = False
+    seconds: tuple[float, float]
+    search: SearchCost | None = None
+    counted: bool = False
+    reasons: tuple[str, ...] = ()
 
 
-def _take(spec: Spec, learner: AbstractLearner, outline: Outline, *, device: torch.device) -> Taken:
-    """Measure steps of a learner, or what their time follows from."""
-    if isinstance(learner, BruteForce):
-        counted = footprint(spec, learner.backbone, outline)
-        need = counted.need_of(spec)
-        two = build_learner(_ends(spec, learner), outline, device=device)
-        measured, visits = measure(two, outline, device=device), learner.trainings(outline.identities)
+@dataclass(frozen=True)
+class _Run:
+    """The run to estimate, and how its length follows from the time of a step."""
 
-        def in_turn(other: Need) -> float:
-            number = sum(other.candidates if one > 1 else 1 for one in visits)
-            return _total(spec, outline, measured, trainings=number)
+    spec: Spec
+    outline: Outline
+    device: torch.device
+    capture: bool
+    trainings: tuple[int, ...]
 
-        return Taken(measured, parameter_counts(two), Demand(spec, need, counted, in_turn))
-    if isinstance(learner, SelectiveTransfer) and isinstance(learner.strategy, EM):
-        return _take_search(spec, learner, outline, device=device)
-    measured = measure(learner, outline, device=device)
-    return Taken(measured, parameter_counts(learner))
+    @property
+    def steps(self) -> int:
+        """Number of batches of one training, over all its epochs."""
+        return self.outline.images["train"] // self.spec.training.batch_size * self.spec.training.epochs
+
+    @property
+    def searched(self) -> int:
+        """Visits that search; a task that comes back trains the configuration that it has committed."""
+        return len(set(self.outline.identities))
+
+    def measure(self, changes: dict[str, Any]) -> tuple[StepTimes, AbstractLearner]:
+        """Time a new learner of the spec with some of its sections changed."""
+        spec = read_spec(self.spec.table() | changes, place=self.spec.name)
+        learner = build_learner(spec, self.outline, device=self.device, capture=self.capture)
+        return measure(learner, self.outline, device=self.device), learner
+
+    def evaluation(self, times: StepTimes, trainings: int) -> float:
+        """Return the seconds that evaluations take, over the whole stream."""
+        epochs, images = self.spec.training.epochs * trainings, self.outline.images
+        tests = epochs // (self.spec.evaluation.every or max(1, self.spec.training.epochs // 20))
+        visits = len(self.outline.identities)
+        again = visits * (visits + 1) // 2
+        answers = epochs * images["valid"] + (tests + again) * images["test"]
+        calls = epochs + tests + again
+        batches = images["train"] // self.spec.training.batch_size
+        return times.call * calls + times.answer * answers + times.statistics * batches * epochs
+
+    def training(self, full: float, one: float, share: float) -> float:
+        """Return the seconds of training if a share of each search's steps evaluates all candidates.
+
+        Args:
+            full: Seconds of a step that evaluates all candidates.
+            one: Seconds of a step of one network.
+            share: Share of the steps of a task.
+        """
+        mean = share * full + (1 - share) * one
+        return self.steps * (self.searched * mean + (len(self.outline.identities) - self.searched) * one)
+
+    def compiling(self, times: StepTimes) -> tuple[float, list[str]]:
+        """Return the most seconds that compiling takes, and why it may take less."""
+        if not self.capture:
+            return 0.0, []
+        seconds = self.searched * times.first
+        return seconds, [f"compiling takes up to {times.first:.2g} s per task, and less what was compiled before"]
 
 
-def _take_search(spec: Spec, learner: SelectiveTransfer, outline: Outline, *, device: torch.device) -> Taken:
-    """Measure steps of one network, and those of the search where they are soon done and fit."""
-    counted = footprint(spec, learner.backbone, outline)
-    need = counted.need_of(spec)
-    fixed = spec.model_copy(update={"learner": spec.learner.model_copy(update=ONE_NETWORK)})
-    one = measure(build_learner(fixed, outline, device=device), outline, device=device)
-    available = available_memory(device)
-    soon = (1 + MEASURED_STEPS) * need.work * one.step <= LONGEST
-    taken = soon and (available is None or need.bytes <= available) and not _too_small(spec, need)
-    if taken:
-        measured = measure(learner, outline, device=device)
+def _estimate_turns(run: _Run, candidates: Sequence[str], search: SearchCost) -> _Found:
+    """Estimate candidates that train in turn from two of them: those that share least and most."""
+    section = run.spec.table().get("search", {}) | {"candidates": [candidates[0], candidates[-1]]}
+    times, two = run.measure({"search": section})
+
+    def seconds(step: StepCost) -> float:
+        trainings = sum(step.candidates if number > 1 else 1 for number in run.trainings)
+        return run.steps * trainings * times.step + run.evaluation(times, trainings)
+
+    training = run.steps * sum(run.trainings) * times.step
+    search = replace(search, seconds=seconds)
+    return _Found(times, parameter_counts(two), (training, training), search)
+
+
+def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _Found:
+    """Estimate a search in a tree from steps of one network, and from its own if they are soon done and fit."""
+    step, table = search.step(), run.spec.table()
+    one, _ = run.measure({"learner": table["learner"] | {"strategy": "fixed", "configuration": "all"}})
+    soon = (1 + LEAST_REPEATS) * step.work * one.step <= LONGEST
+    fits = step.bytes <= available_memory(run.device)
+    timed = soon and fits and search.within_budget(step)
+    if timed:
+        section = {key: value for key, value in table.get("search", {}).items() if key not in SHORTCUTS}
+        times, learner = run.measure({"search": section})
     else:
-        learner.begin_task(random_task(learner, outline, device=device))
-        measured = replace(one, step=need.work * one.step)
-    slope = max(0.0, measured.step - one.step) / (need.work - 1) if need.work > 1 else 0.0
+        learner = build_learner(run.spec, run.outline, device=run.device)
+        learner.begin_task(random_task(learner, run.outline, device=run.device))
+        times = replace(one, step=step.work * one.step)
+    # A step of another partition lies on the line through the two that are known, over their multiply-adds.
+    slope = max(0.0, times.step - one.step) / (step.work - 1) if step.work > 1 else 0.0
+    shares = searched_shares(strategy, epochs=run.spec.training.epochs)
 
-    def by_work(other: Need) -> float:
-        step = one.step + slope * (other.work - 1)
-        return _total(spec, outline, replace(measured, step=step), trainings=len(outline.identities))
+    def seconds(other: StepCost) -> float:
+        full = one.step + slope * (other.work - 1)
+        return run.training(full, one.step, shares.most) + run.evaluation(times, len(run.trainings))
 
-    measured = replace(measured, saved_bytes=need.activation_bytes)
-    return Taken(measured, learner.parameter_counts(), Demand(spec, need, counted, by_work), by_counting=not taken)
-
-
-def _too_small(spec: Spec, need: Need) -> bool:
-    """Whether `search.memory` holds not even one candidate."""
-    return spec.search.memory is not None and need.part_bytes > spec.search.memory * 2**20
-
-
-def _total(spec: Spec, outline: Outline, measured: Measured, *, trainings: int) -> float:
-    """Seconds of training and evaluation, over the whole stream."""
-    steps = outline.images["train"] // spec.training.batch_size * spec.training.epochs
-    return measured.step * steps * trainings + _evaluation(spec, outline, measured=measured, trainings=trainings)
-
-
-def _ends(spec: Spec, learner: BruteForce) -> Spec:
-    """The same with two candidates, the first and the last: those that share least and most, where all are listed."""
-    names = learner.space.names()
-    return spec.model_copy(update={"search": spec.search.model_copy(update={"candidates": [names[0], names[-1]]})})
-
-
-def _evaluation(spec: Spec, outline: Outline, *, measured: Measured, trainings: int) -> float:
-    """Seconds that evaluations take, over the whole stream."""
-    epochs, images = spec.training.epochs * trainings, outline.images
-    tests = epochs // (spec.evaluation.every or max(1, spec.training.epochs // 20))
-    visits = len(outline.identities)
-    again = visits * (visits + 1) // 2
-    answers = epochs * images["valid"] + (tests + again) * images["test"]
-    calls = epochs + tests + again
-    batches = images["train"] // spec.training.batch_size
-    return measured.call * calls + measured.answer * answers + measured.statistics * batches * epochs
+    return _Found(
+        times=times,
+        counts=parameter_counts(learner),
+        seconds=(run.training(times.step, one.step, shares.least), run.training(times.step, one.step, shares.most)),
+        search=replace(search, seconds=seconds),
+        counted=not timed,
+        reasons=shares.reasons,
+    )

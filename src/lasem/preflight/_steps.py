@@ -1,10 +1,10 @@
-"""Steps on random images, measured: what a batch takes to train on, and an image to answer for."""
+"""Times of a learner's steps and answers, measured on random images."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from statistics import mean, median
+from statistics import mean
 
 import torch
 from torch import Tensor
@@ -13,19 +13,27 @@ from lasem.benchmarks import Outline, Split, Task
 from lasem.learners import AbstractLearner, TakesTurns, least_images
 from lasem.search import saved_bytes
 
-MEASURED_STEPS = 3
+REPEATS = 20
+"""Most times that something is timed; the fastest one counts."""
+
+LEAST_REPEATS = 3
+"""Fewest times that something is timed, however long it takes."""
+
+PATIENCE = 3.0
+"""Seconds after which no more than the fewest repeats are made."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Seconds on this machine.
+class StepTimes:
+    """Times of one learner on this machine, in seconds, and what a step stores.
 
     Attributes:
-        step: To train on one batch, with the batch that a search holds out where it does.
-        statistics: To estimate running statistics on one batch, before an evaluation; about 0 without batch norm.
-        call: To begin to answer: to read kernels.
-        answer: For one image.
-        saved_bytes: Values that a step keeps for its backward pass.
+        step: Training on one batch, with the batch that a search holds out if it does.
+        statistics: Estimating running statistics on one batch before an evaluation; about 0 without batch norm.
+        call: Beginning to answer, which includes generating kernels.
+        answer: Answering for one image.
+        saved_bytes: Bytes that a step stores for its backward pass.
+        first: What the first step took longer than the others, as compiling does.
     """
 
     step: float
@@ -33,30 +41,37 @@ class Measured:
     call: float
     answer: float
     saved_bytes: int
+    first: float = 0.0
 
 
-def measure(learner: AbstractLearner, outline: Outline, *, device: torch.device) -> Measured:
-    """Train on random images, and answer; where candidates take turns, the mean over their turns."""
+def measure(learner: AbstractLearner, outline: Outline, *, device: torch.device) -> StepTimes:
+    """Train a new learner on random images, and answer; for candidates that take turns, take the mean over them.
+
+    Args:
+        learner: A learner that is used for nothing else.
+        outline: Outline of the stream.
+        device: Device of the learner.
+    """
     task = random_task(learner, outline, device=device)
     learner.begin_task(task)
-    images = task.train.images
-    found: list[Measured] = []
-    turns = learner.turns() if isinstance(learner, TakesTurns) else None
-    for _ in turns or "1":
-        found.append(_measure_turn(learner, images))
+    turns: list[StepTimes] = []
+    candidates = learner.turns() if isinstance(learner, TakesTurns) else None
+    for _ in candidates or [""]:
+        turns.append(_measure_turn(learner, task.train.images))
         if isinstance(learner, TakesTurns):
             learner.end_turn(0.0)
-    return Measured(
-        step=mean(one.step for one in found),
-        statistics=mean(one.statistics for one in found),
-        call=mean(one.call for one in found),
-        answer=mean(one.answer for one in found),
-        saved_bytes=max(one.saved_bytes for one in found),
+    return StepTimes(
+        step=mean(times.step for times in turns),
+        statistics=mean(times.statistics for times in turns),
+        call=mean(times.call for times in turns),
+        answer=mean(times.answer for times in turns),
+        saved_bytes=max(times.saved_bytes for times in turns),
+        first=mean(times.first for times in turns),
     )
 
 
 def random_task(learner: AbstractLearner, outline: Outline, *, device: torch.device) -> Task:
-    """A task of random images, as few as the learner can train on."""
+    """Make a task of random images, as few as the learner can train on."""
     number, classes = least_images(learner), max(outline.classes)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(number, *outline.shape, generator=generator).to(device)
@@ -65,24 +80,35 @@ def random_task(learner: AbstractLearner, outline: Outline, *, device: torch.dev
     return Task(name="random images", classes=classes, train=split, valid=split, test=split)
 
 
-def _measure_turn(learner: AbstractLearner, images: Tensor) -> Measured:
-    """Train on the open task, and answer for these images and for three times as many."""
-    _, saved = saved_bytes(learner.train_epoch)
+def _measure_turn(learner: AbstractLearner, images: Tensor) -> StepTimes:
+    """Train on the open task, and answer for its images and for three times as many.
+
+    The first step warms up: it allocates, chooses kernels and may compile. Of the repeats after it the fastest counts,
+    because another process can only make a repeat slower, never faster.
+    """
+    first, saved = saved_bytes(lambda: _seconds(learner.train_epoch))
     thrice, number = images.repeat(3, 1, 1, 1), len(images)
     acts = [learner.train_epoch, *(partial(learner.logits, x, 0) for x in (images, images, thrice))]
-    rows = [[_seconds(act) for act in acts] for _ in range(MEASURED_STEPS)]
-    step, first, once, more = (median(column) for column in zip(*rows, strict=True))
-    answer = max(0.0, more - once) / (2 * number)
-    return Measured(
+    start, repeats = time.perf_counter(), []
+    while len(repeats) < LEAST_REPEATS or (len(repeats) < REPEATS and time.perf_counter() - start < PATIENCE):
+        repeats.append([_seconds(act) for act in acts])
+    step, changed, again, more = (min(column) for column in zip(*repeats, strict=True))
+    # The first answer after a step estimates running statistics, the second one finds them up to date.
+    answer = max(0.0, more - again) / (2 * number)
+    return StepTimes(
         step=step,
-        statistics=max(0.0, first - once) / (number // learner.training.batch_size),
-        call=max(0.0, once - number * answer),
+        statistics=max(0.0, changed - again) / (number // learner.training.batch_size),
+        call=max(0.0, again - number * answer),
         answer=answer,
         saved_bytes=saved,
+        first=max(0.0, first - step),
     )
 
 
 def _seconds(act: Callable[[], object]) -> float:
+    """Return how long a call takes."""
     start = time.perf_counter()
     act()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()  # a GPU works on after the call has returned
     return time.perf_counter() - start

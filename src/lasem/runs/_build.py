@@ -31,6 +31,7 @@ from lasem.learners import (
     Training,
 )
 from lasem.nn import MECHANISMS, NETWORKS, AbstractMechanism
+from lasem.options import validate
 from lasem.search import DARTS, EM, AbstractStrategy, CommitAt, Fixed, InTurn
 from lasem.specs import Spec, Table
 
@@ -44,7 +45,7 @@ def build_benchmark(spec: Spec) -> AbstractBenchmark:
         SpecError: An option is unknown, or has the wrong type or an impossible value.
     """
     kind, options = spec.benchmark.kind, spec.benchmark.options
-    return _with_options(BENCHMARKS[kind], options, place="benchmark", name=kind)
+    return validate(BENCHMARKS[kind], options, section="benchmark")
 
 
 def build_mechanism(spec: Spec) -> AbstractMechanism:

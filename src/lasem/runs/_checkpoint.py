@@ -18,8 +18,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lasem.errors import RunError
+from lasem.files import flush, write_atomically, writing
 from lasem.learners import LearnerState
-from lasem.runs._files import flush, write_atomically, writing
 from lasem.runs._folder import RunFolder
 
 SHARE = 40

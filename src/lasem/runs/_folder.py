@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from lasem import records
 from lasem.errors import RunError
+from lasem.files import append, flush, write_atomically, writing
 from lasem.records import Event, EventReader, History, Result, ResumptionRecord
-from lasem.runs._files import append, flush, write_atomically, writing
 from lasem.specs import Spec, read_spec, read_toml
 
 

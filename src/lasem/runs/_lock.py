@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from filelock import FileLock, Timeout
 
 from lasem.errors import RunError
-from lasem.runs._files import write_atomically, writing
+from lasem.files import write_atomically, writing
 from lasem.runs._folder import RunFolder
 
 

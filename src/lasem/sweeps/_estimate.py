@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.preflight._estimate import estimate
-from lasem.runs._check import check
-from lasem.runs._run import Place, prepare
+from lasem.preflight import estimate
+from lasem.runs import RunOptions, check, prepare
 from lasem.specs import SeedsSpec, Spec
 from lasem.sweeps._standing import Standing
 
 
-def estimate_sweep(standings: Sequence[Standing], place: Place, *, device: torch.device) -> tuple[float, int]:
+def estimate_sweep(standings: Sequence[Standing], options: RunOptions, *, device: torch.device) -> tuple[float, int]:
     """Seconds of training that the runs still take on this machine, one after another.
 
     Trials of one experiment are taken to cost the same. What a run that has begun has spent is left out.
@@ -27,8 +26,8 @@ def estimate_sweep(standings: Sequence[Standing], place: Place, *, device: torch
             continue
         spec = standing.run.spec.model_copy(update={"seeds": SeedsSpec()})
         if spec.digest not in seconds:
-            outline = _outline(spec, place, device=device)
-            seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds
+            outline = _outline(spec, options, device=device)
+            seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds[1]
         if (whole := seconds[spec.digest]) is None:
             unknown += 1
         else:
@@ -36,9 +35,9 @@ def estimate_sweep(standings: Sequence[Standing], place: Place, *, device: torch
     return total, unknown
 
 
-def _outline(spec: Spec, place: Place, *, device: torch.device) -> Outline | None:
+def _outline(spec: Spec, options: RunOptions, *, device: torch.device) -> Outline | None:
     """Shapes and sizes of a stream: without data where they are known without."""
     found = check(spec).outline()
-    if found is None and place.data is not None:
-        return prepare(spec, place, device=device).stream.outline
+    if found is None and options.data is not None:
+        return prepare(spec, options, device=device).stream.outline
     return found

@@ -9,9 +9,7 @@ from functools import partial
 from lasem.benchmarks import Outline
 from lasem.errors import LasemError, RunStopped
 from lasem.preflight import Limits, require_memory
-from lasem.runs._environment import choose_device
-from lasem.runs._run import Place, run
-from lasem.runs._signals import Signals
+from lasem.runs import RunOptions, Signals, choose_device, run
 from lasem.specs import Spec
 from lasem.sweeps._folder import Kind, SweepFolder
 
@@ -25,13 +23,13 @@ class Attempt:
 
     Attributes:
         spec: What is run.
-        place: Where and how, with absolute paths.
+        options: Where and how, with absolute paths.
         folder: Of the sweep.
         number: From 1.
     """
 
     spec: Spec
-    place: Place
+    options: RunOptions
     folder: SweepFolder
     number: int
 
@@ -128,7 +126,7 @@ def make(attempt: Attempt, stop: Callable[[], bool]) -> AttemptOutcome:
     """
     try:
         with attempt.folder.attempt(attempt.spec.folder, attempt.number):
-            run(attempt.spec, attempt.place, inspect=_memory_check(attempt), stop=stop)
+            run(attempt.spec, attempt.options, inspect=_memory_check(attempt), stop=stop)
     except RunStopped:
         return AttemptOutcome("stopped")
     except LasemError as error:
@@ -140,7 +138,7 @@ def make(attempt: Attempt, stop: Callable[[], bool]) -> AttemptOutcome:
 
 def _memory_check(attempt: Attempt) -> Callable[[Outline], None]:
     """The check of a run's memory, on the device of the attempt."""
-    device = choose_device(attempt.place.device)
+    device = choose_device(attempt.options.device)
     return partial(require_memory, attempt.spec, limits=Limits.of(device), device=device)
 
 

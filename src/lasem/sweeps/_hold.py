@@ -11,8 +11,8 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from lasem.errors import RunError
+from lasem.files import write_atomically
 from lasem.records import Record
-from lasem.runs._files import write_atomically
 
 
 class Holder(Record):

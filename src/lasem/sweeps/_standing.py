@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from lasem.records import HistoryReader
-from lasem.runs._folder import RunFolder
+from lasem.runs import RunFolder
 from lasem.sweeps._folder import Ending, SweepFolder
 from lasem.sweeps._spec import PlannedRun, Sweep
 

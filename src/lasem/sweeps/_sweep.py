@@ -10,8 +10,7 @@ from dataclasses import replace
 from types import FrameType
 
 from lasem.errors import RunError
-from lasem.runs._folder import RunFolder
-from lasem.runs._run import Place
+from lasem.runs import RunFolder, RunOptions
 from lasem.sweeps._executor import AbstractExecutor, Attempt, AttemptOutcome
 from lasem.sweeps._folder import Beginning, Ending, SweepFolder
 from lasem.sweeps._spec import Sweep
@@ -25,7 +24,7 @@ MENDABLE = ("failed", "died", "stopped")
 
 def execute(
     sweep: Sweep,
-    place: Place,
+    options: RunOptions,
     executor: AbstractExecutor,
     *,
     retries: int = 2,
@@ -37,7 +36,7 @@ def execute(
 
     Args:
         sweep: What to run.
-        place: Where and how.
+        options: Where and how.
         executor: Where attempts are made; closed at the end.
         retries: Further attempts at a run whose attempt died or raised, each from the checkpoint.
         watch: Called with every ending.
@@ -46,12 +45,12 @@ def execute(
         RunError: The sweep is being executed already, its folder cannot be written, or a run's is another spec's.
         KeyboardInterrupt: A signal has ended the sweep; `args` holds its number.
     """
-    place = replace(place, out=place.out.resolve(), data=place.data and place.data.resolve())
-    folder = SweepFolder.of(sweep.name, place.out)
+    options = replace(options, out=options.out.resolve(), data=options.data and options.data.resolve())
+    folder = SweepFolder.of(sweep.name, options.out)
     try:
         with folder.execution():
             (folder.path / "logs").mkdir(exist_ok=True)
-            return _Execution(sweep, place, folder, executor, retries, watch).run()
+            return _Execution(sweep, options, folder, executor, retries, watch).run()
     finally:
         executor.close()
 
@@ -62,7 +61,7 @@ class _Execution:
     def __init__(
         self,
         sweep: Sweep,
-        place: Place,
+        options: RunOptions,
         folder: SweepFolder,
         executor: AbstractExecutor,
         retries: int,
@@ -70,8 +69,8 @@ class _Execution:
     ) -> None:
         self._folder, self._executor, self._retries, self._watch = folder, executor, retries, watch
         self._labels = {run.spec.folder: run.label for run in sweep.runs}
-        left = [run.spec for run in sweep.runs if not _done(RunFolder.of(run.spec, place.out))]
-        self._waiting = deque(Attempt(spec, place, folder, number=1) for spec in left)
+        left = [run.spec for run in sweep.runs if not _done(RunFolder.of(run.spec, options.out))]
+        self._waiting = deque(Attempt(spec, options, folder, number=1) for spec in left)
         self._endings: dict[str, Ending] = {}
         self._signals: list[int] = []
 

@@ -26,9 +26,9 @@ class Batches:
     Args:
         task: The task.
         size: Images per batch.
-        held_out: What its search sees besides.
-        seed: Of the learner.
-        visit: Position in the stream.
+        held_out: Which images its search sees besides.
+        seed: Seed of the learner.
+        visit: Position of the visit in the stream.
 
     Raises:
         DataError: There are too few images.
@@ -47,35 +47,35 @@ class Batches:
         if held_out == "half":
             order = self._order(len(task.train), "halves").to(task.train.labels.device)
             self._held_out, self._train = (
-                Split(images=task.train.images[rows], labels=task.train.labels[rows])
-                for rows in order.tensor_split([len(order) // 2])
+                Split(images=task.train.images[indices], labels=task.train.labels[indices])
+                for indices in order.tensor_split([len(order) // 2])
             )
 
     @property
     def number(self) -> int:
-        """Batches per epoch."""
+        """Number of batches in an epoch."""
         return len(self._train) // self._size
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """A fresh shuffle in complete batches; an incomplete last one is left out."""
+        """Yield the complete batches of a fresh shuffle; an incomplete last one is left out."""
         return self._shuffled(self._train, self._size, "shuffle", epoch)
 
     def held_out(self, epoch: int) -> Iterator[Batch] | None:
-        """Held-out batches without end, shuffle after shuffle; None where nothing is held out.
+        """Yield held-out batches without end, shuffle after shuffle; None if nothing is held out.
 
-        Where fewer images are held out than a batch has, every batch is all of them.
+        If fewer images are held out than a batch has, every batch is all of them.
         """
         split = self._held_out
         return None if split is None else self._cycled(split, epoch)
 
     def unlabeled(self) -> Iterator[Tensor]:
-        """Images of all training data, to estimate statistics on: always one shuffle, whenever it is asked for."""
+        """Yield batches of all training images, to estimate statistics on: always one and the same shuffle."""
         return (images for images, _ in self._shuffled(self._whole, self._size, "statistics"))
 
     def masks(self, epoch: int) -> torch.Generator:
-        """Source of an epoch's dropout masks, on the images' device."""
-        place = derive_seed(self._seed, "dropout", self._visit, epoch)
-        return torch.Generator(self._train.labels.device).manual_seed(place)
+        """Return the source of an epoch's dropout masks, on the images' device."""
+        seed = derive_seed(self._seed, "dropout", self._visit, epoch)
+        return torch.Generator(self._train.labels.device).manual_seed(seed)
 
     def _cycled(self, split: Split, epoch: int) -> Iterator[Batch]:
         cycle = 0
@@ -83,12 +83,12 @@ class Batches:
             yield from self._shuffled(split, min(self._size, len(split)), "held out", epoch, cycle)
             cycle += 1
 
-    def _shuffled(self, split: Split, size: int, use: str, *place: int) -> Iterator[Batch]:
-        order = self._order(len(split), use, *place).to(split.labels.device)
-        for rows in order[: len(split) - len(split) % size].split(size):
-            yield split.images[rows], split.labels[rows]
+    def _shuffled(self, split: Split, size: int, use: str, *numbers: int) -> Iterator[Batch]:
+        order = self._order(len(split), use, *numbers).to(split.labels.device)
+        for indices in order[: len(split) - len(split) % size].split(size):
+            yield split.images[indices], split.labels[indices]
 
-    def _order(self, number: int, use: str, *place: int) -> Tensor:
-        """A permutation, (number,)."""
-        source = torch.Generator().manual_seed(derive_seed(self._seed, use, self._visit, *place))
-        return torch.randperm(number, generator=source)
+    def _order(self, length: int, use: str, *numbers: int) -> Tensor:
+        """A permutation that follows from the seed, the visit and the use alone, (length,)."""
+        source = torch.Generator().manual_seed(derive_seed(self._seed, use, self._visit, *numbers))
+        return torch.randperm(length, generator=source)

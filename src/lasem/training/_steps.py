@@ -13,10 +13,10 @@ class OptimizerSteps:
     the epoch to learn of it: reading a number in every step would make the host wait for the device.
 
     Args:
-        optimizer: Over all parameters that the task trains.
+        optimizer: An optimizer of all parameters that the task trains.
 
     Attributes:
-        optimizer: As given.
+        optimizer: The optimizer.
         finite: () whether all losses and gradients have been finite, on the parameters' device.
         on_host: Whether parameters lie in main memory, where reading a number makes nobody wait.
         batch: Number of the current batch in its epoch, from 1.

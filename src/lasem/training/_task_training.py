@@ -48,8 +48,8 @@ class TaskTraining(AbstractOpenTask):
         like: Any tensor with the network's dtype, on its device.
 
     Attributes:
-        training: As given.
-        seed: As given.
+        training: How a task is trained.
+        seed: Seed of batches and dropout.
         order: Identity of the task at each position of the stream, the open one included.
         classes: Number of classes by identity.
         epochs_trained: Epochs trained over the whole stream.

@@ -9,7 +9,6 @@ from lasem.benchmarks import TaskStream
 from lasem.configurations import Partition
 from lasem.errors import LasemError
 from lasem.learners import BruteForce, LearnerState, SelectiveTransfer, TakesTurns, Training
-from lasem.nn import TransferConv2d
 from lasem.records import DecisionRecord, EpochRecord, TaskRecord
 from lasem.search import Fixed, FixedSearch, InTurn, Schedule, TaskNetwork
 
@@ -252,14 +251,6 @@ def test_a_changed_decision_is_recorded_anew(make_learner, tasks):
     assert [record.task for record in records] == expected
     assert len(of(EpochRecord, outcome.events)) == EPOCHS * (1 + 4 + 4)
     assert learner.trainings([0, 1, 2]) == [1, 4, 4]
-
-
-def test_a_layer_that_cannot_be_copied_says_so(make_learner, tasks, monkeypatch):
-    learner = make_learner(first_task="as-second")
-    train(learner, tasks[0], 0)
-    monkeypatch.delattr(TransferConv2d, "own_copy")
-    with pytest.raises(LasemError, match=r'set learner\.first_task to "searched"'):
-        train(learner, tasks[1], 1, scores=[0.9, 0.2, 0.3, 0.4])
 
 
 # Resuming

@@ -1,13 +1,18 @@
 import math
+import time
 
 import pytest
 import torch
 
+from lasem.learners import trainings
 from lasem.preflight import estimate
-from lasem.preflight._estimate import Measured, _evaluation
+from lasem.preflight._estimate import _Run
+from lasem.preflight._shares import Shares, searched_shares
+from lasem.preflight._steps import StepTimes, measure, random_task
 from lasem.presets import learner_entries, resolve
 from lasem.runs import build_learner, check, learn
 from lasem.runs._loop import Evaluation
+from lasem.search import EM, CommitAt, Fixed, RunningMean, Schedule, SearchProgress
 
 CPU = torch.device("cpu")
 SMALL = ["network.name=synthetic-3", "training.epochs=4", "benchmark.first_tasks=2"]
@@ -45,8 +50,9 @@ def test_an_estimate_counts_every_candidates_epochs(profile, trainings):
 
 def test_an_estimate_is_positive_and_finite():
     found = estimated("lasem-hps")
-    assert 0 < found.seconds < 60
-    assert math.isfinite(found.seconds)
+    shortest, longest = found.seconds
+    assert 0 < shortest == longest < 60
+    assert math.isfinite(longest)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +71,9 @@ def test_evaluations_are_foreseen_as_a_run_makes_them(monkeypatch, name, cost, m
     stream = check(spec).stream(stream_seed=0, data_seed=0, data=None)
     learn(learner, stream, epochs=4, evaluation=Evaluation())
     seconds = {"step": 0.0, "statistics": 0.0, "call": 0.0, "answer": 0.0} | cost
-    trainings = sum(learner.trainings(stream.outline.identities))
-    measured = Measured(**seconds, saved_bytes=0)
-    assert _evaluation(spec, stream.outline, measured=measured, trainings=trainings) == sum(found)
+    trained = tuple(trainings(learner, stream.outline.identities))
+    planned = _Run(spec, stream.outline, CPU, capture=False, trainings=trained)
+    assert planned.evaluation(StepTimes(**seconds, saved_bytes=0), sum(trained)) == sum(found)
 
 
 def test_activations_hold_at_least_the_leaves_features_and_less_than_separate_networks_would():
@@ -100,3 +106,97 @@ def test_a_learner_is_built_on_its_device():
     spec = resolve("digits/lasem-hps")
     learner = build_learner(spec, check(spec).outline(), device=CPU)
     assert {p.device for p in learner.backbone.parameters()} == {CPU}
+
+
+# Time on a busy machine
+
+
+@pytest.mark.parametrize("slow", [0, 1, 2])
+def test_a_repeat_that_a_busy_machine_slows_down_does_not_count(monkeypatch, slow):
+    """The first call warms up, and one of the repeats after it is held up by another process."""
+    spec = resolve("digits/stl", SMALL)
+    outline = check(spec).outline()
+    learner, calls = build_learner(spec, outline, device=CPU), []
+    train = learner.train_epoch
+
+    def sometimes_slow():
+        calls.append(None)
+        time.sleep(0.3 if len(calls) == 1 + slow else 0.0)
+        return train()
+
+    monkeypatch.setattr(learner, "train_epoch", sometimes_slow)
+    assert measure(learner, outline, device=CPU).step < 0.1
+    assert len(calls) >= 4
+
+
+def test_threads_of_the_run_are_those_of_its_estimate(monkeypatch):
+    used = []
+    monkeypatch.setattr(
+        "lasem.preflight._estimate.measure",
+        lambda *about, **more: (used.append(torch.get_num_threads()), measure(*about, **more))[1],
+    )
+    spec, before = resolve("digits/stl", SMALL), torch.get_num_threads()
+    estimate(spec, check(spec).outline(), device=CPU, threads=3)
+    assert used == [3]
+    assert torch.get_num_threads() == before
+
+
+# What only the run can tell
+
+
+@pytest.mark.parametrize(
+    ("options", "least", "most", "words"),
+    [
+        ({}, 1, 1, ()),
+        ({"commit_at": CommitAt(share=0.25)}, 0.25, 0.25, ()),
+        ({"commit_at": CommitAt(prior=0.9)}, 0, 1, ("commit_at.prior",)),
+        ({"commit_at": CommitAt(prior=0.9, share=0.25)}, 0.25, 1, ("commit_at.prior",)),
+        ({"stop_when_certain": True}, 0.5, 1, ("stop_when_certain",)),
+        ({"stop_when_certain": True, "restart": "epoch"}, 0.95, 1, ("stop_when_certain",)),
+        ({"stop_when_certain": True, "commit_at": CommitAt(share=0.25)}, 0.25, 0.25, ()),
+        ({"epsilon": 0.01}, 0, 1, ("epsilon",)),
+    ],
+)
+def test_the_share_of_steps_that_search_is_a_range_with_its_reason(options, least, most, words):
+    found = searched_shares(EM(**options), epochs=10)
+    assert (found.least, found.most) == pytest.approx((least, most))
+    assert len(found.reasons) == len(words)
+    assert all(text.startswith(word) for text, word in zip(found.reasons, words, strict=True))
+    assert searched_shares(Fixed(), epochs=10) == Shares()
+
+
+def test_no_search_is_certain_before_the_least_share_of_its_steps():
+    """The leading candidate wins every step, so the outcome is certain as early as it can be."""
+    epochs, batches = 10, 9
+    for restart in ("task", "epoch"):
+        progress, prior = SearchProgress(Schedule(batches, epochs), restart=restart), RunningMean(2, device=CPU)
+        for step in range(epochs * batches):
+            if restart == "epoch" and step % batches == 0:
+                prior.restart()
+            prior.update(torch.tensor([0.0, -math.inf], dtype=torch.float64))
+            progress.advance()
+            progress.note_margin(prior.margin())
+        share = progress.decision.certain / (epochs * batches)
+        least = searched_shares(EM(stop_when_certain=True, restart=restart), epochs=epochs).least
+        assert least <= share <= least + 1.5 / (epochs * batches)
+
+
+def test_a_search_that_may_end_early_takes_between_two_times():
+    plain, early = estimated("lasem-hps"), estimated("lasem-hps", "search.commit_at={prior=0.99}")
+    assert plain.seconds[0] == plain.seconds[1]
+    assert early.seconds[0] < early.seconds[1]
+    assert "commit_at.prior" in early.reasons[0]
+
+
+def test_a_task_that_comes_back_is_not_searched_again(monkeypatch):
+    monkeypatch.setattr(
+        "lasem.preflight._estimate.measure",
+        lambda learner, outline, device: (
+            learner.begin_task(random_task(learner, outline, device=device)),
+            StepTimes(1.0 if len(learner.space) == 1 else 10.0, 0.0, 0.0, 0.0, saved_bytes=0),
+        )[1],
+    )
+    monkeypatch.setattr("lasem.preflight._estimate.LONGEST", math.inf)
+    spec = resolve("digits/lasem-hps", [*SMALL[:2], "benchmark.order=[0, 1, 0]"])
+    found = estimate(spec, check(spec).outline(), device=CPU)
+    assert found.seconds == (9 * 4 * (10 + 10 + 1),) * 2

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lasem import load, records
-from lasem.runs import Place
+from lasem.runs import RunOptions
 from lasem.sweeps import read_sweep
 
 SET = """
@@ -31,7 +31,7 @@ def small_sweep(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def place_of():
-    return lambda out: Place(out=out, device="cpu")
+    return lambda out: RunOptions(out=out, device="cpu")
 
 
 def _what_a_run_left(folder):

@@ -1,4 +1,4 @@
-"""Writing files so that none is ever half there, and a disk's refusals in words."""
+"""Writing files so that no reader ever meets half of one, and what a disk refuses, in words."""
 
 import errno
 import os
@@ -9,15 +9,15 @@ from pathlib import Path
 from lasem.errors import RunError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a disk answers that has no room."""
+"""Error numbers of a disk that is full, or of a quota that is used up."""
 
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP)
-"""What file systems answer that cannot flush a folder."""
+"""Error numbers of file systems that cannot flush a folder."""
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Tell in words why a file or folder of a run cannot be written.
+    """Say in words why a file or folder cannot be written.
 
     Raises:
         RunError: The system refuses.
@@ -27,29 +27,42 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         remedy = "free space there" if error.errno in FULL else "make it writable, or choose another --out"
         raise RunError(
-            f"a run writes its folder - {error.strerror or error} - {path} - {remedy}; the same command then goes on"
+            f"{path} must be writable (got {error.strerror or error}); {remedy}, and run the same command again"
         ) from error
 
 
+@contextmanager
+def replacing(*paths: Path) -> Iterator[list[Path]]:
+    """Give files to write to, which replace `paths` once all of them are written.
+
+    Readers see the old files or the new ones, also after a power cut. If anything fails, the old files stay.
+
+    Yields:
+        A file in the same folder for each of the paths.
+    """
+    fresh = [path.with_name(path.name + ".new") for path in paths]
+    try:
+        yield fresh
+        for new, path in zip(fresh, paths, strict=True):
+            flush(new)
+            new.replace(path)
+    except BaseException:
+        for new in fresh:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+        raise
+    for folder in {path.parent for path in paths}:
+        flush(folder)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place, then rename it: readers see the old or the new one, also after a power cut.
+    """Write a file under another name, then rename it: readers see the old or the new one, also after a power cut.
 
     Raises:
         RunError: It cannot be written; what was there is still there.
     """
-    beside = path.with_name(path.name + ".new")
-    with writing(path):
-        try:
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except OSError:
-            with suppress(OSError):
-                beside.unlink()
-            raise
-        flush(path.parent)
+    with writing(path), replacing(path) as (new,):
+        new.write_bytes(content)
 
 
 def append(path: Path, content: bytes) -> None:
@@ -71,7 +84,7 @@ def append(path: Path, content: bytes) -> None:
 
 
 def flush(path: Path) -> None:
-    """Let the disk have all of a file, or the names in a folder; nothing where there is none.
+    """Let the disk have all of a file, or the names in a folder; do nothing where there is none.
 
     Raises:
         OSError: The disk refuses.

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 import torch
 
 from lasem.errors import RunError
+from lasem.formats import memory_size
 
 WANTED = re.compile(r"(?i:tried to) allocate (\d+ bytes|[\d.]+ [KMGT]?i?B)|[Uu]nable to allocate ([\d.]+ [KMGT]?i?B)")
 """How torch on a CPU, torch on a GPU and NumPy say how much they asked for."""
-
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 @contextmanager
@@ -44,10 +43,4 @@ def _wanted(error: Exception) -> str | None:
         return "one more tensor"
     size = found[1] or found[2]
     place = "on the GPU" if isinstance(error, torch.OutOfMemoryError) else "in main memory"
-    return f"{readable(int(size.split()[0])) if size.endswith(' bytes') else size} {place}"
-
-
-def readable(size: float) -> str:
-    """A number of bytes in the largest unit that leaves one digit before the point."""
-    power = min(int(size).bit_length() // 10, len(UNITS) - 1)
-    return f"{size / 1024**power:.{1 if power else 0}f} {UNITS[power]}"
+    return f"{memory_size(int(size.split()[0])) if size.endswith(' bytes') else size} {place}"
