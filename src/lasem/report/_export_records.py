@@ -1,30 +1,27 @@
-"""From a run to the rows of every exported table; what the columns mean stands where they are declared."""
+"""The rows of every exported table; `lasem.report._export` declares their columns."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from lasem.report._choices import configuration_name
-from lasem.report._collect import Run
-from lasem.report._facts import facts
-from lasem.report._history import committed, history
+from lasem.report._run import Run
 
 Row = dict[str, Any]
 
 
 def _runs(run: Run) -> Iterator[Row]:
-    found = facts(run)
-    counts = found.counts
+    counts = run.parameters
     yield {
-        "network": run.part("network"),
-        "profile": run.part("profile"),
+        "network": run.network,
+        "profile": run.profile,
         "small": bool(run.spec.get("small")),
         "finished": run.finished,
         "stream_seed": run.setting("seeds", "stream"),
         "data_seed": run.setting("seeds", "data"),
         "epochs": run.setting("training", "epochs"),
-        "training_seconds": found.seconds,
-        "evaluation_seconds": found.evaluation_seconds,
+        "training_seconds": run.training_seconds,
+        "evaluation_seconds": run.evaluation_seconds,
         "parameters_shared": counts and counts.shared,
         "parameters_tasks": counts and sum(counts.per_task),
         "parameters_search": counts and counts.search,
@@ -34,7 +31,7 @@ def _runs(run: Run) -> Iterator[Row]:
 
 
 def _measures(run: Run) -> Iterator[Row]:
-    found = facts(run).measures
+    found = run.measures
     values = {
         "peak_accuracy_validation": found.peak_accuracy.validation.mean,
         "peak_accuracy_test": found.peak_accuracy.test.mean,
@@ -48,8 +45,7 @@ def _measures(run: Run) -> Iterator[Row]:
 
 
 def _tasks(run: Run) -> Iterator[Row]:
-    tasks = history(run)
-    for task, bits in zip(tasks, committed(run, tasks), strict=False):
+    for task, bits in zip(run.tasks, run.configurations, strict=False):
         record, decision = task.task, task.decision
         yield {
             "task": task.position,
@@ -65,7 +61,7 @@ def _tasks(run: Run) -> Iterator[Row]:
 
 
 def _accuracy(run: Run) -> Iterator[Row]:
-    for task in history(run):
+    for task in run.tasks:
         for e in task.epochs:
             when = {"task": task.position, "epoch": e.epoch, "task_epoch": e.task_epoch, "candidate": e.candidate}
             yield when | {"split": "valid", "accuracy": e.valid_accuracy}
@@ -74,26 +70,26 @@ def _accuracy(run: Run) -> Iterator[Row]:
 
 
 def _losses(run: Run) -> Iterator[Row]:
-    for task in history(run):
+    for task in run.tasks:
         for e in task.epochs:
             when = {"task": task.position, "epoch": e.epoch, "task_epoch": e.task_epoch, "candidate": e.candidate}
             yield when | {"loss": e.loss, "training_seconds": e.training_seconds}
 
 
 def _retention(run: Run) -> Iterator[Row]:
-    for after in history(run):
+    for after in run.tasks:
         for task, accuracy in enumerate(after.evaluation.accuracy if after.evaluation else ()):
             yield {"task": task, "after_task": after.position, "accuracy": accuracy}
 
 
 def _configurations(run: Run) -> Iterator[Row]:
-    for task, bits in enumerate(committed(run, history(run))):
+    for task, bits in enumerate(run.configurations):
         for layer, bit in enumerate(bits or "", start=1):
             yield {"task": task, "layer": layer, "shared": bit == "1"}
 
 
 def _probabilities(run: Run) -> Iterator[Row]:
-    for task in history(run):
+    for task in run.tasks:
         for e in task.epochs:
             for index, probability in e.prior or ():
                 yield {
@@ -103,14 +99,14 @@ def _probabilities(run: Run) -> Iterator[Row]:
 
 
 def _marginals(run: Run) -> Iterator[Row]:
-    for task in history(run):
+    for task in run.tasks:
         for e in task.epochs:
             for group, probability in enumerate(e.marginals or (), start=1):
                 when = {"task": task.position, "task_epoch": e.task_epoch}
                 yield when | {"group": group, "probability": probability}
 
 
-OBSERVATIONS: Mapping[str, Callable[[Run], Iterator[Row]]] = MappingProxyType(
+RECORDS: Mapping[str, Callable[[Run], Iterator[Row]]] = MappingProxyType(
     {
         "runs": _runs,
         "measures": _measures,
@@ -123,4 +119,4 @@ OBSERVATIONS: Mapping[str, Callable[[Run], Iterator[Row]]] = MappingProxyType(
         "marginals": _marginals,
     }
 )
-"""From a run to the rows of every table."""
+"""By name of the table, a function that yields its rows for one run."""

@@ -8,16 +8,25 @@ from typing import NamedTuple, TypeVar
 from matplotlib.figure import Figure
 
 from lasem.errors import ReportError, nearest
-from lasem.report import _series
 from lasem.report._choices import choices, shared_fractions
-from lasem.report._collect import Run, same_spec
 from lasem.report._costs import cost_points, regrets
+from lasem.report._curves import entropy, margin, mean_curves, test_accuracy, validation_accuracy
 from lasem.report._forgetting import forgetting_panels
+from lasem.report._groups import same_spec
 from lasem.report._growth import growth
 from lasem.report._matrix import accuracy_matrices
-from lasem.report._outline import outline
-from lasem.report._search import task_searches
-from lasem.report.figures import _choices, _costs, _curves, _growth, _matrix, _network, _search
+from lasem.report._network_outline import network_outline
+from lasem.report._run import Run
+from lasem.report._searches import task_searches
+from lasem.report.figures import (
+    _choice_figures,
+    _cost_figures,
+    _curve_figures,
+    _growth_figure,
+    _matrix_figure,
+    _network_figure,
+    _search_figure,
+)
 from lasem.report.figures._style import UNDATED, save, styled
 
 Item = TypeVar("Item")
@@ -75,21 +84,21 @@ def _draw_search(runs: Sequence[Run], selection: Selection) -> Figure:
             f"the figure search draws tasks that were searched - got tasks {', '.join(map(str, selection.tasks))}"
             f" of {run.path} - choose of {known}"
         )
-    most = _search.MOST_TASKS
+    most = _search_figure.MOST_TASKS
     spaced = [chosen[i * (len(chosen) - 1) // (most - 1)] for i in range(most)] if len(chosen) > most else chosen
-    return _search.search(spaced, of=len(found))
+    return _search_figure.search(spaced, of=len(found))
 
 
 def _draw_configurations(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _choices.configurations(_some(choices(runs), "configurations", SEARCHED))
+    return _choice_figures.configurations(_some(choices(runs), "configurations", SEARCHED))
 
 
 def _draw_layers(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _choices.layers(_some(choices(runs), "layers", SEARCHED))
+    return _choice_figures.layers(_some(choices(runs), "layers", SEARCHED))
 
 
 def _draw_share_map(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _choices.share_map(_some(shared_fractions(runs), "share-map", "a learner with configurations"))
+    return _choice_figures.share_map(_some(shared_fractions(runs), "share-map", "a learner with configurations"))
 
 
 def _draw_forgetting(runs: Sequence[Run], selection: Selection) -> Figure:
@@ -103,48 +112,48 @@ def _draw_forgetting(runs: Sequence[Run], selection: Selection) -> Figure:
             "the figure forgetting compares all layers shared, the best static configuration and LASEM"
             f" - got no finished run of {', '.join(missing)} - run these, and name their folders too"
         )
-    return _curves.forgetting(panels)
+    return _curve_figures.forgetting(panels)
 
 
 def _draw_learning_curves(runs: Sequence[Run], selection: Selection) -> Figure:
-    tested = _series.series(runs, _series.test_accuracy)
+    tested = mean_curves(runs, test_accuracy)
     split = "test" if tested.bands else "validation"
-    data = tested if tested.bands else _series.series(runs, _series.validation_accuracy)
+    data = tested if tested.bands else mean_curves(runs, validation_accuracy)
     _some(data.bands, "learning-curves", "a run with a task that has ended")
-    return _curves.learning_curves(data, split)
+    return _curve_figures.learning_curves(data, split)
 
 
 def _draw_accuracy_matrix(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _matrix.accuracy_matrix(
+    return _matrix_figure.accuracy_matrix(
         _some(accuracy_matrices(runs), "accuracy-matrix", "a run with a task that has ended")
     )
 
 
 def _draw_entropy(runs: Sequence[Run], selection: Selection) -> Figure:
-    entropy = _series.series(runs, _series.entropy)
-    _some(entropy.bands, "entropy", "a search by EM or DARTS, such as digits/lasem-hps, with a task that has ended")
-    return _curves.decidedness(entropy, _series.series(runs, _series.margin))
+    entropies = mean_curves(runs, entropy)
+    _some(entropies.bands, "entropy", "a search by EM or DARTS, such as digits/lasem-hps, with a task that has ended")
+    return _curve_figures.decidedness(entropies, mean_curves(runs, margin))
 
 
 def _draw_regret(runs: Sequence[Run], selection: Selection) -> Figure:
     wanted = "finished runs of brute force and of another learner with the same stream, network, mechanism and seeds"
-    return _costs.regret(
+    return _cost_figures.regret(
         _some(regrets(runs), "regret", f"{wanted}, such as digits/brute-force-hps and digits/lasem-hps")
     )
 
 
 def _draw_cost(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _costs.cost(_some(cost_points(runs), "cost", "a finished run"))
+    return _cost_figures.cost(_some(cost_points(runs), "cost", "a finished run"))
 
 
 def _draw_growth(runs: Sequence[Run], selection: Selection) -> Figure:
     wanted = "a run with a task that has ended and records of what was held"
-    return _growth.growth(_some(growth(runs), "growth", wanted))
+    return _growth_figure.growth(_some(growth(runs), "growth", wanted))
 
 
 def _draw_network(runs: Sequence[Run], selection: Selection) -> Figure:
     """The one network, with the shares of the one learner that searched it, if there is one."""
-    groups = [(outline(group[0]), group) for group in same_spec(runs)]
+    groups = [(network_outline(group[0]), group) for group in same_spec(runs)]
     searched = [(found, group) for found, group in groups if choices(group)]
     candidates = searched if len(searched) == 1 else groups
     different = {(found.name, tuple(found.groups)): group[0].path for found, group in candidates}
@@ -156,7 +165,7 @@ def _draw_network(runs: Sequence[Run], selection: Selection) -> Figure:
     found = candidates[0][0]
     shared = choices(searched[0][1]) if len(searched) == 1 else []
     shares = shared[0].layers if shared and len(shared[0].layers) == len(found.layers) else None
-    return _network.network(found, shares)
+    return _network_figure.network(found, shares)
 
 
 SEARCHED = "a run that searches, such as digits/lasem-hps, with a task that has ended"

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lasem.report._search import TaskSearch, leading
+from lasem.report._searches import TaskSearch, leading
 from lasem.report.figures._style import GRAY, LEANING, WIDTH, canvas, shortened, stroke, whole_numbers
 
 MOST_TASKS = 8

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lasem.report._curves import Curves
 from lasem.report._forgetting import ForgettingPanel
-from lasem.report._series import Series
 from lasem.report.figures._style import (
     COLORS,
     DASHES,
@@ -24,7 +24,7 @@ LOOKS = (
 """Of sharing all layers and of the best static configuration, as in the paper."""
 
 
-def learning_curves(data: Series, split: str) -> Figure:
+def learning_curves(data: Curves, split: str) -> Figure:
     """Accuracy by the epochs of a task, mean over tasks."""
     figure, (axes,) = grid(1, columns=1, height=2.9)
     _background(axes, data)
@@ -36,7 +36,7 @@ def learning_curves(data: Series, split: str) -> Figure:
     return figure
 
 
-def decidedness(entropy: Series, margin: Series) -> Figure:
+def decidedness(entropy: Curves, margin: Curves) -> Figure:
     """Beside each other, the entropy of the prior and the margin of its leader."""
     figure, (left, right) = grid(2, columns=2, height=2.6)
     for axes, data, words in (
@@ -70,7 +70,7 @@ def forgetting(panels: Sequence[ForgettingPanel]) -> Figure:
     return figure
 
 
-def _background(axes: Axes, data: Series) -> None:
+def _background(axes: Axes, data: Curves) -> None:
     """Of a single run, its tasks behind the mean."""
     for i, line in enumerate(data.tasks):
         heights = [float("nan") if y is None else y for y in line.y]

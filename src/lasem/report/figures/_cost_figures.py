@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from lasem.formats import duration
 from lasem.metrics import Spread
 from lasem.report._costs import CostPoint, Regret
 from lasem.report.figures._style import WIDTH, canvas, counted, grid, legend_below, percents, shortened, stroke
@@ -87,7 +88,4 @@ def _logarithmic(axes: Axes, spreads: Sequence[Spread], text: Callable[[float, o
 
 
 def _seconds(value: float, _: object) -> str:
-    """Seconds as an axis writes them: "90 s", "15 min", "3 h"."""
-    if value < 120:
-        return f"{value:g} s"
-    return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"
+    return duration(value)

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lasem.report._collect import Run, collect, run_folders
-from lasem.report._page import Live, write_page
+from lasem.report._run import Run
+from lasem.report._run_folders import collect, run_folders
+from lasem.report.page._page import Live, write_page
 
 FILES = ("spec.toml", "environment.json", "stream.json", "records.jsonl", "result.json")
 """What a page is made of."""

@@ -1,11 +1,11 @@
-"""Table 4: the settings of the experiments that were run, beside those that the paper prints."""
+"""Table 4: the settings of the experiments that were run, and those that the paper prints."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from lasem.report._collect import Run
+from lasem.report._comparison import UNKNOWN
 from lasem.report._published import SETTINGS, published_epochs
-from lasem.report._sheet import Head, Sheet, words
-from lasem.report._tables import UNKNOWN
+from lasem.report._run import Run, nested
+from lasem.report._table import Column, Table, make_table
 
 ROWS = (
     "tasks",
@@ -19,25 +19,28 @@ ROWS = (
 )
 
 
-def settings_sheet(runs: Sequence[Run], *, deviation: bool = False) -> Sheet:
-    """One pair of columns per benchmark and network; values that differ between its runs are listed together."""
-    places: dict[tuple[str, str], list[Run]] = {}
+def settings_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
+    """List the settings per benchmark and network; values that differ between its runs are listed together."""
+    compared: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        places.setdefault((run.part("benchmark"), run.part("network")), []).append(run)
-    heads, columns = [Head("setting", "setting", right=False)], []
-    for (benchmark, network), found in places.items():
-        title = f"{benchmark}, {network}"
-        paper = _paper(benchmark, network)
+        compared.setdefault((run.benchmark, run.network), []).append(run)
+    columns = [Column("setting", "setting", ROWS, words=True)]
+    for (benchmark, network), found in compared.items():
+        key, title, paper = f"{benchmark}-{network}", f"{benchmark}, {network}", _paper(benchmark, network)
         if paper:
-            heads.append(Head(f"paper-{benchmark}-{network}", f"{title}: paper"))
-            columns.append(paper)
-        heads.append(Head(f"{benchmark}-{network}", f"{title}: ours" if paper else title))
-        columns.append(_ours(found))
-    rows = tuple(tuple(words(name, *(column[name] for column in columns))) for name in ROWS)
-    small = sorted({change for run in runs for change in run.spec.get("small") or ()})
-    notes = ["paper = table 4 and appendix A"] if any(head.key.startswith("paper-") for head in heads) else []
+            columns.append(Column(f"paper-{key}", f"{title}: paper", [paper[name] for name in ROWS]))
+        ours = _ours(found)
+        columns.append(Column(key, f"{title}: ours" if paper else title, [ours[name] for name in ROWS]))
+    small = sorted({str(change) for run in runs for change in _small(run)})
+    notes = ["paper = table 4 and appendix A"] if any(c.key.startswith("paper-") for c in columns) else []
     notes += [f"small variants among these runs change: {'; '.join(small)}"] if small else []
-    return Sheet("Settings", tuple(heads), rows, "; ".join(notes) or "as the specs set them")
+    return make_table("Settings", columns, "; ".join(notes) or "as the specs set them")
+
+
+def _small(run: Run) -> Sequence[object]:
+    """What a small variant changes."""
+    small = run.spec.get("small") or ()
+    return small if isinstance(small, list) else [small]
 
 
 def _paper(benchmark: str, network: str) -> dict[str, str] | None:
@@ -57,8 +60,8 @@ def _ours(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _settings(run: Run) -> dict[str, str]:
-    outline: Mapping[str, Sequence[int]] = run.stream.get("outline") or {}
-    images, shape = run.stream.get("outline", {}).get("images") or {}, outline.get("shape")
+    outline = nested(run.stream.get("outline"))
+    images, shape = nested(outline.get("images")), outline.get("shape")
     counts = " / ".join(str(images[split]) for split in ("train", "valid") if split in images)
     values = (
         run.num_tasks,

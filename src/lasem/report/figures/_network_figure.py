@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch
 
-from lasem.report._outline import Layer, NetworkOutline
+from lasem.report._network_outline import Layer, NetworkOutline
 from lasem.report.figures._style import COLORS, GRAY, LEANING, WIDTH, canvas
 
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "|||", "---")
@@ -31,7 +31,7 @@ def network(data: NetworkOutline, shares: Sequence[float] | None = None) -> Figu
             axes, i, tall[i + 1], COLORS[layer.group % len(COLORS)], HATCHES[layer.group // len(COLORS) % len(HATCHES)]
         )
         _label(axes, i, tall[i + 1], layer, boxes)
-        _below(axes, i, layer, data, boxes)
+        _below(axes, i, layer, boxes)
         if layer.skip:
             _skip(axes, i, max(tall[i], tall[i + 1]))
     for j, text in enumerate(data.head):
@@ -65,10 +65,10 @@ def network(data: NetworkOutline, shares: Sequence[float] | None = None) -> Figu
 
 def _heights(data: NetworkOutline) -> list[float]:
     """Half heights: of the input, then of every layer, by the size of what it works on."""
-    if not data.sizes:
+    if not data.size:
         return [0.8] * (len(data.layers) + 1)
-    largest = data.sizes[0]
-    return [0.35 + 0.6 * (size / largest) ** 0.5 for size in (data.sizes[0], *data.sizes[:-1])]
+    sizes = [data.size, *(layer.size or data.size for layer in data.layers)]
+    return [0.35 + 0.6 * (size / data.size) ** 0.5 for size in (data.size, *sizes[:-1])]
 
 
 def _box(axes: Axes, place: int, half: float, color: str, hatch: str) -> None:
@@ -94,12 +94,11 @@ def _turned(axes: Axes, place: int, height: float, text: str, boxes: int) -> Non
     )  # fmt: skip
 
 
-def _below(axes: Axes, place: int, layer: Layer, data: NetworkOutline, boxes: int) -> None:
+def _below(axes: Axes, place: int, layer: Layer, boxes: int) -> None:
     """Under a layer that changes the size, the pool and the size behind it."""
-    if layer.pool == 1 or not data.sizes:
+    if not layer.reduction or not layer.size:
         return
-    after = data.sizes[place + 1]
-    text = f"average\n{after}x{after}" if layer.pool == 0 else f"/{layer.pool}\n{after}x{after}"
+    text = f"{layer.reduction}\n{layer.size}x{layer.size}"
     axes.text(place + 0.5, -1.02, text, ha="center", va="top", fontsize=6.5 if boxes < 14 else 5.5, color=GRAY)
     axes.plot([place + 0.5] * 2, [-0.98, -0.1], color=GRAY, linewidth=0.5, linestyle=":")
 

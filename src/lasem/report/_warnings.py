@@ -1,29 +1,29 @@
-"""What a reader should know before trusting the numbers of a report, said once however many runs it concerns."""
+"""Warnings that a reader should see before trusting the numbers of a report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lasem.report._collect import Run
-from lasem.report._tables import ComparisonRow
+from lasem.report._comparison import ComparisonRow
+from lasem.report._run import Run
 
 STAND_INS: Mapping[str, str] = MappingProxyType({"pacs": "Office-Home", "tiny-imagenet-10": "STL-10"})
-"""Benchmarks that stand in for a set that cannot be had, by name."""
+"""By name of the benchmark, the data set that cannot be downloaded and that it replaces."""
 
 
-class Caveat(NamedTuple):
-    """Something to know, and the runs that it concerns."""
+class Warned(NamedTuple):
+    """A warning and the runs that it concerns."""
 
     text: str
     runs: tuple[Run, ...]
 
 
-def caveats(rows: Sequence[ComparisonRow]) -> list[Caveat]:
-    """What to know about some rows and about each of their runs: most general first, equal words joined."""
+def warnings(rows: Sequence[ComparisonRow]) -> list[Warned]:
+    """Collect the warnings for some rows, most general first; identical warnings of several runs are merged."""
     found: dict[str, dict[str, Run]] = {}
     for text, runs in (*_of_rows(rows), *_of_runs([run for row in rows for run in row.runs])):
         found.setdefault(text, {}).update({str(run.path): run for run in runs})
-    return [Caveat(text, tuple(runs.values())) for text, runs in found.items()]
+    return [Warned(text, tuple(runs.values())) for text, runs in found.items()]
 
 
 def _of_rows(rows: Sequence[ComparisonRow]) -> Iterator[tuple[str, Sequence[Run]]]:
@@ -50,7 +50,7 @@ def _missing_seeds(rows: Sequence[ComparisonRow]) -> Iterator[tuple[str, Sequenc
 
 
 def _of_runs(runs: Sequence[Run]) -> Iterator[tuple[str, Sequence[Run]]]:
-    """The runs' own warnings, without the folder in front, so that equal ones meet."""
+    """The warnings of each run, without its folder in front, so that equal ones are merged."""
     for run in runs:
         for warning in run.warnings:
             yield warning.removeprefix(str(run.path)).lstrip(":/\\ "), [run]
