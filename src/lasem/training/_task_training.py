@@ -189,6 +189,11 @@ class TaskTraining(AbstractOpenTask):
         return self._opened.steps.optimizer
 
     @property
+    def finite(self) -> Tensor:
+        """() whether all losses and gradients of the open task have been finite, on the parameters' device."""
+        return self._opened.steps.finite
+
+    @property
     def _opened(self) -> _Visit:
         if self._visit is None:
             raise LasemError("a task must be open for this (got none); call begin_task first")
