@@ -135,7 +135,7 @@ def test_while_it_searches_lasem_trains_shared_knowledge_mappings_and_own_branch
     assert found.search == shared + mapping + own + HEAD
     assert found.rollback == shared
     assert found.shared == shared
-    trained = [value for group in made.active.updates.optimizer.param_groups for value in group["params"]]
+    trained = [value for group in made.task.optimizer.param_groups for value in group["params"]]
     assert sum(value.numel() for value in trained) == found.search
     assert sum(value.numel() for value in made.backbone.parameters()) == found.search + found.rollback
 
@@ -146,7 +146,6 @@ def test_after_the_commit_only_what_the_configuration_needs_is_held(name, bits):
     made = learner(MECHANISMS[name](), EM(candidates=(bits, tuple(1 - bit for bit in bits))))
     made.begin_task(task())
     made.backbone.commit(bits)
-    made.active = None
     layers = list(zip(bits, CONVOLUTIONS, strict=True))
     expected = sum(counts(name, *layer)[1] if bit else convolution(*layer) for bit, layer in layers) + HEAD
     found = made.parameter_counts()
