@@ -165,7 +165,7 @@ class TaskTraining(AbstractOpenTask):
 
     @property
     def task(self) -> Task:
-        """The open task."""
+        """The task that is being trained."""
         return self._opened.task
 
     @property
