@@ -1,8 +1,11 @@
 """`lasem run`."""
 
+import os
 import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -59,6 +62,7 @@ def run(
     ] = None,
     capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+    attended: Annotated[bool, typer.Option(hidden=True, help="Stop after the epoch when standard input closes.")] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
     """Run presets or specs; the same command again resumes, or says that it is done."""
@@ -85,6 +89,8 @@ def run(
         print_dry_runs(checked, place, limits)
         return
     console = Console(quiet=quiet)
+    if attended:
+        _stop_when_unattended()
     with Signals() as signals:
         for spec, benchmark in checked:
             with _watching(console, tensorboard=tensorboard) as (started, watch):
@@ -144,6 +150,19 @@ def _watching(
                 watcher.watch(event)
 
         yield started, watch
+
+
+def _stop_when_unattended() -> None:
+    """Ask this process to stop when the one that started it is gone, which closes the pipe to standard input."""
+    # SLURM warns of a time limit by SIGUSR2; whoever started this process hears it too, and sends SIGTERM.
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+    def listen() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=listen, daemon=True).start()
 
 
 def _trials(spec: "Spec", seeds: str | None) -> "list[Spec]":

@@ -14,6 +14,9 @@ from lasem.runs._environment import torch_threads as torch_threads
 from lasem.runs._folder import RunFolder as RunFolder
 from lasem.runs._load import Learned as Learned
 from lasem.runs._load import load as load
+from lasem.runs._lock import Holder as Holder
+from lasem.runs._lock import exclusive as exclusive
+from lasem.runs._lock import holder as holder
 from lasem.runs._loop import Evaluation as Evaluation
 from lasem.runs._outcome import Outcome as Outcome
 from lasem.runs._outcome import learn as learn

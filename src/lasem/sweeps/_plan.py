@@ -10,8 +10,8 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lasem.errors import SpecError, nearest
-from lasem.presets._compose import resolve
-from lasem.runs._check import check
+from lasem.presets import resolve
+from lasem.runs import check
 from lasem.specs import Spec, Table, merge, parse_assignment, read_toml
 
 PLAIN = ("benchmark", "learner", "seeds")
