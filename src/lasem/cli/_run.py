@@ -62,7 +62,9 @@ def run(
     ] = None,
     capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
-    attended: Annotated[bool, typer.Option(hidden=True, help="Stop after the epoch when standard input closes.")] = False,
+    attended: Annotated[
+        bool, typer.Option(hidden=True, help="Stop after the epoch when standard input closes.")
+    ] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
     """Run presets or specs; the same command again resumes, or says that it is done."""

@@ -38,7 +38,8 @@ def sweep(
         str | None, typer.Option(metavar="ADDRESS", help="Run on Ray: auto joins a cluster, or starts one here.")
     ] = None,
     slurm: Annotated[
-        str | None, typer.Option(metavar="KEY=VALUE,...", help="Run as SLURM jobs, such as partition=gpu,time=24:00:00.")
+        str | None,
+        typer.Option(metavar="KEY=VALUE,...", help="Run as SLURM jobs, such as partition=gpu,time=24:00:00."),
     ] = None,
     cpus_per_run: Annotated[float, typer.Option(min=0, help="With --ray or --slurm.")] = 1.0,
     gpus_per_run: Annotated[

@@ -81,7 +81,9 @@ class AbstractExecutor(ABC):
         """Leave no process behind."""
 
 
-def make_attempt(attempt: Attempt, *, threads: int = 0, started: Callable[[subprocess.Popen[bytes]], None] | None = None) -> AttemptOutcome:
+def make_attempt(
+    attempt: Attempt, *, threads: int = 0, started: Callable[[subprocess.Popen[bytes]], None] | None = None
+) -> AttemptOutcome:
     """Make an attempt in a process of its own, and wait for it to end.
 
     What the process prints is appended to the run's log file. Its standard input is a pipe from this process: when it
@@ -93,7 +95,9 @@ def make_attempt(attempt: Attempt, *, threads: int = 0, started: Callable[[subpr
         started: Called with the process as soon as it runs.
     """
     if not _wait_for_earlier(RunFolder.of(attempt.spec, attempt.options.out)):
-        return AttemptOutcome("refused", f"another process has been at this run for {PATIENCE:.0f} s; wait for it to end")
+        return AttemptOutcome(
+            "refused", f"another process has been at this run for {PATIENCE:.0f} s; wait for it to end"
+        )
     name = attempt.spec.folder
     write_atomically(attempt.folder.spec_path(name), attempt.spec.toml().encode())
     log = attempt.folder.log_path(name)

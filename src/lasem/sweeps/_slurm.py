@@ -11,7 +11,9 @@ from lasem.sweeps._attempt import AbstractExecutor, Attempt, AttemptOutcome, mak
 try:
     import submitit
 except ModuleNotFoundError as error:
-    raise RunError(f"--slurm must find submitit (got: no module {error.name!r} here); pip install 'lasem[slurm]'") from None
+    raise RunError(
+        f"--slurm must find submitit (got: no module {error.name!r} here); pip install 'lasem[slurm]'"
+    ) from None
 
 POLL = 5.0
 """Time between two looks at the jobs, in seconds."""
@@ -29,7 +31,6 @@ class OnSlurm(AbstractExecutor):
         gpus: Number of GPUs of each run.
         options: Options of `sbatch` by name, such as {"partition": "gpu", "time": "24:00:00"}.
         cluster: "slurm", or "local" for processes of this machine, as a rehearsal.
-        poll: Time between two looks at the jobs, in seconds.
 
     Raises:
         RunError: There is no SLURM here.
@@ -43,7 +44,6 @@ class OnSlurm(AbstractExecutor):
         gpus: int = 0,
         options: dict[str, str] | None = None,
         cluster: str = "slurm",
-        poll: float = POLL,
     ) -> None:
         self.name = f"SLURM, {cpus} CPUs and {gpus} GPUs per run"
         try:
@@ -59,7 +59,7 @@ class OnSlurm(AbstractExecutor):
         )
         self._jobs: dict[Future[AttemptOutcome], Any] = {}
         self._closed = threading.Event()
-        threading.Thread(target=self._watch, args=(poll,), daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def submit(self, attempt: Attempt) -> "Future[AttemptOutcome]":
         outcome: Future[AttemptOutcome] = Future()
@@ -75,9 +75,9 @@ class OnSlurm(AbstractExecutor):
         self.stop(at_once=True)
         self._closed.set()
 
-    def _watch(self, poll: float) -> None:
+    def _watch(self) -> None:
         """Hand out the outcomes of jobs that have ended, until the executor is closed."""
-        while not self._closed.wait(poll):
+        while not self._closed.wait(POLL):
             for outcome, job in list(self._jobs.items()):
                 if not outcome.done() and job.done():
                     outcome.set_result(_outcome(job))

@@ -39,7 +39,9 @@ def wait_for_epochs(sweep, out, number):
         time.sleep(0.002)
 
 
-def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(cluster, small_sweep, options_of, run_all, tmp_path, assert_same_runs):
+def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(
+    cluster, small_sweep, options_of, run_all, tmp_path, assert_same_runs
+):
     sweep = small_sweep('presets = ["digits/lasem-hps", "digits/hps", "digits/snn"]\n', "training.epochs=60")
 
     def lose_a_node():
