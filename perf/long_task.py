@@ -19,7 +19,7 @@ import torch
 
 from lasem.learners import AbstractLearner, SelectiveTransfer
 from lasem.presets import resolve
-from lasem.runs import Place, build_learner, choose_device, prepare
+from lasem.runs import RunOptions, build_learner, choose_device, prepare
 
 SAMPLES = 20
 """How often in a tenth of the task the static network takes an epoch."""
@@ -64,7 +64,7 @@ def measure(
     """
     spec, plain = resolve(preset, settings), resolve("cifar100-10/hps", settings)
     device = choose_device("cpu")
-    stream = prepare(spec, Place(data=data), device=device).stream
+    stream = prepare(spec, RunOptions(data=data), device=device).stream
     learner, static = (selective(build_learner(s, stream.outline, device=device)) for s in (spec, plain))
     task = stream[number]
     for each in (learner, static):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lasem.learners import SelectiveTransfer
 from lasem.presets import resolve
-from lasem.runs import Place, arithmetic, build_learner, choose_device, prepare
+from lasem.runs import RunOptions, arithmetic, build_learner, choose_device, prepare
 from lasem.search import EVIDENCE, configuration_logits, log_likelihoods, log_posterior
 from lasem.specs import Precision
 
@@ -72,7 +72,7 @@ class Watched:
 def measure(preset: str, *, data: Path, epochs: int, device: torch.device) -> list[dict[str, object]]:
     """Train one task; per precision, what it does."""
     spec = resolve(preset, [f"training.epochs={epochs}"])
-    stream = prepare(spec, Place(data=data), device=device).stream
+    stream = prepare(spec, RunOptions(data=data), device=device).stream
     learner = build_learner(spec, stream.outline, device=device)
     assert isinstance(learner, SelectiveTransfer)
     learner.begin_task(stream[0])

@@ -28,7 +28,7 @@ import torch
 from lasem import records
 from lasem.errors import RunStopped
 from lasem.presets import learner_entries, resolve
-from lasem.runs import Place, RunFolder, Signals, read_checkpoint, run
+from lasem.runs import RunFolder, RunOptions, Signals, read_checkpoint, run
 from lasem.specs import Spec
 
 SETTINGS = (
@@ -91,7 +91,7 @@ def attempt(spec: Spec, out: Path) -> None:
     torch.set_num_threads(1)
     with Signals() as signals:
         try:
-            run(spec, Place(out=out, device="cpu", checkpoint_every=1), stop=signals.received)
+            run(spec, RunOptions(out=out, device="cpu", checkpoint_every=1), stop=signals.received)
         except RunStopped:
             sys.exit(signals.status)
 

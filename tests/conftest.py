@@ -1,12 +1,9 @@
-"""What several tests build: tiny tasks, streams and backbones."""
+"""Fixtures of all tests; the toys that they give stand in toys.py."""
 
 import pytest
 import torch
 
-from lasem.benchmarks import Split, Task
-from lasem.nn import Conv, Network
-
-SHAPE = (1, 6, 6)
+import toys
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,40 +11,26 @@ def single_thread():
     torch.set_num_threads(1)
 
 
-def _task(*, seed=0, classes=3, train=12, valid=6, test=9, shape=SHAPE, identity=None, name="toy"):
-    """A task whose classes are noisy copies of random patterns."""
-    source = torch.Generator().manual_seed(seed)
-    patterns = torch.rand(classes, *shape, generator=source)
+@pytest.fixture(scope="session")
+def dataset_cache(tmp_path_factory):
+    """Let `datasets` write its cache to a folder of this session, instead of the user's."""
+    import datasets
 
-    def split(number):
-        labels = torch.arange(number) % classes
-        noise = 0.1 * torch.randn(number, *shape, generator=source)
-        return Split(images=patterns[labels] + noise, labels=labels)
-
-    return Task(name=name, classes=classes, train=split(train), valid=split(valid), test=split(test), identity=identity)
-
-
-def _backbone(*, depth=2, seed=0, shape=SHAPE, hidden=()):
-    """Small convolutions, with a pool after the first."""
-    layers = tuple(Conv(3, 3 + i, pool=2 if i == 0 else 1) for i in range(depth))
-    return Network(layers, hidden=hidden).build(shape, seed=seed)
-
-
-def _values(module):
-    """Copies of all parameters by name."""
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+        yield
 
 
 @pytest.fixture(scope="session")
 def make_task():
-    return _task
+    return toys.make_task
 
 
 @pytest.fixture(scope="session")
 def make_backbone():
-    return _backbone
+    return toys.make_backbone
 
 
 @pytest.fixture(scope="session")
 def values_of():
-    return _values
+    return toys.values_of

@@ -8,7 +8,8 @@ import torch
 from lasem import records
 from lasem.presets import learner_entries, resolve
 from lasem.records import EpochRecord
-from lasem.runs import Place, RunFolder, read_checkpoint, run
+from lasem.runs import RunFolder, RunOptions, read_checkpoint, run
+from listening import Listener
 
 SETTINGS = [
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",
@@ -42,12 +43,12 @@ def left(folder):
 @pytest.mark.parametrize("name", NAMES)
 def test_killed_inside_two_tasks_a_run_ends_as_one_that_was_not(tmp_path, name):
     spec = resolve(f"digits/{name}", SETTINGS)
-    run(spec, Place(out=tmp_path / "whole", device="cpu"))
-    place, again = Place(out=tmp_path / "again", device="cpu", checkpoint_every=1), []
+    run(spec, RunOptions(out=tmp_path / "whole", device="cpu"))
+    place, again = RunOptions(out=tmp_path / "again", device="cpu", checkpoint_every=1), []
     for position in (1, 2):
         with pytest.raises(Killed):
-            run(spec, place, watch=kill_inside_task(position))
-    run(spec, place, watch=again.append)
+            run(spec, place, sinks=[Listener(event=kill_inside_task(position))])
+    run(spec, place, sinks=[Listener(event=again.append)])
     whole, killed = (RunFolder.of(spec, tmp_path / part) for part in ("whole", "again"))
     assert left(killed) == left(whole)
     assert sum(isinstance(event, EpochRecord) for event in again) == 1  # the rest was not repeated

@@ -6,7 +6,7 @@ import pytest
 
 from lasem.presets import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, read_events
-from lasem.runs import Place, run
+from lasem.runs import RunOptions, run
 
 SETTINGS = ["benchmark.first_tasks=3", "training.epochs=25", "training.keep=1.0", "den.expand=4"]
 
@@ -15,7 +15,7 @@ SETTINGS = ["benchmark.first_tasks=3", "training.epochs=25", "training.keep=1.0"
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     specs = {name: resolve(f"digits/{name}", SETTINGS) for name in ("snn", "den", "apd")}
-    return {name: (run(spec, Place(out=out)), out / spec.folder) for name, spec in specs.items()}
+    return {name: (run(spec, RunOptions(out=out)), out / spec.folder) for name, spec in specs.items()}
 
 
 @pytest.mark.parametrize("name", ["den", "apd"])

@@ -12,6 +12,7 @@ from lasem.benchmarks._cifar100 import SUPERCLASSES
 from lasem.benchmarks._classes import folded
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._source import Columns, open_source
+from toys import open_stream
 
 ROOT = Path(os.environ.get("LASEM_DATA", "absent"))
 
@@ -20,10 +21,6 @@ def folder(name):
     if not (ROOT / name).is_dir():
         pytest.skip(f"LASEM_DATA has no folder '{name}'" if "LASEM_DATA" in os.environ else "LASEM_DATA is not set")
     return ROOT
-
-
-def opened(benchmark, root, *, stream_seed=0, data_seed=0):
-    return benchmark.stream(stream_seed=stream_seed, data_seed=data_seed, data=root)
 
 
 def test_superclass_table_agrees_with_the_coarse_labels():
@@ -41,7 +38,7 @@ def test_superclass_table_agrees_with_the_coarse_labels():
 
 
 def test_each_class_appears_in_exactly_four_of_forty_tasks():
-    stream = opened(Cifar100(tasks=40), folder("cifar100"))
+    stream = open_stream(Cifar100(tasks=40), folder("cifar100"))
     counts = Counter(label for choice in stream.choices for label in choice["classes"])
     assert set(counts.values()) == {4}
     assert len(counts) == 100
@@ -49,7 +46,7 @@ def test_each_class_appears_in_exactly_four_of_forty_tasks():
 
 
 def test_cifar_tasks_have_the_sizes_of_the_table_and_are_standardized():
-    for task in opened(Cifar100(), folder("cifar100")):
+    for task in open_stream(Cifar100(), folder("cifar100")):
         assert [len(split) for split in task.splits.values()] == [170, 30, 1000]
         spread, mean = torch.std_mean(task.train.images, dim=(0, 2, 3), correction=0)
         torch.testing.assert_close(mean, torch.zeros(3), atol=1e-5, rtol=0)
@@ -60,7 +57,7 @@ def test_cifar_tasks_have_the_sizes_of_the_table_and_are_standardized():
 def test_five_data_seeds_draw_disjoint_cifar_images():
     seen = set()
     for data_seed in range(5):
-        stream = opened(Cifar100(disjoint_draws=True, max_test=10), folder("cifar100"), data_seed=data_seed)
+        stream = open_stream(Cifar100(disjoint_draws=True, max_test=10), folder("cifar100"), data_seed=data_seed)
         drawn = {row for choice in stream.choices for split in ("train", "valid") for row in choice["rows"][split]}
         assert len(drawn) == 2000
         assert not drawn & seen
@@ -68,7 +65,7 @@ def test_five_data_seeds_draw_disjoint_cifar_images():
 
 
 def test_tiny_imagenet_tasks_have_the_sizes_of_the_table():
-    stream = opened(TinyImageNet10(), folder("tiny-imagenet-10"))
+    stream = open_stream(TinyImageNet10(), folder("tiny-imagenet-10"))
     assert stream.outline == TinyImageNet10().outline()
     task = stream[19]
     assert [len(split) for split in task.splits.values()] == [318, 57, 750]
@@ -77,7 +74,7 @@ def test_tiny_imagenet_tasks_have_the_sizes_of_the_table():
 
 
 def test_pacs_splits_every_class_sixty_ten_thirty():
-    stream = opened(Pacs(size=32), folder("pacs"))
+    stream = open_stream(Pacs(size=32), folder("pacs"))
     totals = {"photo": 1670, "art_painting": 2048, "cartoon": 2344, "sketch": 3929}
     for choice, task in zip(stream.choices, stream, strict=True):
         counts = torch.stack([split.labels.bincount() for split in task.splits.values()]).T.double()
@@ -90,7 +87,7 @@ def test_the_general_constructor_makes_the_stream_of_the_paper():
     root = folder("pacs")
     own = Images(source="pacs", domain_column="domain", domains=("photo", "cartoon"), size=32)
     named = Pacs(size=32, order=(0, 2))
-    general, paper = opened(own, root), opened(named, root)
+    general, paper = open_stream(own, root), open_stream(named, root)
     for one, other in zip(general, paper, strict=True):
         assert one.name == other.name
         assert sorted(one.train.labels.tolist()) == sorted(other.train.labels.tolist())
@@ -101,5 +98,5 @@ def test_the_general_constructor_makes_the_stream_of_the_paper():
 def test_real_streams_are_functions_of_their_seeds(kind):
     root = folder(kind)
     benchmark = BENCHMARKS[kind](first_tasks=2, max_test=30)
-    prints = [opened(benchmark, root, stream_seed=s, data_seed=d).fingerprint for s, d in ((0, 0), (0, 0), (0, 1))]
+    prints = [open_stream(benchmark, root, stream_seed=s, data_seed=d).fingerprint for s, d in ((0, 0), (0, 0), (0, 1))]
     assert prints[0] == prints[1] != prints[2]

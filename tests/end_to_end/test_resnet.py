@@ -8,7 +8,7 @@ import torch
 
 from lasem import load
 from lasem.presets import resolve
-from lasem.runs import Place, run
+from lasem.runs import RunOptions, run
 
 ROOT = Path(os.environ.get("LASEM_DATA", "absent"))
 TINY = [
@@ -26,7 +26,7 @@ def test_a_residual_network_learns_two_tasks_of_cifar_100(network, tmp_path):
     if not (ROOT / "cifar100").is_dir():
         pytest.skip("LASEM_DATA has no folder 'cifar100'" if "LASEM_DATA" in os.environ else "LASEM_DATA is not set")
     spec = resolve(f"cifar100-10/{network}/lasem-hps-4-groups", TINY)
-    result = run(spec, Place(out=tmp_path, data=ROOT, device="cpu"))
+    result = run(spec, RunOptions(out=tmp_path, data=ROOT, device="cpu"))
     assert (result.network, len(result.tasks), result.complete) == (network, 2, True)
     first, stages = (5, 17) if network == "resnet-18" else (3, 9)
     known = [[one] * first + [rest] * (stages - first) for one, rest in ((1, 1), (0, 1), (0, 0))]

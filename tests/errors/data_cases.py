@@ -11,7 +11,7 @@ from lasem.benchmarks import Images, Split, Task, TaskStream
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Conv, Network
 from lasem.presets import resolve
-from lasem.runs import Place, learn, run
+from lasem.runs import RunOptions, learn, run
 from lasem.search import Fixed
 
 
@@ -118,13 +118,13 @@ def with_pixel(value):
 
 def run_preset(folder, target, *settings):
     spec = resolve(target, ["network.name=synthetic-3", "training.epochs=1", *settings])
-    return run(spec, Place(out=folder / "runs", data=folder, device="cpu"))
+    return run(spec, RunOptions(out=folder / "runs", data=folder, device="cpu"))
 
 
 CASES = {
     "data-no-folder": lambda folder: read(folder / "absent"),
     "data-preset-without-folder": lambda folder: run_preset(folder, "cifar100-10/stl"),
-    "data-not-on-hub": lambda folder: run(resolve("tiny-imagenet-10/stl"), Place(out=folder, device="cpu")),
+    "data-not-on-hub": lambda folder: run(resolve("tiny-imagenet-10/stl"), RunOptions(out=folder, device="cpu")),
     "data-nothing-in-folder": lambda folder: (folder / "own").mkdir() or read(folder / "own"),
     "data-zero-bytes": lambda folder: raw_file(folder / "own", "train.parquet", b""),
     "data-cut-parquet": lambda folder: cut_parquet(folder / "own"),

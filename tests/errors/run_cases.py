@@ -9,7 +9,7 @@ import lasem
 from lasem.preflight import Limits, require_memory
 from lasem.presets import resolve
 from lasem.report import collect
-from lasem.runs import Place, RunFolder, choose_device, run
+from lasem.runs import RunFolder, RunOptions, choose_device, run
 from lasem.runs._lock import exclusive
 
 SETTINGS = ("benchmark.first_tasks=1", "training.epochs=1", "network.name=synthetic-3", "benchmark.max_test=9")
@@ -21,7 +21,7 @@ def spec():
 
 def again(out, **place):
     """The same run again."""
-    return run(spec(), Place(out=out, device="cpu", **place))
+    return run(spec(), RunOptions(out=out, device="cpu", **place))
 
 
 def spoil(out, name, content):
@@ -78,7 +78,7 @@ def predict(out, *, shape=(1, 8, 8), task=0):
 def no_room(out):
     large, cpu = resolve("digits/lasem-hps", SETTINGS), torch.device("cpu")
     inspect = partial(require_memory, large, limits=Limits(2**17), device=cpu)
-    return run(large, Place(out=out, device="cpu"), inspect=inspect)
+    return run(large, RunOptions(out=out, device="cpu"), inspect=inspect)
 
 
 CASES = {

@@ -13,8 +13,10 @@ import spec_cases
 from lasem import cli
 from lasem.errors import LasemError
 from lasem.presets import resolve
-from lasem.runs import Place, check
+from lasem.runs import RunOptions, check
 from lasem.runs import run as run_spec
+
+pytestmark = pytest.mark.usefixtures("dataset_cache")
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| (.+?) \| `(.+)` \|$", flags=re.MULTILINE)
@@ -27,19 +29,10 @@ def is_documented(name, error):
     assert re.fullmatch(text, str(error)), f"{name}: {error}"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def dataset_cache(tmp_path_factory):
-    import datasets
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        yield
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("finished")
-    run_spec(run_cases.spec(), Place(out=out, device="cpu"))
+    run_spec(run_cases.spec(), RunOptions(out=out, device="cpu"))
     return out
 
 

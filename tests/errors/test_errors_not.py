@@ -11,14 +11,7 @@ from PIL import Image
 from lasem.presets import resolve
 from lasem.records import NoteRecord
 
-
-@pytest.fixture(scope="module", autouse=True)
-def dataset_cache(tmp_path_factory):
-    import datasets
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        yield
+pytestmark = pytest.mark.usefixtures("dataset_cache")
 
 
 def deep_png(red, green, blue):

@@ -16,7 +16,7 @@ from lasem.benchmarks import Split, Task, TaskStream
 from lasem.errors import LasemError
 from lasem.presets import resolve
 from lasem.report import collect
-from lasem.runs import Place, check
+from lasem.runs import RunOptions, check
 from lasem.runs import run as run_spec
 from lasem.specs import Spec, read_spec
 
@@ -127,7 +127,7 @@ def test_any_stream_is_learned_or_a_lasem_error(parts, batch):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("finished")
-    run_spec(run_cases.spec(), Place(out=out, device="cpu"))
+    run_spec(run_cases.spec(), RunOptions(out=out, device="cpu"))
     return out
 
 

@@ -102,7 +102,7 @@ def test_the_same_command_again_says_that_it_is_done(lasem):
     lasem(*command)
     status, output, _ = lasem(*command)
     assert status == 0
-    assert "done already" in output
+    assert "finished already" in output
     assert "task 1/2" not in output
 
 
@@ -140,13 +140,13 @@ def signal_after(monkeypatch):
     from lasem.runs.sinks import ProgressDisplay
 
     def send(*numbers, epoch):
-        def watch(display, event, watch=ProgressDisplay.watch):
-            watch(display, event)
+        def tell(display, event, tell=ProgressDisplay.event):
+            tell(display, event)
             if getattr(event, "epoch", None) == epoch and event.event == "epoch":
                 for number in numbers:
                     os.kill(os.getpid(), number)
 
-        monkeypatch.setattr(ProgressDisplay, "watch", watch)
+        monkeypatch.setattr(ProgressDisplay, "event", tell)
 
     return send
 
@@ -159,7 +159,7 @@ def test_a_signal_ends_the_epoch_and_tells_how_to_go_on(lasem, signal_after, num
     assert found == status
     assert "task 1/2" in output
     assert "stopped after epoch 2 of 4" in errors  # the last one of its task: the task is measured too
-    assert shlex.split(errors.splitlines()[-1].removeprefix("go on with: "))[1:] == list(command)
+    assert shlex.split(errors.splitlines()[-1].removeprefix("resume with: "))[1:] == list(command)
 
 
 def test_a_second_signal_stops_at_once_and_the_run_goes_on(lasem, signal_after):
@@ -171,7 +171,7 @@ def test_a_second_signal_stops_at_once_and_the_run_goes_on(lasem, signal_after):
     signal_after(epoch=0)
     status, output, _ = lasem(*command)
     assert status == 0
-    assert "goes on after epoch 3" in output
+    assert "resumes after epoch 3" in output
 
 
 def test_a_run_that_another_process_holds_is_refused(lasem, tmp_path):
@@ -296,13 +296,13 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
         (["digits/lasem"], ["'lasem'", "did you mean 'lasem-tf'"]),
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
         (["digits/stl", "--set", "training.epoch=3"], ["'training.epoch'", "did you mean 'epochs'"]),
-        (["digits/stl", "--set", "benchmark.taks=3"], ["'taks'", "did you mean 'tasks'"]),
+        (["digits/stl", "--set", "benchmark.taks=3"], ["taks is not an option", "did you mean 'tasks'"]),
         (["digits/stl", "--set", "training.epochs=many"], ["training.epochs", "got 'many'"]),
         (["digits/stl", "--set", "training.epochs=2.5"], ["training.epochs", "got 2.5"]),
         (["digits/stl", "--set", "training.epochs"], ["section.key=value"]),
         (["digits/lasem-hps", "--set", "search.partition={1},{2}"], ["{1},{2}", "every layer from 1 to 3"]),
         (["digits/lasem-hps", "--set", "search.partition={1},{3}"], ["missing: [2]"]),
-        (["digits/lasem-hps", "--set", "search.partition=1,2,3"], ["a partition is written like {1,2},{3-5}"]),
+        (["digits/lasem-hps", "--set", "search.partition=1,2,3"], ["a partition must be written like {1,2},{3-5}"]),
         (["digits/lasem-hps", "--set", 'search.candidates=["11"]'], ["3 here", "'11'"]),
         (["digits/hps-top-9"], ["top-9"]),
         (["digits/stl", "--set", "profile=papers"], ["paper, release"]),
@@ -392,13 +392,6 @@ def png(color):
     return buffer.getvalue()
 
 
-@pytest.fixture
-def dataset_cache(monkeypatch, tmp_path_factory):
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-
-
 NAMES = [f"kind {k}" for k in range(10)]
 GENERAL = ["--set", "benchmark.first_tasks=2", "--set", "training.epochs=1", "--data", "data"]
 
@@ -416,7 +409,7 @@ def test_a_class_with_too_few_images_is_refused(lasem, tmp_path):
     pixels = [png((k, i, 0)) for k in range(10) for i in range(3)]
     columns = {"image": pixels, "label": [k for k in range(10) for _ in range(3)]}
     write_images(tmp_path / "data/tiny-imagenet-10", columns, names=NAMES)
-    refused(lasem("run", "tiny-imagenet-10/stl", *GENERAL), "too few images", "kind")
+    refused(lasem("run", "tiny-imagenet-10/stl", *GENERAL), "must have at least 125 images", "kind")
 
 
 @pytest.mark.usefixtures("dataset_cache")

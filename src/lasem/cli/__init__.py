@@ -58,5 +58,5 @@ def main() -> None:
 
 
 def _of_the_machine(error: LasemError) -> bool:
-    """Return whether a run met an error of the machine: a full disk, too little memory, an error in the middle of it."""
+    """Return whether a run met an error of the machine, such as a full disk or too little memory."""
     return isinstance(error, RunError) and isinstance(error.__cause__, OSError | MemoryError | RuntimeError)

@@ -14,37 +14,39 @@ from lasem.formats import duration, extent, memory_size
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
     from lasem.preflight import Estimate, Limits
-    from lasem.runs import Place
+    from lasem.runs import RunOptions
     from lasem.specs import Spec
 
 
-def print_dry_runs(checked: "Sequence[tuple[Spec, AbstractBenchmark]]", place: "Place", limits: "Limits") -> None:
+def print_dry_runs(
+    checked: "Sequence[tuple[Spec, AbstractBenchmark]]", options: "RunOptions", limits: "Limits"
+) -> None:
     """Print what would be run, with its expected cost, and check what can only be checked with the data.
 
     Args:
         checked: Experiments with one seed, each with the benchmark that its check returned.
-        place: Execution options.
+        options: Execution options.
         limits: Limits that each run must respect.
 
     Raises:
         RunError: Some runs exceed the limits; raised after all are printed.
     """
-    short = list(filter(None, [_print_dry_run(spec, benchmark, place, limits) for spec, benchmark in checked]))
+    short = list(filter(None, [_print_dry_run(spec, benchmark, options, limits) for spec, benchmark in checked]))
     if short:
         raise RunError("\n".join(short))
 
 
-def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place", limits: "Limits") -> str | None:
+def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOptions", limits: "Limits") -> str | None:
     """Print one experiment, and return in words which limit it exceeds."""
     from lasem.preflight import estimate, shortage
     from lasem.runs import choose_device, prepare
 
-    device = choose_device(place.device)
+    device = choose_device(options.device)
     typer.echo(spec.toml())
     for change in spec.small or []:
         typer.echo(f"small: {change}")
-    if benchmark.built_in or place.data is not None:
-        stream = prepare(spec, place, device=device, benchmark=benchmark).stream
+    if benchmark.built_in or options.data is not None:
+        stream = prepare(spec, options, device=device, benchmark=benchmark).stream
         outline = stream.outline
         typer.echo(f"data: checked, fingerprint {stream.fingerprint[:12]}")
         for note in stream.notes:
@@ -55,19 +57,19 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", place: "Place",
     if outline is None:
         typer.echo("parameters, time and memory: known once the data is read")
         return None
-    found = estimate(spec, outline, device=device, threads=place.threads, capture=place.capture)
+    found = estimate(spec, outline, device=device, threads=options.threads, capture=options.capture)
     table = Table(show_header=False, box=None)
-    for name, text in _rows(spec, place, outline, found):
+    for name, text in _rows(spec, options, outline, found):
         table.add_row(name, escape(text))
     Console(soft_wrap=True, highlight=False).print(table)
     return shortage(spec, found, limits)
 
 
-def _rows(spec: "Spec", place: "Place", outline: "Outline", found: "Estimate") -> Iterator[tuple[str, str]]:
+def _rows(spec: "Spec", options: "RunOptions", outline: "Outline", found: "Estimate") -> Iterator[tuple[str, str]]:
     """Yield the rows of the table: only what this run has."""
     from lasem.runs import RunFolder
 
-    folder, counts, search = RunFolder.of(spec, place.out), found.parameters, found.search
+    folder, counts, search = RunFolder.of(spec, options.out), found.parameters, found.search
     yield "tasks", f"{outline.num_tasks} of {extent(outline.classes)} classes"
     yield "images per task", ", ".join(f"{count} {name}" for name, count in outline.images.items())
     if found.candidates > 1:

@@ -6,8 +6,6 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,13 +18,10 @@ from lasem.cli._dry_run import print_dry_runs
 from lasem.errors import RunStopped, SpecError
 
 if TYPE_CHECKING:
-    from lasem.benchmarks import AbstractBenchmark, Outline
-    from lasem.records import Event
-    from lasem.runs import Place, Signals, Started
     from lasem.specs import Spec
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
-"""Of each unit of time."""
+"""Number of seconds in each unit of time."""
 
 Data = Annotated[
     Path | None,
@@ -67,91 +62,56 @@ def run(
     ] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
-    """Run presets or specs; the same command again resumes, or says that it is done."""
+    """Run presets or specs. Run the same command again to resume an unfinished run."""
     from lasem.preflight import Limits, check_with_suggestions, require_memory
     from lasem.presets import resolve
-    from lasem.runs import Place, Signals, choose_device
+    from lasem.runs import RunOptions, Signals, choose_device
+    from lasem.runs import run as run_spec
+    from lasem.runs.sinks import ProgressDisplay, TensorBoardLog
 
     if max_hours is not None and not dry_run:
-        raise SpecError("--max-hours is what a dry run compares its estimate with - got no --dry-run - add it")
+        raise SpecError("--max-hours must come with --dry-run, which estimates the time; add --dry-run")
     specs = [trial for target in targets for trial in _trials(resolve(target, settings or []), seeds)]
-    memory = None if max_memory is None else int(max_memory * 2**30)
-    place = Place(
+    where = choose_device(device)
+    options = RunOptions(
         out=out,
         data=data,
-        device=device,
+        device=str(where),
         checkpoint_every=interval(checkpoint_every),
         threads=threads,
         capture=capture,
     )
-    where = choose_device(device)
+    memory = None if max_memory is None else int(max_memory * 2**30)
     limits = Limits.of(where, memory=memory, hours=max_hours)
     checked = [(spec, check_with_suggestions(spec, limits, device=where)) for spec in specs]
     if dry_run:
-        print_dry_runs(checked, place, limits)
+        print_dry_runs(checked, options, limits)
         return
     console = Console(quiet=quiet)
     if attended:
         _stop_when_unattended()
     with Signals() as signals:
         for spec, benchmark in checked:
-            with _watching(console, tensorboard=tensorboard) as (started, watch):
-                inspect = partial(require_memory, spec, limits=limits, device=where)
-                _run_one(spec, benchmark, place, inspect=inspect, signals=signals, started=started, watch=watch)
+            sinks = [ProgressDisplay(console), *([TensorBoardLog()] if tensorboard else [])]
+            inspect = partial(require_memory, spec, limits=limits, device=where)
+            try:
+                run_spec(spec, options, benchmark=benchmark, inspect=inspect, sinks=sinks, stop=signals.received)
+            except RunStopped as stopped:
+                typer.echo(f"{stopped}\nresume with: {shlex.join(['lasem', *sys.argv[1:]])}", err=True)
+                raise typer.Exit(signals.status) from None
     if not quiet:
-        folders = [out / spec.folder for spec in specs]
-        _print_runs(folders, console)
-
-
-def _run_one(
-    spec: "Spec",
-    benchmark: "AbstractBenchmark",
-    place: "Place",
-    *,
-    inspect: "Callable[[Outline], None]",
-    signals: "Signals",
-    started: "Callable[[Started], None]",
-    watch: "Callable[[Event], None]",
-) -> None:
-    """Run one spec; where a signal stops it, say how to go on, and exit as shells expect."""
-    from lasem.runs import run as run_spec
-
-    try:
-        run_spec(spec, place, benchmark=benchmark, inspect=inspect, started=started, watch=watch, stop=signals.received)
-    except RunStopped as stopped:
-        typer.echo(f"{stopped}\ngo on with: {shlex.join(['lasem', *sys.argv[1:]])}", err=True)
-        raise typer.Exit(signals.status) from None
+        _print_runs([out / spec.folder for spec in specs], console)
 
 
 def interval(text: str) -> int | timedelta:
     """Read ``10`` as epochs and ``30s``, ``5m`` or ``1h`` as time."""
     match = re.fullmatch(r"(\d+)([smh]?)", text.strip())
     if match is None:
-        raise SpecError(f"--checkpoint-every is a number of epochs or a time - got {text!r} - write 10, 30s, 5m or 1h")
+        raise SpecError(
+            f"--checkpoint-every must be a number of epochs or a time (got {text!r}); write 10, 30s, 5m or 1h"
+        )
     number, unit = int(match[1]), match[2]
     return timedelta(seconds=number * SECONDS[unit]) if unit else number
-
-
-@contextmanager
-def _watching(
-    console: Console, *, tensorboard: bool
-) -> "Iterator[tuple[Callable[[Started], None], Callable[[Event], None]]]":
-    """Who is told of a run, when it begins and of its events: the display and, where wanted, TensorBoard's log."""
-    from lasem.runs.sinks import ProgressDisplay, TensorBoardLog
-
-    with ExitStack() as held:
-        display = held.enter_context(ProgressDisplay(console))
-        watchers = [display, held.enter_context(TensorBoardLog())] if tensorboard else [display]
-
-        def started(start: "Started") -> None:
-            for watcher in watchers:
-                watcher.started(start)
-
-        def watch(event: "Event") -> None:
-            for watcher in watchers:
-                watcher.watch(event)
-
-        yield started, watch
 
 
 def _stop_when_unattended() -> None:
@@ -168,18 +128,18 @@ def _stop_when_unattended() -> None:
 
 
 def _trials(spec: "Spec", seeds: str | None) -> "list[Spec]":
-    """The spec as it is, or once per seed."""
+    """Return the spec as it is, or once per seed."""
     if seeds is None:
         return [spec]
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
-        raise SpecError(f"--seeds lists whole numbers - got {seeds!r} - write for example 0,1,2") from None
+        raise SpecError(f"--seeds must list whole numbers (got {seeds!r}); write for example 0,1,2") from None
     return [spec.with_seed(seed) for seed in numbers]
 
 
 def _print_runs(folders: list[Path], console: Console) -> None:
-    """The table of each run; of several, their comparison."""
+    """Print the table of a single run, or the comparison of several runs."""
     from lasem.report import collect, comparison, run_table
 
     runs = collect(folders)

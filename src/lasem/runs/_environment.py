@@ -1,5 +1,6 @@
-"""What a run runs on: versions, device, threads."""
+"""The conditions under which a run computes: device, threads, precision, memory allocator, and versions."""
 
+import ctypes
 import platform
 import shlex
 import sys
@@ -10,9 +11,19 @@ from importlib import metadata
 import torch
 
 from lasem.errors import RunError
+from lasem.specs import Precision
 
 SMALL = 2_000_000
-"""Multiply-adds of an image below which a second thread costs more than it gives."""
+"""Number of multiply-adds per image below which a second thread costs more than it gives."""
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+"""Numbers of the parameters of glibc's ``mallopt``, from malloc.h."""
+
+NEVER = 2**31 - 1
+"""Trim threshold that is never reached."""
+
+PAD, LARGEST = 2**28, 2**30
+"""Number of bytes by which the heap grows at least, and below which a tensor comes from the heap."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -81,3 +92,71 @@ def _processor() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def require_precision(precision: Precision, device: torch.device) -> None:
+    """Refuse a precision that a device does not have.
+
+    Raises:
+        RunError: It needs a GPU.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise RunError(
+            f"training.precision tf32 is a mode of NVIDIA GPUs - got --device {device.type}"
+            " - take float32 or bfloat16, or run on a GPU"
+        )
+
+
+@contextmanager
+def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Compute in this precision, and as before afterwards.
+
+    With "float32" convolutions and matrix products have all 24 bits of it, on a GPU too; "tf32" keeps 11 of them.
+    "bfloat16" computes those two, and what directly follows them, with 8 bits; parameters, losses and the optimizer
+    stay float32, evidence and posterior double.
+
+    Args:
+        precision: Of convolutions and matrix products.
+        device: Where they are computed.
+    """
+    before = _allowed()
+    _allow(precision == "tf32", precision == "tf32")
+    # casts are not cached: a cached copy of a parameter would outlive the optimizer's next step
+    halved = torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=precision != "bfloat16"
+    )
+    try:
+        with halved:
+            yield
+    finally:
+        _allow(*before)
+
+
+def _allowed() -> tuple[bool, bool]:
+    """Whether convolutions and matrix products may use TF32."""
+    return bool(torch.backends.cudnn.allow_tf32), bool(torch.backends.cuda.matmul.allow_tf32)
+
+
+def _allow(convolutions: bool, products: bool) -> None:
+    """Let them use TF32, or not."""
+    torch.backends.cudnn.allow_tf32 = convolutions  # pyright: ignore[reportAttributeAccessIssue]
+    torch.backends.cuda.matmul.allow_tf32 = products
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep what is freed, instead of giving every large tensor back to the system and asking for it anew.
+
+    A step of a search then reuses its pages; each new one would have to be cleared by the system first. The process
+    keeps its peak until it ends. Elsewhere than on Linux with glibc nothing is changed.
+
+    Returns:
+        Whether it took effect.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    settings = ((MMAP_THRESHOLD, LARGEST), (TRIM_THRESHOLD, NEVER), (TOP_PAD, PAD))
+    taken = [mallopt(parameter, value) for parameter, value in settings]
+    return all(taken)

@@ -20,7 +20,7 @@ from lasem.records import (
     TaskHistory,
     TaskRecord,
 )
-from lasem.runs._memory import memory_for
+from lasem.runs._memory_errors import memory_for
 from lasem.runs._status import candidate_names, growth_fields, search_fields
 
 KEPT_BYTES = 2**30

@@ -3,7 +3,6 @@
 import threading
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 from lasem.errors import RunError
 from lasem.sweeps._attempt import AbstractExecutor, Attempt, AttemptOutcome, make_attempt
@@ -57,7 +56,7 @@ class OnSlurm(AbstractExecutor):
             timeout_min=24 * 60,
             slurm_additional_parameters=options or {},
         )
-        self._jobs: dict[Future[AttemptOutcome], Any] = {}
+        self._jobs: dict[Future[AttemptOutcome], submitit.Job[AttemptOutcome]] = {}
         self._closed = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -83,7 +82,7 @@ class OnSlurm(AbstractExecutor):
                     outcome.set_result(_outcome(job))
 
 
-def _outcome(job: Any) -> AttemptOutcome:
+def _outcome(job: "submitit.Job[AttemptOutcome]") -> AttemptOutcome:
     """Return what a job answered, or how it was lost."""
     error = job.exception()
     if error is None:

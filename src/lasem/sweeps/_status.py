@@ -13,8 +13,8 @@ from lasem.sweeps._plan import PlannedRun, Sweep
 State = Literal["running", "failed", "interrupted", "waiting", "done"]
 """State of a run.
 
-"running": a process is at it. "failed": the last execution gave it up. "interrupted": it was begun, and no process is at
-it. "waiting": it was not begun. "done": it has its result.
+"running": a process is at it. "failed": the last execution gave it up. "interrupted": it was begun, and no process is
+at it. "waiting": it was not begun. "done": it has its result.
 """
 
 NOT_HERE = "ended, but its result is not here: --out must be on storage that all machines share"

@@ -18,23 +18,8 @@ IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 @pytest.fixture(scope="session", autouse=True)
-def dataset_cache(tmp_path_factory):
-    import datasets
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Many small operations: threads that wait for each other on a busy machine cost more than they bring."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def data_sets_are_cached_apart(dataset_cache):
+    """Every test of this folder reads data sets."""
 
 
 def encoded(color, *, size=(4, 4), mode="RGB"):

@@ -8,10 +8,11 @@ from sklearn.datasets import load_digits
 
 from lasem.benchmarks import Digits
 from lasem.errors import SpecError
+from toys import open_stream
 
 
 def opened(*, stream_seed=0, data_seed=0, **options):
-    return Digits(**options).stream(stream_seed=stream_seed, data_seed=data_seed, data=None)
+    return open_stream(Digits(**options), stream_seed=stream_seed, data_seed=data_seed)
 
 
 def test_default_stream_has_ten_tasks_of_three_digits():

@@ -7,14 +7,11 @@ import pytest
 from lasem.benchmarks import OfficeHome, OfficeHomeIncremental, Pacs
 from lasem.benchmarks._draw import evened, rounded
 from lasem.errors import DataError, SpecError
-
-
-def opened(benchmark, root, *, stream_seed=0, data_seed=0):
-    return benchmark.stream(stream_seed=stream_seed, data_seed=data_seed, data=root)
+from toys import open_stream
 
 
 def test_office_home_has_five_groups_of_thirteen_classes_in_two_domains(data_root, read_colors):
-    stream = opened(OfficeHome(size=8), data_root)
+    stream = open_stream(OfficeHome(size=8), data_root)
     assert stream.outline.classes == OfficeHome().outline().classes == (13,) * 10
     assert stream.outline.images == {"train": 78, "valid": 13, "test": 39}
     groups = [choice["classes"] for choice in stream.choices]
@@ -25,14 +22,14 @@ def test_office_home_has_five_groups_of_thirteen_classes_in_two_domains(data_roo
 
 
 def test_office_home_is_resized_to_128_pixels_in_the_unit_range(data_root):
-    task = opened(OfficeHome(first_tasks=1), data_root)[0]
+    task = open_stream(OfficeHome(first_tasks=1), data_root)[0]
     assert task.train.images.shape[1:] == OfficeHome().outline().shape == (3, 128, 128)
     assert task.train.images.min() >= 0
     assert task.train.images.max() <= 1
 
 
 def test_office_home_splits_are_disjoint(data_root):
-    for choice in opened(OfficeHome(size=8), data_root).choices:
+    for choice in open_stream(OfficeHome(size=8), data_root).choices:
         rows = [set(choice["rows"][split]) for split in ("train", "valid", "test")]
         assert len(rows[0] | rows[1] | rows[2]) == sum(map(len, rows)) == 130
 
@@ -49,12 +46,12 @@ def test_domains_are_found_in_any_spelling(tmp_path, save_parquet, encode, spell
         },
         names={"label": [f"k{k}" for k in range(65)]},
     )
-    stream = opened(OfficeHome(size=4, first_tasks=6), tmp_path)
+    stream = open_stream(OfficeHome(size=4, first_tasks=6), tmp_path)
     assert [choice["domain"] for choice in stream.choices][4:] == ["Product", spelling]
 
 
 def test_incremental_tasks_grow_from_three_to_eight_classes(data_root, read_colors):
-    stream = opened(OfficeHomeIncremental(size=8), data_root)
+    stream = open_stream(OfficeHomeIncremental(size=8), data_root)
     assert stream.outline.classes == OfficeHomeIncremental().outline().classes == (3, 4, 5, 6, 7, 8)
     longest = ["Couch", "Table", "Paper_Clip", "Clipboards", "Bucket", "Notebook", "Bed", "Trash_Can"]
     assert [choice["class_names"] for choice in stream.choices] == [longest[:n] for n in range(3, 9)]
@@ -64,7 +61,7 @@ def test_incremental_tasks_grow_from_three_to_eight_classes(data_root, read_colo
 
 
 def test_pacs_goes_domain_by_domain(data_root, read_colors):
-    stream = opened(Pacs(size=8), data_root)
+    stream = open_stream(Pacs(size=8), data_root)
     assert [choice["domain"] for choice in stream.choices] == ["photo", "art_painting", "cartoon", "sketch"]
     assert [read_colors(task.test.images)[0][2] for task in stream] == [2, 0, 1, 3]
     assert stream.outline.classes == Pacs().outline().classes == (7, 7, 7, 7)
@@ -72,7 +69,7 @@ def test_pacs_goes_domain_by_domain(data_root, read_colors):
 
 
 def test_pacs_in_eight_tasks_has_the_same_two_groups_in_every_domain(data_root):
-    stream = opened(Pacs(tasks=8, size=8), data_root, stream_seed=3)
+    stream = open_stream(Pacs(tasks=8, size=8), data_root, stream_seed=3)
     groups = [choice["classes"] for choice in stream.choices]
     assert sorted(groups[0] + groups[1]) == list(range(7))
     assert all(groups[k] == groups[k % 2] for k in range(8))
@@ -80,7 +77,7 @@ def test_pacs_in_eight_tasks_has_the_same_two_groups_in_every_domain(data_root):
 
 
 def test_data_seed_changes_images_and_not_classes(data_root):
-    one, other = (opened(Pacs(tasks=8, size=8), data_root, data_seed=seed) for seed in (0, 1))
+    one, other = (open_stream(Pacs(tasks=8, size=8), data_root, data_seed=seed) for seed in (0, 1))
     assert [c["classes"] for c in one.choices] == [c["classes"] for c in other.choices]
     assert [c["rows"] for c in one.choices] != [c["rows"] for c in other.choices]
     assert one.fingerprint != other.fingerprint
@@ -93,7 +90,7 @@ def test_a_missing_domain_is_named(tmp_path, save_parquet, encode):
         names={"label": [f"k{k}" for k in range(7)]},
     )
     with pytest.raises(DataError, match=r"a domain must be one of those in .* \(got 'art_painting'\); known: photo"):
-        opened(Pacs(), tmp_path)
+        open_stream(Pacs(), tmp_path)
 
 
 def test_a_class_of_three_images_is_too_few(tmp_path, save_parquet, encode):
@@ -107,7 +104,7 @@ def test_a_class_of_three_images_is_too_few(tmp_path, save_parquet, encode):
     with pytest.raises(
         DataError, match=r"class 'k0' must have at least 3 images .got 2 in split 'train', domain 'photo'"
     ):
-        opened(Pacs(), tmp_path)
+        open_stream(Pacs(), tmp_path)
 
 
 @pytest.mark.parametrize("benchmark", [Pacs, OfficeHome, OfficeHomeIncremental])

@@ -7,12 +7,9 @@ import torch
 from lasem.benchmarks import Stl10, TinyImageNet10
 from lasem.benchmarks._transforms import Transform, TransformChoice
 from lasem.errors import DataError, SpecError
+from toys import open_stream
 
 SMALL = {"train_per_class": 6, "valid_per_class": 2}
-
-
-def opened(benchmark, root, *, stream_seed=0, data_seed=0):
-    return benchmark.stream(stream_seed=stream_seed, data_seed=data_seed, data=root)
 
 
 def test_sizes_are_those_of_the_table():
@@ -27,7 +24,7 @@ def test_sizes_are_those_of_the_table():
 
 @pytest.mark.parametrize(("benchmark", "tests"), [(Stl10, 8), (TinyImageNet10, 5)])
 def test_a_stream_has_the_sizes_asked_for(data_root, benchmark, tests):
-    stream = opened(benchmark(**SMALL), data_root)
+    stream = open_stream(benchmark(**SMALL), data_root)
     assert stream.outline.num_tasks == 20
     assert stream.outline.images == {"train": 18, "valid": 6, "test": 3 * tests}
     assert [len(split) for split in stream[7].splits.values()] == [18, 6, 3 * tests]
@@ -40,27 +37,27 @@ def signature(choice):
 
 def test_any_two_tasks_differ(data_root):
     for options in ({}, {"noise": "none", "channel_orders": False, "tasks": 120}):
-        stream = opened(Stl10(**SMALL, **options), data_root)
+        stream = open_stream(Stl10(**SMALL, **options), data_root)
         assert len({signature(choice) for choice in stream.choices}) == len(stream)
 
 
 def test_more_tasks_than_can_differ_are_refused(data_root):
     with pytest.raises(SpecError, match=r"any two tasks of a stream must differ \(got 2 tasks"):
-        opened(Stl10(**SMALL, tasks=2, classes_per_task=10, noise="none", channel_orders=False), data_root)
+        open_stream(Stl10(**SMALL, tasks=2, classes_per_task=10, noise="none", channel_orders=False), data_root)
 
 
 def test_noise_takes_the_values_of_paper_and_release(data_root):
     drawn = {"paper": set(), "release": set()}
     for noise, pairs in drawn.items():
         for seed in range(10):
-            choices = opened(Stl10(**SMALL, noise=noise), data_root, stream_seed=seed).choices
+            choices = open_stream(Stl10(**SMALL, noise=noise), data_root, stream_seed=seed).choices
             pairs.update((choice["noise_mean"], choice["noise_sd"]) for choice in choices)
     assert drawn["paper"] == {(m, s) for m in (-0.1, -0.05, 0.0, 0.05, 0.1) for s in (0.0, 0.05, 0.1)}
     assert drawn["release"] == {(m, s) for m in (-0.05, -0.025, 0.0, 0.025) for s in (0.0, 0.025)}
 
 
 def test_pixels_stay_in_range_and_some_are_clipped(data_root):
-    stream = opened(Stl10(**SMALL), data_root)
+    stream = open_stream(Stl10(**SMALL), data_root)
     for choice, task in zip(stream.choices, stream, strict=True):
         if choice["noise_sd"]:
             assert task.test.images.min() == -0.5, "the generated images are nearly black"
@@ -87,28 +84,28 @@ def test_noise_is_clipped_to_the_pixel_range():
 
 
 def test_stream_seed_decides_tasks_and_data_seed_decides_images(data_root, same_tensors):
-    base = opened(Stl10(**SMALL, first_tasks=3), data_root)
-    again = opened(Stl10(**SMALL, first_tasks=3), data_root)
+    base = open_stream(Stl10(**SMALL, first_tasks=3), data_root)
+    again = open_stream(Stl10(**SMALL, first_tasks=3), data_root)
     assert base.fingerprint == again.fingerprint
     assert same_tensors(base, again)
-    images = opened(Stl10(**SMALL, first_tasks=3), data_root, data_seed=1)
+    images = open_stream(Stl10(**SMALL, first_tasks=3), data_root, data_seed=1)
     assert [signature(c) for c in images.choices] == [signature(c) for c in base.choices]
     assert [c["noise_seed"] for c in images.choices] == [c["noise_seed"] for c in base.choices]
     assert images.fingerprint != base.fingerprint
-    tasks = opened(Stl10(**SMALL, first_tasks=3), data_root, stream_seed=1)
+    tasks = open_stream(Stl10(**SMALL, first_tasks=3), data_root, stream_seed=1)
     assert [signature(c) for c in tasks.choices] != [signature(c) for c in base.choices]
 
 
 def test_first_tasks_keeps_the_tasks_as_they_are(data_root, same_tensors):
-    long, short = (opened(Stl10(**SMALL, first_tasks=n), data_root) for n in (5, 2))
+    long, short = (open_stream(Stl10(**SMALL, first_tasks=n), data_root) for n in (5, 2))
     assert same_tensors(list(long)[:2], short)
 
 
 def test_the_stand_in_needs_a_local_folder(tmp_path):
     with pytest.raises(DataError, match=r"not on the hub \(got no data root\); give --data"):
-        opened(TinyImageNet10(), None)
+        open_stream(TinyImageNet10(), None)
     with pytest.raises(DataError, match=r"must have a folder 'stl10' .* leave out --data to load tanganke/stl10"):
-        opened(Stl10(), tmp_path)
+        open_stream(Stl10(), tmp_path)
 
 
 @pytest.mark.parametrize("options", [{"classes_per_task": 11}, {"classes_per_task": 1}, {"tasks": 0}])

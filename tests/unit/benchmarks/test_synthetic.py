@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from lasem.benchmarks import Synthetic
 from lasem.benchmarks._teacher import TeacherLayers, fit_head, mixed_knowledge, planted_layers, truncated_normal
 from lasem.errors import DataError, SpecError
+from toys import open_stream
 
 SMALL = {"train_per_class": 5, "valid_per_class": 2, "test_per_class": 3, "out_channels": (4, 4, 4)}
 
@@ -33,7 +34,7 @@ def small(**options):
 
 
 def opened(*, stream_seed=0, data_seed=0, **options):
-    return small(**options).stream(stream_seed=stream_seed, data_seed=data_seed, data=None)
+    return open_stream(small(**options), stream_seed=stream_seed, data_seed=data_seed)
 
 
 def layers(seed, **options):

@@ -16,7 +16,7 @@ from lasem.preflight._check import refusal
 from lasem.preflight._cost import search_cost
 from lasem.preflight._steps import StepTimes, random_task
 from lasem.presets import resolve
-from lasem.runs import Place, build_learner, check, run
+from lasem.runs import RunOptions, build_learner, check, run
 from lasem.search import EMSearch
 
 CPU = torch.device("cpu")
@@ -164,7 +164,7 @@ def test_a_run_is_refused_before_it_writes_anything(tmp_path):
     spec = resolve(SEARCH, SMALL)
     inspect = partial(require_memory, spec, limits=Limits(1), device=CPU)
     with pytest.raises(RunError, match="not enough memory"):
-        run(spec, Place(out=tmp_path / "runs", device="cpu"), inspect=inspect)
+        run(spec, RunOptions(out=tmp_path / "runs", device="cpu"), inspect=inspect)
     assert not (tmp_path / "runs").exists()
 
 
@@ -185,13 +185,13 @@ def test_a_network_with_batch_norm_whose_last_map_is_one_pixel_passes_the_check_
     require_memory(whole, check(whole).outline(), limits=Limits(None), device=CPU)
     spec = resolve(SEARCH, ["network.name=resnet-18-bn", coarse, *small])
     inspect = partial(require_memory, spec, limits=Limits.of(CPU), device=CPU)
-    assert run(spec, Place(out=tmp_path, device="cpu"), inspect=inspect).complete
+    assert run(spec, RunOptions(out=tmp_path, device="cpu"), inspect=inspect).complete
 
 
 def test_a_check_leaves_no_trace_in_a_run(tmp_path):
     spec, checked, unchecked = resolve(SEARCH, SMALL), tmp_path / "checked", tmp_path / "unchecked"
-    run(spec, Place(out=checked), inspect=partial(require_memory, spec, limits=Limits(None), device=CPU))
-    run(spec, Place(out=unchecked))
+    run(spec, RunOptions(out=checked), inspect=partial(require_memory, spec, limits=Limits(None), device=CPU))
+    run(spec, RunOptions(out=unchecked))
     one, other = (load(out / spec.folder).learner.state() for out in (checked, unchecked))
     assert one.values == other.values
     assert one.tensors.keys() == other.tensors.keys()

@@ -6,7 +6,7 @@ from torch.nn.functional import linear
 
 from lasem.learners import SelectiveTransfer, Training
 from lasem.runs import arithmetic
-from lasem.runs._arithmetic import require_precision
+from lasem.runs._environment import require_precision
 from lasem.search import EM, configuration_logits
 
 CPU = torch.device("cpu")

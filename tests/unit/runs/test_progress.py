@@ -7,7 +7,8 @@ from rich.console import Console
 
 from lasem.presets import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
-from lasem.runs import Started
+from lasem.runs import RunStart
+from lasem.runs._sink import following
 from lasem.runs.sinks import ProgressDisplay
 from lasem.runs.sinks._terminal import shared_layers
 
@@ -25,24 +26,23 @@ EVENTS = [
 ]
 
 
-def shown(*events, terminal, done=False, resumed=0, warnings=(), width=120, clock=lambda: 0.0):
+def shown(*events, terminal, finished=False, resumed=0, warnings=(), width=120, clock=lambda: 0.0):
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=width, color_system=None)
     spec = resolve("digits/lasem-hps", ["seeds.training=4"])
-    with ProgressDisplay(console, clock=clock) as display:
-        display.started(
-            Started(
-                folder=Path("runs/x"),
-                spec=spec,
-                num_tasks=10,
-                epochs=300,
-                resumed=resumed,
-                done=done,
-                warnings=list(warnings),
-            )
-        )
+    display = ProgressDisplay(console, clock=clock)
+    start = RunStart(
+        folder=Path("runs/x"),
+        spec=spec,
+        num_tasks=10,
+        epochs=300,
+        resumed=resumed,
+        finished=finished,
+        warnings=list(warnings),
+    )
+    with following([display], start):
         for event in events:
-            display.watch(event)
+            display.event(event)
     return file.getvalue()
 
 
@@ -74,13 +74,13 @@ def test_where_candidates_take_turns_the_present_one_is_shown():
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_resumed_run_says_where_it_goes_on(terminal):
-    assert "goes on after epoch 31" in shown(terminal=terminal, resumed=31)
+def test_a_resumed_run_says_where_it_resumes(terminal):
+    assert "resumes after epoch 31" in shown(terminal=terminal, resumed=31)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_finished_run_says_that_it_is_done(terminal):
-    assert "done already: runs/x" in shown(terminal=terminal, done=True)
+def test_a_finished_run_says_that_it_is_finished(terminal):
+    assert "finished already: runs/x" in shown(terminal=terminal, finished=True)
 
 
 def test_warnings_are_shown_word_by_word():

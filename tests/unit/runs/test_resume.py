@@ -18,8 +18,9 @@ from lasem.errors import RunError, RunStopped
 from lasem.files import append
 from lasem.presets import resolve
 from lasem.records import EpochRecord, InterruptedRecord, ResumptionRecord
-from lasem.runs import Place, RunFolder, Signals, build_learner, learn, load, run
+from lasem.runs import RunFolder, RunOptions, Signals, build_learner, learn, load, run
 from lasem.runs._lock import exclusive
+from listening import Listener
 
 SETTINGS = [
     "benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",
@@ -30,7 +31,7 @@ SPEC = resolve("digits/lasem-hps", SETTINGS)
 
 
 def place_in(out, **options):
-    return Place(**({"out": out, "device": "cpu", "checkpoint_every": 1} | options))
+    return RunOptions(**({"out": out, "device": "cpu", "checkpoint_every": 1} | options))
 
 
 def stop_after(ends):
@@ -86,7 +87,7 @@ def test_asked_to_stop_a_run_saves_after_its_epoch_and_goes_on_alike(whole, tmp_
     last = events_of(folder)[-1]
     assert last == InterruptedRecord(reason="stopped", text=str(caught.value), task=0, epoch=2, checkpoint=2)
     starts = []
-    run(SPEC, place_in(tmp_path), started=starts.append)
+    run(SPEC, place_in(tmp_path), sinks=[Listener(started=starts.append)])
     assert (starts[0].resumed, starts[0].warnings) == (2, [])
     assert timeless(folder) == timeless(whole)
 
@@ -148,7 +149,7 @@ def test_other_conditions_than_the_run_began_with_are_warned_of(tmp_path, key, v
     folder, starts = stopped(tmp_path), []
     began = folder.read_json(folder.environment_path)
     folder.write_json(folder.environment_path, began | {key: value})
-    run(SPEC, place_in(tmp_path, threads=1), started=starts.append)
+    run(SPEC, place_in(tmp_path, threads=1), sinks=[Listener(started=starts.append)])
     (warning,) = starts[0].warnings
     assert f"began with {value} and goes on with {began[key]}" in warning
     assert resumptions(folder)[0].warnings == [warning]
@@ -185,7 +186,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_ends_alike(w
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-    run(SPEC, place_in(tmp_path), started=starts.append)
+    run(SPEC, place_in(tmp_path), sinks=[Listener(started=starts.append)])
     (warning,) = starts[0].warnings
     assert str(damaged) in warning
     assert starts[0].resumed == 3
@@ -261,7 +262,7 @@ def test_a_number_that_is_not_finite_ends_the_run_with_the_way_back(tmp_path):
         patch.setattr(learner, lambda _: (_ for _ in ()).throw(broken))
         with pytest.raises(RunError) as caught:
             run(spec, place_in(tmp_path))
-    assert f"{broken}; the checkpoint to go back to is of epoch 1, {checkpoints(folder)[-1]}" == str(caught.value)
+    assert f"{broken}; the run can be resumed from the checkpoint of epoch 1, {checkpoints(folder)[-1]}" == str(caught.value)
     last = events_of(folder)[-1]
     assert last == InterruptedRecord(reason="failed", text=str(broken), task=0, epoch=1, checkpoint=1)
     assert run(spec, place_in(tmp_path)).complete
@@ -324,7 +325,7 @@ def short_of_memory(out, answer):
         resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20,) * 2)
 
     try:
-        run(spec, place_in(out), started=limit)
+        run(spec, place_in(out), sinks=[Listener(started=limit)])
         answer.put("it ended")
     except RunError as error:
         answer.put(str(error))
@@ -410,7 +411,7 @@ def test_a_result_that_cannot_be_written_is_written_by_the_same_command(whole, t
         with pytest.raises(RunError):
             run(SPEC, place_in(tmp_path))
     seen = []
-    run(SPEC, place_in(tmp_path), watch=seen.append)
+    run(SPEC, place_in(tmp_path), sinks=[Listener(event=seen.append)])
     assert not any(isinstance(event, EpochRecord) for event in seen)
     assert timeless(RunFolder.of(SPEC, tmp_path)) == timeless(whole)
 

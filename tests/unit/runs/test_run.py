@@ -9,7 +9,8 @@ from lasem import records
 from lasem.errors import DataError, LasemError, RunError, SpecError
 from lasem.presets import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
-from lasem.runs import Place, RunFolder, load, run
+from lasem.runs import RunFolder, RunOptions, load, run
+from listening import Listener
 
 SETTINGS = [
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",
@@ -28,7 +29,7 @@ def spec_of(learner, *more):
 
 
 def place_in(folder, every=1):
-    return Place(out=folder, device="cpu", checkpoint_every=every)
+    return RunOptions(out=folder, device="cpu", checkpoint_every=every)
 
 
 def interrupt_after(number):
@@ -181,10 +182,10 @@ def test_another_seed_is_another_folder_and_another_result(uninterrupted, tmp_pa
 def test_a_finished_run_is_not_run_again(uninterrupted):
     folder, spec, starts = uninterrupted("lasem-hps"), spec_of("lasem-hps"), []
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    again = run(spec, place_in(folder.parent), started=starts.append, watch=interrupt_after(1))
+    again = run(spec, place_in(folder.parent), sinks=[Listener(started=starts.append, event=interrupt_after(1))])
     assert again == records.read_result(folder / "result.json")
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-    assert (starts[0].done, starts[0].num_tasks, starts[0].folder) == (True, 3, folder)
+    assert (starts[0].finished, starts[0].num_tasks, starts[0].folder) == (True, 3, folder)
 
 
 # Interrupted and resumed
@@ -195,9 +196,9 @@ def test_a_finished_run_is_not_run_again(uninterrupted):
 def test_a_resumed_run_equals_one_that_was_never_interrupted(uninterrupted, tmp_path, number, every):
     spec, starts = spec_of("lasem-hps"), []
     with pytest.raises(Interrupted):
-        run(spec, place_in(tmp_path, every), watch=interrupt_after(number))
+        run(spec, place_in(tmp_path, every), sinks=[Listener(event=interrupt_after(number))])
     assert not (tmp_path / spec.folder / "result.json").exists()
-    run(spec, place_in(tmp_path, every), started=starts.append)
+    run(spec, place_in(tmp_path, every), sinks=[Listener(started=starts.append)])
     assert_same_run(uninterrupted("lasem-hps"), tmp_path / spec.folder)
     finished = number // EVENTS_PER_TASK * 3
     inside = min(max(number % EVENTS_PER_TASK - 1, 0), 3)
@@ -205,14 +206,14 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted(uninterrupted, tmp_
         # The event that failed was watched after its checkpoint.
         assert starts[0].resumed == finished + inside
     assert finished <= starts[0].resumed <= finished + inside
-    assert not starts[0].done
+    assert not starts[0].finished
 
 
 @pytest.mark.parametrize("learner", ["snn", "stl", "hps-top-1", "darts-hps"])
 @pytest.mark.parametrize("number", [3, 6, 8, 16])
 def test_every_kind_of_learner_resumes(uninterrupted, tmp_path, learner, number):
     with pytest.raises(Interrupted):
-        run(spec_of(learner), place_in(tmp_path), watch=interrupt_after(number))
+        run(spec_of(learner), place_in(tmp_path), sinks=[Listener(event=interrupt_after(number))])
     run(spec_of(learner), place_in(tmp_path))
     assert_same_run(uninterrupted(learner), tmp_path / spec_of(learner).folder)
 
@@ -221,8 +222,8 @@ def test_every_kind_of_learner_resumes(uninterrupted, tmp_path, learner, number)
 def test_brute_force_resumes_inside_and_between_candidates(uninterrupted, tmp_path, number):
     spec, starts, again = spec_of("brute-force-hps"), [], []
     with pytest.raises(Interrupted):
-        run(spec, place_in(tmp_path), watch=interrupt_after(number))
-    run(spec, place_in(tmp_path), started=starts.append, watch=again.append)
+        run(spec, place_in(tmp_path), sinks=[Listener(event=interrupt_after(number))])
+    run(spec, place_in(tmp_path), sinks=[Listener(started=starts.append, event=again.append)])
     assert_same_run(uninterrupted("brute-force-hps"), tmp_path / spec.folder)
     assert starts[0].epochs == 3 * (8 + 8 + 1)
     done = [event for event in again if isinstance(event, EpochRecord)]
@@ -235,7 +236,7 @@ def test_a_brute_force_run_of_the_release_resumes(tmp_path):
     for number in (3, 8, 12, 19, 21):
         out = tmp_path / f"cut-{number}"
         with pytest.raises(Interrupted):
-            run(spec, place_in(out), watch=interrupt_after(number))
+            run(spec, place_in(out), sinks=[Listener(event=interrupt_after(number))])
         run(spec, place_in(out))
         assert_same_run(tmp_path / "whole" / spec.folder, out / spec.folder)
     result = records.read_result(tmp_path / "whole" / spec.folder / "result.json")
@@ -255,7 +256,7 @@ def test_a_run_interrupted_again_and_again_ends_alike(uninterrupted, tmp_path):
     spec = spec_of("lasem-hps")
     for _ in range(30):
         try:
-            run(spec, place_in(tmp_path), watch=interrupt_after(3))
+            run(spec, place_in(tmp_path), sinks=[Listener(event=interrupt_after(3))])
             break
         except Interrupted:
             continue
@@ -266,7 +267,7 @@ def test_a_release_run_resumes(tmp_path):
     spec = spec_of("lasem-hps", "profile=release", "search.restart=epoch")
     run(spec, place_in(tmp_path / "whole"))
     with pytest.raises(Interrupted):
-        run(spec, place_in(tmp_path / "cut"), watch=interrupt_after(9))
+        run(spec, place_in(tmp_path / "cut"), sinks=[Listener(event=interrupt_after(9))])
     run(spec, place_in(tmp_path / "cut"))
     assert_same_run(tmp_path / "whole" / spec.folder, tmp_path / "cut" / spec.folder)
 
@@ -280,14 +281,14 @@ def test_a_resumed_run_remembers_the_best_validation_so_far(tmp_path):
     for number in untested:
         out = tmp_path / f"cut-{number}"
         with pytest.raises(Interrupted):
-            run(spec, place_in(out), watch=interrupt_after(number))
+            run(spec, place_in(out), sinks=[Listener(event=interrupt_after(number))])
         run(spec, place_in(out))
         assert_same_run(tmp_path / "whole" / spec.folder, out / spec.folder)
 
 
 def interrupted(spec, out, number=9):
     with pytest.raises(Interrupted):
-        run(spec, place_in(out), watch=interrupt_after(number))
+        run(spec, place_in(out), sinks=[Listener(event=interrupt_after(number))])
     return out / spec.folder
 
 
@@ -380,7 +381,7 @@ def test_a_wrong_spec_leaves_no_folder(tmp_path):
 def test_a_batch_larger_than_the_training_split_ends_before_training(tmp_path):
     spec, seen = spec_of("stl", "training.batch_size=31"), []
     with pytest.raises(DataError, match=r"31 images - got 30 in 'train' of task .* - lower batch_size"):
-        run(spec, place_in(tmp_path), watch=seen.append)
+        run(spec, place_in(tmp_path), sinks=[Listener(event=seen.append)])
     assert seen == []
 
 
@@ -389,7 +390,7 @@ def test_a_device_that_is_not_there_is_named(tmp_path, name):
     if name.startswith("cuda") and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(RunError, match=name):
-        run(spec_of("stl"), Place(out=tmp_path, device=name))
+        run(spec_of("stl"), RunOptions(out=tmp_path, device=name))
 
 
 # What a finished run learned
@@ -400,7 +401,7 @@ def test_a_loaded_run_answers_as_its_records_say(uninterrupted):
 
     folder, spec = uninterrupted("lasem-hps"), spec_of("lasem-hps")
     learned = load(folder)
-    stream = prepare(spec, Place(), device=torch.device("cpu")).stream
+    stream = prepare(spec, RunOptions(), device=torch.device("cpu")).stream
     for position, task in enumerate(stream):
         classes = learned.predict(task.test.images, position)
         assert classes.shape == task.test.labels.shape

@@ -7,7 +7,8 @@ from lasem.cli import app
 from lasem.errors import RunError
 from lasem.presets import resolve
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord, line
-from lasem.runs import Started
+from lasem.runs import RunStart
+from lasem.runs._sink import following
 from lasem.runs.sinks import TensorBoardLog
 from lasem.runs.sinks._tensorboard import PIXELS, share_map
 
@@ -34,10 +35,10 @@ def attempt(folder, kept, new):
     """A run that goes on from the records kept, and the events that follow."""
     (folder / "records.jsonl").write_text("".join(map(line, kept)))
     spec = resolve("digits/lasem-hps")
-    with TensorBoardLog() as log:
-        log.started(Started(folder=folder, spec=spec, num_tasks=2, epochs=4, resumed=len(kept), done=False))
+    log = TensorBoardLog()
+    with following([log], RunStart(folder=folder, spec=spec, num_tasks=2, epochs=4, resumed=len(kept), finished=False)):
         for event in new:
-            log.watch(event)
+            log.event(event)
     (new_file,) = (folder / "tensorboard").glob("events.out.tfevents.*.*.*")
     new_file.rename(new_file.with_name(f"events.out.tfevents.{len([*new_file.parent.iterdir()])}.host"))  # long ago
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lasem import load, records
-from lasem.runs import RunOptions, run
+from lasem.runs import RunOptions
+from lasem.runs import run as run_spec
 from lasem.sweeps import read_sweep
 
 SET = """
@@ -40,7 +41,7 @@ def run_all(options_of):
 
     def made(sweep, out):
         for planned in sweep.runs:
-            run(planned.spec, options_of(out))
+            run_spec(planned.spec, options_of(out))
 
     return made
 

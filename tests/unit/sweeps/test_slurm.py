@@ -70,7 +70,7 @@ def test_a_signal_lets_jobs_end_after_their_epoch(jobs, small_sweep, options_of,
 
 
 def test_without_a_cluster_the_remedy_is_named(tmp_path):
-    with pytest.raises(RunError, match="must find the command sbatch .*; log in to a SLURM cluster"):
+    with pytest.raises(RunError, match=r"must find the command sbatch .*; log in to a SLURM cluster"):
         on_slurm(tmp_path)
 
 

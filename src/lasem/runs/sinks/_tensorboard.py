@@ -1,32 +1,30 @@
-"""A run's events for TensorBoard."""
+"""The events of a run for TensorBoard."""
 
 from importlib import import_module
-from types import ModuleType, TracebackType
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lasem import records
 from lasem.errors import RunError
-from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, TaskRecord
-from lasem.runs._run import Started
+from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, EventReader, TaskRecord
+from lasem.runs._sink import RunStart, Sink
 
 FOLDER = "tensorboard"
-"""Below the run folder."""
+"""Name of the folder inside the run folder."""
 
 PIXELS = 24
-"""Width and height of a cell of the share map."""
+"""Width and height of a cell of the share map, in pixels."""
 
 COLORS = np.array([[230, 159, 0], [0, 114, 178], [217, 217, 217]], dtype=np.uint8)
-"""(3, RGB): the task's own, shared, not decided; as on the report's page."""
+"""(3, RGB): colors of own, shared and undecided layers, as on the report's page."""
 
 
-class TensorBoardLog:
-    """Writes a run's events into ``<run folder>/tensorboard``; use as a context.
+class TensorBoardLog(Sink):
+    """Writes a run's events for TensorBoard, into ``<run folder>/tensorboard``. A step is an epoch of the stream.
 
-    What is there is what the records say: whenever a run begins, goes on or is done already, a new event file voids the
-    earlier ones and is filled from its records, so no step is shown twice, and a run that began without has its whole
-    history. A step is an epoch of the stream.
+    Whenever a run starts, resumes or is finished already, a new event file voids the earlier ones and is filled from
+    the run's records. So no step is shown twice, and a run that began without TensorBoard has its whole history.
 
     Raises:
         RunError: The package tensorboard is not installed.
@@ -39,17 +37,13 @@ class TensorBoardLog:
         self._decided: dict[int, list[int]] = {}
         self._num_tasks = 0
 
-    def __enter__(self) -> "TensorBoardLog":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def ended(self) -> None:
+        """Close the file of events."""
         if self._writer is not None:
             self._writer.close()
 
-    def started(self, start: Started) -> None:
-        """A run begins, goes on, or is done already: write what its records hold."""
+    def started(self, start: RunStart) -> None:
+        """Open a new event file and fill it from the run's records."""
         folder = start.folder / FOLDER
         for file in sorted(folder.glob("events.out.tfevents.*"))[:-1]:  # the last may be open in a TensorBoard
             file.unlink()
@@ -57,11 +51,10 @@ class TensorBoardLog:
         self._writer = self._module.SummaryWriter(str(folder), purge_step=0, flush_secs=10)
         self._num_tasks = start.num_tasks
         self._writer.add_text("spec", "```toml\n" + start.spec.toml() + "```", 0)
-        events, _ = records.read_events(start.folder / "records.jsonl")
-        for event in events:
-            self.watch(event)
+        for event in EventReader(start.folder / "records.jsonl").new_events():
+            self.event(event)
 
-    def watch(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """Write an event."""
         match event:
             case TaskRecord():
@@ -76,7 +69,7 @@ class TensorBoardLog:
                 pass
 
     def _scalars(self, step: int, values: dict[str, float | None]) -> None:
-        assert self._writer is not None, "started comes first"
+        assert self._writer is not None, "a run has started"
         for tag, value in values.items():
             if value is not None:
                 self._writer.add_scalar(tag, value, step)
@@ -112,7 +105,7 @@ class TensorBoardLog:
 
 
 def share_map(decided: dict[int, list[int]], num_tasks: int) -> NDArray[np.uint8]:
-    """Which layers each task shares, as a picture: (L * PIXELS, T * PIXELS, 3), the first layer at the bottom."""
+    """Draw which layers each task shares: (L * PIXELS, T * PIXELS, 3), with the first layer at the bottom."""
     layers = max(map(len, decided.values()))
     cells = np.full((layers, num_tasks), 2)
     for task, bits in decided.items():
@@ -125,5 +118,5 @@ def _tensorboard() -> ModuleType:
         return import_module("torch.utils.tensorboard")
     except ImportError:
         raise RunError(
-            "--tensorboard needs the package tensorboard - it is not installed here - pip install 'lasem[tensorboard]'"
+            "the package tensorboard must be installed for --tensorboard; run: pip install 'lasem[tensorboard]'"
         ) from None

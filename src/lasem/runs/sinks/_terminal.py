@@ -1,9 +1,8 @@
-"""Progress of a run: a live display in a terminal, plain lines elsewhere."""
+"""The progress of a run: a live display in a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,21 +12,21 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lasem.records import EpochRecord, EvaluationRecord, Event, NoteRecord, TaskRecord
-from lasem.runs._run import Started
+from lasem.runs._sink import RunStart, Sink
 
 LEADING = 4
-"""Candidates shown."""
+"""Number of candidates that the display shows."""
 
 EVERY = 60.0
-"""Seconds between two lines where there is no terminal."""
+"""Number of seconds between two lines where there is no terminal."""
 
 
-class ProgressDisplay:
-    """Shows a run's events; use as a context.
+class ProgressDisplay(Sink):
+    """Shows how a run proceeds: a live display in a terminal, elsewhere plain lines.
 
     Args:
-        console: Where to.
-        clock: Seconds; for tests.
+        console: The console to print on.
+        clock: Returns seconds; for tests.
     """
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,26 +51,15 @@ class ProgressDisplay:
         self._began = self._printed = 0.0
         self._accuracy: list[float] = []
 
-    def __enter__(self) -> "ProgressDisplay":
-        if self._live is not None:
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
-
-    def started(self, start: Started) -> None:
-        """A run begins, goes on, or is done already."""
-        if start.done:
-            self._console.print(f"done already: {start.folder}", highlight=False, soft_wrap=True)
+    def started(self, start: RunStart) -> None:
+        """Say where the run starts or resumes, and open the display."""
+        if start.finished:
+            self._console.print(f"finished already: {start.folder}", highlight=False, soft_wrap=True)
             return
         self._num_tasks, self._task = start.num_tasks, start.task
         self._total, self._resumed = start.epochs, start.resumed
         self._began = self._printed = self._clock()
-        where = f"goes on after epoch {start.resumed}" if start.resumed else "starts"
+        where = f"resumes after epoch {start.resumed}" if start.resumed else "starts"
         seed = start.spec.seeds.training
         self._console.print(f"{start.spec.name} seed {seed} {where}: {start.folder}", highlight=False, soft_wrap=True)
         for warning in start.warnings:
@@ -79,8 +67,15 @@ class ProgressDisplay:
         for change in start.spec.small or []:
             self._console.print(f"  small: {change}", highlight=False, markup=False, soft_wrap=True)
         self._bar.add_task(start.spec.name, total=self._total, completed=start.resumed)
+        if self._live is not None:
+            self._live.start()
 
-    def watch(self, event: Event) -> None:
+    def ended(self) -> None:
+        """Close the display."""
+        if self._live is not None:
+            self._live.stop()
+
+    def event(self, event: Event) -> None:
         """Show an event."""
         match event:
             case TaskRecord():
@@ -110,7 +105,7 @@ class ProgressDisplay:
             self._console.print(self._line(event), highlight=False, markup=False, soft_wrap=True)
 
     def _state(self, event: EpochRecord) -> RenderableType:
-        """Task, accuracy, and the leading configurations with their probabilities; a line each, cut to the width."""
+        """Return task, accuracy and the leading configurations, one line each, cut to the width of the terminal."""
         grid = Table.grid(padding=(0, 2), expand=True)
         grid.add_column(no_wrap=True, min_width=len("candidate"))
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
@@ -132,14 +127,14 @@ class ProgressDisplay:
         return grid
 
     def _leading(self, event: EpochRecord, most: int) -> list[tuple[str, float]]:
-        """The most probable candidates: name and probability."""
+        """Return name and probability of the most probable candidates."""
         ranked = sorted(event.prior or [], key=lambda item: -item[1])[:most]
         groups = len(event.marginals or [])
         listed = self._task.candidates if self._task else None
         return [(listed[index] if listed else f"{index:0{groups}b}", share) for index, share in ranked]
 
     def _line(self, event: EpochRecord) -> str:
-        """Where the run stands, as a line for a log."""
+        """Return how far the run has come, as a line for a log."""
         trained = event.epoch - self._resumed
         left = (self._clock() - self._began) / max(1, trained) * (self._total - event.epoch)
         leading = "".join(f", {bits} leads with {share:.3f}" for bits, share in self._leading(event, 1))
@@ -150,7 +145,7 @@ class ProgressDisplay:
 
 
 def shared_layers(configuration: Sequence[int]) -> str:
-    """The layers that a configuration shares, in words.
+    """Say in words which layers a configuration shares.
 
     >>> shared_layers([1, 0, 1])
     'layers 1, 3 of 3'

@@ -1,0 +1,28 @@
+"""The execution options of a run."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Execution options. They affect where and how fast a run executes, never its result (up to rounding).
+
+    Attributes:
+        out: Folder that contains the run folders.
+        data: Folder that contains one folder per data set; None loads data sets from the Hugging Face hub.
+        device: Device of all tensors: "cpu", "cuda", "cuda:N" or "auto".
+        checkpoint_every: Number of epochs, or time, between checkpoints; 0 writes them as often as costs under 3% of
+            the time.
+        threads: Number of CPU threads; 0 uses as many as the run began with, and for a new run one for small networks,
+            otherwise all. Another number may change the last bits of a result.
+        capture: Whether to compile the steps of every task, on a GPU as CUDA graphs; may change last bits, too.
+    """
+
+    out: Path = Path("runs")
+    data: Path | None = None
+    device: str = "auto"
+    checkpoint_every: int | timedelta = 0
+    threads: int = 0
+    capture: bool = False
