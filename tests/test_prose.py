@@ -31,7 +31,6 @@ NOT_YET = {
     "runs",
     "search",
     "specs",
-    "sweeps",
     "tables",
 }
 
