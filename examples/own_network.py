@@ -36,7 +36,7 @@ def conv_block(inputs: int, outputs: int) -> TransferModule:
         first, second = nn.Conv2d(inputs, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 3, padding=1)
         return initialized(nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.MaxPool2d(2)), source)
 
-    return TransferModule(make, output=lambda shape: (outputs, shape[1] // 2, shape[2] // 2))
+    return TransferModule(make)
 
 
 def linear(inputs: int, outputs: int) -> TransferModule:
@@ -45,7 +45,7 @@ def linear(inputs: int, outputs: int) -> TransferModule:
     def make(source: Generator) -> nn.Module:
         return initialized(nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs), nn.ReLU()), source)
 
-    return TransferModule(make, output=lambda shape: (outputs,))
+    return TransferModule(make)
 
 
 def make_head(features: int, classes: int, source: Generator) -> nn.Module:

@@ -91,12 +91,10 @@ def steps(name: str, mechanism: str, *, device: torch.device, capture: bool) -> 
     masks = torch.Generator(device).manual_seed(0)
 
     def naive_step() -> None:
-        active = naive.active
-        assert active is not None
-        active.updates.optimizer.zero_grad(set_to_none=True)
+        naive.task.optimizer.zero_grad(set_to_none=True)
         prior = torch.zeros(len(space), dtype=torch.float64, device=device)
         naive_em_step(naive.backbone, images, labels, space=space, prior=prior, keep=0.5, masks=masks)
-        active.updates.optimizer.step()
+        naive.task.optimizer.step()
 
     return {
         "tree": lambda: tree.train_step(images, labels, masks=masks),

@@ -20,6 +20,7 @@ import torch
 from lasem.learners import AbstractLearner, SelectiveTransfer
 from lasem.presets import resolve
 from lasem.runs import RunOptions, build_learner, choose_device, prepare
+from lasem.search import AbstractOpenTask
 
 SAMPLES = 20
 """How often in a tenth of the task the static network takes an epoch."""
@@ -28,19 +29,19 @@ SAMPLES = 20
 def timed_epoch(learner: SelectiveTransfer) -> list[float]:
     """Train an epoch; the seconds of its steps."""
     seconds: list[float] = []
-    step = learner.train_step
+    step = learner.search.step
 
-    def watched(*args: object, **options: object) -> torch.Tensor:
+    def watched(task: AbstractOpenTask, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         start = time.perf_counter()
-        loss = step(*args, **options)  # type: ignore[arg-type]
+        loss = step(task, images, labels)
         seconds.append(time.perf_counter() - start)
         return loss
 
-    learner.train_step = watched  # type: ignore[method-assign]
+    learner.search.step = watched  # type: ignore[method-assign]
     try:
         learner.train_epoch()
     finally:
-        del learner.train_step
+        del learner.search.step
     return seconds
 
 
@@ -87,7 +88,7 @@ def measure(
             tenth["skipped"].append(status.effort.skipped)
         if 10 * (epoch + 1) // epochs > part:
             told(part + 1, _summary(tenth) | {"prior": float(status.prior.max())})
-    decision, leader = status.decision, status.names[learner.opened().search.leader()]
+    decision, leader = status.decision, status.names[learner.search.leader()]
     return {
         "preset": preset,
         "settings": settings,

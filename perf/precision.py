@@ -20,7 +20,7 @@ from torch import Tensor
 from lasem.learners import SelectiveTransfer
 from lasem.presets import resolve
 from lasem.runs import RunOptions, arithmetic, build_learner, choose_device, prepare
-from lasem.search import EVIDENCE, configuration_logits, log_likelihoods, log_posterior
+from lasem.search import EVIDENCE, AbstractOpenTask, configuration_logits, log_likelihoods, log_posterior
 from lasem.specs import Precision
 
 PRECISIONS: dict[str, tuple[Precision, ...]] = {
@@ -44,25 +44,25 @@ class Watched:
         self.seconds: dict[str, list[float]] = {name: [] for name in precisions}
         self.distances: dict[str, list[float]] = {name: [] for name in precisions}
         self.agreed: dict[str, list[bool]] = {name: [] for name in precisions}
-        self._step = learner.train_step
+        self._step = learner.search.step
 
-    def __call__(self, images: Tensor, labels: Tensor, **options: object) -> Tensor:
+    def __call__(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
         """Compare, then learn."""
         found = {name: self._posterior(images, labels, name) for name in self.precisions}
         reference = found[self.precisions[0]]
         for name, q in found.items():
             self.distances[name].append(float((q - reference).abs().sum()) / 2)
             self.agreed[name].append(int(q.argmax()) == int(reference.argmax()))
-        return self._step(images, labels, **options)  # type: ignore[arg-type]
+        return self._step(task, images, labels)
 
     @torch.no_grad()
     def _posterior(self, images: Tensor, labels: Tensor, precision: Precision) -> Tensor:
-        active = self.learner.opened()
-        log_prior = active.search.log_prior()
+        search = self.learner.search
+        log_prior = search.log_prior()
         assert log_prior is not None
         start = time.perf_counter()
         with arithmetic(precision, images.device):
-            logits = configuration_logits(self.learner.backbone, images, active.identity, space=active.search.space)
+            logits = configuration_logits(self.learner.backbone, images, self.learner.task.identity, space=search.space)
         log_evidence = EVIDENCE[self.evidence](log_likelihoods(logits, labels))
         q = log_posterior(log_prior, log_evidence).exp().cpu()
         self.seconds[precision].append(time.perf_counter() - start)
@@ -77,7 +77,7 @@ def measure(preset: str, *, data: Path, epochs: int, device: torch.device) -> li
     assert isinstance(learner, SelectiveTransfer)
     learner.begin_task(stream[0])
     watched = Watched(learner, PRECISIONS[device.type], evidence=spec.search.evidence)
-    learner.train_step = watched  # type: ignore[method-assign]
+    learner.search.step = watched  # type: ignore[method-assign]
     with arithmetic("float32", device):
         for _ in range(epochs):
             learner.train_epoch()

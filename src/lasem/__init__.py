@@ -1,7 +1,8 @@
-"""lasem: lifelong learning with selective layer transfer.
+"""Lifelong learning with selective layer transfer.
 
-Which layers of a network a new task takes from shared knowledge, found while it trains. `load` opens what a run
-learned; the rest is in the packages `benchmarks`, `nn`, `search`, `learners`, `runs`, `presets`, `sweeps` and `report`.
+lasem finds which layers of a network a new task should share with earlier tasks, while the task trains. `learn` trains a
+learner on a task stream, and `load` opens a finished run. Everything else is in the packages `benchmarks`, `nn`,
+`search`, `learners`, `presets`, `runs`, `sweeps` and `report`.
 """
 
 from importlib import import_module
@@ -18,7 +19,7 @@ _LAZY = {"learn": "lasem.runs", "load": "lasem.runs"}
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs torch when it is first used."""
+    """Import `learn` and `load` when they are first used, because they need torch, which takes seconds."""
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'lasem' has no attribute {name!r}")

@@ -181,6 +181,7 @@ class ConfigurationSpace:
             "most-shared": lambda k: (-sum(self.layer_bits[k]), tuple(-bit for bit in self.layer_bits[k])),
             "enumeration": lambda k: tuple(1 - bit for bit in reversed(self.candidates[k])),
         }
+        # Ranks instead of an order: a decision compares probabilities first, and ranks only where these are equal.
         order = sorted(range(len(self)), key=keys[ties])
         ranks = [0] * len(self)
         for rank, index in enumerate(order):

@@ -1,7 +1,7 @@
 """Batch norm: a node of the tree normalizes by its own batch, a task answers by its own running statistics."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
@@ -11,10 +11,11 @@ from torch import Generator, Tensor, nn
 from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.learners import LearnerState, SelectiveTransfer, SingleNetwork, Training
-from lasem.nn import AbstractMechanism, Backbone, BasicBlock, Conv, ConvShape, Network, NormConv
+from lasem.nn import AbstractMechanism, Backbone, BasicBlock, Conv, Network, NormConv
 from lasem.search import EM, AbstractStrategy, Fixed, configuration_logits
 from lasem.seeds import derive_seed
 
+Tensors = Mapping[str, Tensor] | nn.ParameterDict
 SHAPE, CLASSES = (2, 7, 7), 3
 NETWORK = Network((NormConv(3, 4), BasicBlock(4), BasicBlock(6, stride=2), BasicBlock(6, average=True)), hidden=())
 PROJECTED = {2}
@@ -24,16 +25,20 @@ TRAINING = Training(batch_size=4, learning_rate=1e-2, keep=1.0)
 class TaskBias(AbstractMechanism):
     """A shared kernel; the bias is the task's."""
 
-    def new_shared(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        return nn.ParameterDict({"core": nn.Parameter(torch.randn(shape.weight, generator=source))})
+    def new_shared(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        return nn.ParameterDict(
+            {"core": nn.Parameter(torch.randn(layer.get_parameter("weight").shape, generator=source))}
+        )
 
-    def new_mapping(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        return nn.ParameterDict({"bias": nn.Parameter(torch.randn(shape.outputs, generator=source))})
+    def new_mapping(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        return nn.ParameterDict(
+            {"bias": nn.Parameter(torch.randn(layer.get_parameter("bias").shape, generator=source))}
+        )
 
-    def read(self, shared: nn.ParameterDict, mapping: nn.ParameterDict) -> tuple[Tensor, Tensor]:
-        return shared["core"], mapping["bias"]
+    def read(self, shared: Tensors, mapping: Tensors) -> dict[str, Tensor]:
+        return {"weight": shared["core"], "bias": mapping["bias"]}
 
-    def penalty(self, mapping: nn.ParameterDict) -> Tensor:
+    def penalty(self, mapping: Tensors) -> Tensor:
         return mapping["bias"].square().sum() + 1
 
 

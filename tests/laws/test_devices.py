@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from lasem.benchmarks import TaskStream
-from lasem.learners import SelectiveTransfer, Training
+from lasem.errors import RunError
+from lasem.learners import SelectiveTransfer, TakesTurns, Training
+from lasem.optimizers import OPTIMIZERS
 from lasem.presets import resolve
 from lasem.runs import arithmetic, build_learner
 from lasem.search import EM
@@ -47,8 +49,8 @@ def task(make_task):
     return make_task(train=16)
 
 
-def opened(make_backbone, task, device, **options):
-    training = Training(batch_size=4, learning_rate=1e-2, epochs=3, keep=1.0)
+def opened(make_backbone, task, device, *, optimizer="rmsprop-tf", **options):
+    training = Training(batch_size=4, learning_rate=1e-2, epochs=3, keep=1.0, optimizer=optimizer)
     learner = SelectiveTransfer(
         make_backbone().to(device), EM(**options.pop("search", {})), training=training, **options
     )
@@ -60,8 +62,8 @@ def opened(make_backbone, task, device, **options):
 @pytest.mark.parametrize("search", [{}, {"prior": "counts"}, {"epsilon": 0.01}], ids=str)
 def test_steps_do_not_wait_for_a_gpu(make_backbone, task, device, search):
     learner = opened(make_backbone, task, device, search=search)
-    images, labels = learner.active.task.train.images[:4], learner.active.task.train.labels[:4]
-    masks = learner.active.batches.masks(0)
+    images, labels = learner.task.task.train.images[:4], learner.task.task.train.labels[:4]
+    masks = learner.task.masks
     for _ in range(2):
         learner.train_step(images, labels, masks=masks)
     with no_waiting(device):
@@ -82,13 +84,31 @@ def test_a_device_learns_what_the_host_learns(make_backbone, task, device):
 
 
 @EVERYWHERE
-def test_after_a_loss_that_is_not_finite_parameters_stay(make_backbone, task, device, values_of):
-    learner = opened(make_backbone, task, device)
-    images, labels = task.train.images[:4].to(device), task.train.labels[:4].to(device)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_after_a_loss_that_is_not_finite_parameters_stay_until_the_epoch_tells(
+    make_backbone, task, device, values_of, optimizer
+):
+    learner = opened(make_backbone, task, device, optimizer=optimizer)
+    learner.task._opened.steps.on_host = False  # on the CPU, do as on a device
+    losses, before = [], {}
+    for number, (images, labels) in enumerate(learner.task.batches(), start=1):
+        losses.append(learner.train_step(images * (float("nan") if number == 3 else 1), labels))
+        if number == 2:
+            before = values_of(learner.backbone)
+    assert number == 4
+    assert all(torch.equal(value, before[name]) for name, value in values_of(learner.backbone).items())
+    with pytest.raises(RunError, match=r"got nan in task 0 .*epoch 1 of the task, batch 3"):
+        learner.task.end_epoch(losses)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_on_the_host_a_loss_that_is_not_finite_is_told_at_once(make_backbone, task, values_of, optimizer):
+    learner = opened(make_backbone, task, torch.device("cpu"), optimizer=optimizer)
+    images, labels = task.train.images[:4], task.train.labels[:4]
     learner.train_step(images, labels)
     before = values_of(learner.backbone)
-    learner.train_step(images * float("nan"), labels)
-    learner.train_step(images, labels)
+    with pytest.raises(RunError, match="got nan"):
+        learner.train_step(images * float("nan"), labels)
     assert all(torch.equal(value, before[name]) for name, value in values_of(learner.backbone).items())
 
 
@@ -111,9 +131,11 @@ def test_every_learner_learns_on_a_gpu(name, make_task):
     learner = build_learner(spec, stream.outline, device=device)
     for number, task in enumerate(tasks):
         learner.begin_task(task)
-        for turn in range(len(learner.turns() or "1")):
+        turns = learner.turns() if isinstance(learner, TakesTurns) else None
+        for turn in range(len(turns or "1")):
             losses = [learner.train_epoch() for _ in range(2)]
-            learner.end_turn(turn % 3 / 3)
+            if isinstance(learner, TakesTurns):
+                learner.end_turn(turn % 3 / 3)
             assert all(0 < loss < 100 for loss in losses)
         learner.end_task()
         assert learner.logits(task.test.images, number).isfinite().all()

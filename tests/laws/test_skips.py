@@ -11,7 +11,8 @@ from lasem.configurations import ConfigurationSpace, Partition
 from lasem.errors import SpecError
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Backbone, Conv, Network
-from lasem.search import EM, candidate_logits, configuration_logits, plan
+from lasem.search import EM, TaskNetwork, candidate_logits, configuration_logits, plan
+from toy_task import ToyTask
 
 SHAPE, CLASSES = (2, 7, 7), 3
 TABLES = {
@@ -125,15 +126,13 @@ def test_em_steps_with_skips_equal_the_naive_twin(table: tuple[Conv, ...]):
         learner.begin_task(Task(name="toy", classes=CLASSES, train=split, valid=split, test=split))
     tree, twin = learners
     for _ in range(3):
-        assert tree.active is not None
-        assert twin.active is not None
-        prior = tree.active.search.log_prior()
+        prior = tree.search.log_prior()
         assert prior is not None
         tree.train_step(images, labels)
-        twin.active.updates.optimizer.zero_grad(set_to_none=True)
+        twin.task.optimizer.zero_grad(set_to_none=True)
         q, _ = naive_em_step(twin.backbone, images, labels, space=twin.space, prior=prior, masks=torch.Generator())
-        twin.active.updates.optimizer.step()
-        torch.testing.assert_close(tree.active.search.log_posterior.exp(), q, rtol=1e-6, atol=1e-9)
+        twin.task.optimizer.step()
+        torch.testing.assert_close(tree.search.log_posterior.exp(), q, rtol=1e-6, atol=1e-9)
     for (name, value), other in zip(tree.backbone.named_parameters(), twin.backbone.parameters(), strict=True):
         torch.testing.assert_close(value, other, rtol=1e-6, atol=1e-8, msg=name)
 
@@ -167,8 +166,6 @@ def test_a_skip_between_unequal_shapes_is_refused_with_both():
 
 def test_dropout_and_fixed_strategies_see_the_skips():
     backbone, (images, _) = opened(TABLES["one"]), batch()
-    from lasem.search import OpenTask
-
-    network = OpenTask(backbone=backbone, task=0, keep=1.0, masks=torch.Generator(), update=lambda loss: None)
-    logits = candidate_logits(network, images, ConfigurationSpace.only((1, 0, 0, 1)))
+    space = ConfigurationSpace.only((1, 0, 0, 1))
+    logits = candidate_logits(ToyTask(), TaskNetwork(backbone, 0), images, space=space)
     close(logits[0], by_hand(backbone, TABLES["one"], images, (1, 0, 0, 1)))

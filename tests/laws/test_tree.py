@@ -129,17 +129,15 @@ def test_em_step_equals_its_naive_twin():
         learner.begin_task(task)
     tree, twin = learners
     for _ in range(3):
-        assert tree.active is not None
-        assert twin.active is not None
-        log_prior = tree.active.search.log_prior()
+        log_prior = tree.search.log_prior()
         assert log_prior is not None
         loss = tree.train_step(images, labels)
-        twin.active.updates.optimizer.zero_grad(set_to_none=True)
+        twin.task.optimizer.zero_grad(set_to_none=True)
         q, expected = naive_em_step(
             twin.backbone, images, labels, space=twin.space, prior=log_prior, masks=torch.Generator()
         )
-        twin.active.updates.optimizer.step()
-        torch.testing.assert_close(tree.active.search.log_posterior.exp(), q, rtol=1e-6, atol=1e-9)
+        twin.task.optimizer.step()
+        torch.testing.assert_close(tree.search.log_posterior.exp(), q, rtol=1e-6, atol=1e-9)
         torch.testing.assert_close(loss, expected.double(), rtol=1e-6, atol=1e-9)
     for (name, value), other in zip(tree.backbone.named_parameters(), twin.backbone.parameters(), strict=True):
         torch.testing.assert_close(value, other, rtol=1e-6, atol=1e-8, msg=name)

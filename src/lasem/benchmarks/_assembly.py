@@ -59,6 +59,7 @@ class Builder:
         if self.scaling.pixels == "standardize":
             own = {split: torch.std_mean(pixels, dim=(0, 2, 3), correction=0) for split, pixels in images.items()}
             for split, pixels in images.items():
+                # A channel without variation is only centered, because it would be divided by zero.
                 sd, mean = own["train" if self.scaling.standardize == "train" else split]
                 pixels.sub_(mean[:, None, None]).div_(torch.where(sd > 0, sd, 1)[:, None, None])
         splits = {split: Split(images=images[split], labels=self._labels(split)) for split in self.chosen}
@@ -112,6 +113,7 @@ class Builder:
     def _labels(self, split: str) -> Tensor:
         """Build the labels of a split, numbered within the task: (N,), int64."""
         ids = self.draw.source.split(self.draw.sizes.source_of(split)).labels[self.chosen[split]]
+        # Labels follow the order of the plan, whereas searchsorted needs ascending ids.
         classes = np.asarray(self.plan.classes)
         order = np.argsort(classes)
         labels = order[np.searchsorted(classes, ids, sorter=order)]
@@ -144,6 +146,7 @@ def assemble(
         for position in sorted(set(positions))
     }
     store = fill_store(draw, list(chosen.values()), device=device)
+    # Visits of the same base task use one builder, so that they get equal tensors.
     builders = {
         position: Builder(plan=plans[position], chosen=rows, position=position, draw=draw, scaling=scaling, store=store)
         for position, rows in chosen.items()
@@ -154,6 +157,7 @@ def assemble(
         classes=[len(plan.classes) for plan in plans],
         images={split: max(len(rows[split]) for rows in chosen.values()) for split in SPLITS},
     )
+    # Besides the pixels, two streams differ in what the seeds chose and in how pixels become floats.
     digest = hashlib.sha256(store.digest.encode())
     digest.update(json.dumps([choices, scaling.pixels, scaling.standardize], sort_keys=True).encode())
     return TaskStream(

@@ -126,6 +126,7 @@ def reuse_classes(base: Sequence[tuple[int, ...]], *, num_tasks: int) -> list[tu
         mixed += [base[here], (*base[here][0::2], *base[there][1::2])]
     if num_tasks == 20:
         return mixed
+    # Halves of ten base tasks: "lower" takes early classes of a pair of tasks, "upper" late ones.
     lower, upper = [], []
     for a, b in zip(base[:5], base[5:], strict=True):
         for odd in (0, 1):

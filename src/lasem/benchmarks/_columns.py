@@ -53,6 +53,7 @@ def class_ids(
     kinds = {column.dtype.kind for column in columns.values()}
     if not (kinds <= {"i", "u"} or kinds == {"U"}):
         raise _no_labels(feature, label=label, place=place)
+    # Plain labels, numbers or names, are numbered in their sorted order over all splits together.
     known = np.unique(np.concatenate(list(columns.values()))) if columns else np.zeros(0, dtype=np.int64)
     ids = {name: np.searchsorted(known, columns.get(name, known[:0])).astype(np.int64) for name in values}
     return tuple(str(value) for value in known), ids

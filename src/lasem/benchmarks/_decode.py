@@ -43,6 +43,7 @@ def decode_images(
     Raises:
         DataError: An image cannot be decoded, or sizes differ and `decoding` gives none.
     """
+    # The array is allocated at the first image, whose size is not known before.
     pixels: np.ndarray | None = None
     for index, (row, cell) in enumerate(zip(rows, cells, strict=True)):
         image = _decode_one(cell, place=f"row {row} of split '{split}'", decoding=decoding)
@@ -67,6 +68,7 @@ def _decode_one(cell: Mapping[str, object] | None, *, place: str, decoding: Deco
     """Decode one image: (H, W, C), uint8."""
     try:
         with _open(cell) as opened:
+            # Cameras store the orientation as metadata; without this, pictures would lie on their side.
             image = ImageOps.exif_transpose(opened)
             image.load()
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on broken bytes

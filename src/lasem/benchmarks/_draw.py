@@ -63,6 +63,7 @@ def rounded(amount: Amount, available: int) -> int:
     """
     if isinstance(amount, int):
         return amount
+    # As a binary float, 0.145 * 100 is below 14.5. Decimals round the number that the user wrote.
     return max(1, int((Decimal(repr(amount)) * available).quantize(Decimal(1), rounding=ROUND_HALF_UP)))
 
 
@@ -75,6 +76,7 @@ def evened(available: Sequence[int], total: int | None) -> list[int]:
     if total is None or total >= sum(available):
         return list(available)
     shares = [0] * len(available)
+    # The scarcest classes come first, so that what they cannot give is left for the others.
     scarcest_first = sorted(range(len(available)), key=lambda k: (available[k], -k))
     for done, k in enumerate(scarcest_first):
         shares[k] = min(available[k], total // (len(available) - done))
@@ -113,6 +115,7 @@ class Draw:
         Raises:
             DataError: A class has too few images.
         """
+        # The pools depend on class and domain only, not on the task: this keeps test images out of all training.
         pools = [self.pools(label, domain) for label in classes]
         chosen = {split: [pool[split] for pool in pools] for split in SPLITS}
         for split, number in zip(("train", "valid"), self.sizes.each_task or (), strict=False):
@@ -139,6 +142,7 @@ class Draw:
         rest = len(main) - train - valid
         test = 0 if sizes.test_split else max(1, rest) if sizes.test is None else rounded(sizes.test, len(main))
         need = train + valid + test
+        # Disjoint draws are consecutive pieces of one order, which must therefore not depend on the data seed.
         start = self.data_seed * need if sizes.disjoint else 0
         if len(main) < start + need:
             raise self._too_few(label, domain, split=sizes.train_split, have=len(main), need=start + need)

@@ -123,6 +123,7 @@ class Images(AbstractBenchmark):
         return locate(self.source, hub=self.source, data=data)
 
     def _sizes(self, source: Source) -> Sizes:
+        # A split named "test" is used for test unless it is the one that images are trained on.
         has_test = "test" in source.rows and self.train_split != "test"
         return Sizes(
             train=self.train_per_class,

@@ -52,6 +52,7 @@ def distinct_plans(
     seen: set[object] = set()
     for task in range(num_tasks):
         generator = numpy_generator(stream_seed, "task", task)
+        # Drawing again until a task is new keeps every task equally likely; the limit ends impossible requests.
         drawn = (draw(task, generator) for _ in range(MAX_DRAWS))
         plan = next((plan for plan in drawn if (plan.classes, plan.domain, plan.transform) not in seen), None)
         if plan is None:

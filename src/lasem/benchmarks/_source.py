@@ -137,6 +137,7 @@ def open_source(place: Path | str, *, columns: Columns, decoding: Decoding) -> S
         DataError: The data set cannot be read, a column is missing, or labels are not class labels.
     """
     splits = _load(place)
+    # All splits of a data set have the same columns.
     first = next(iter(splits.values()))
     found = ", ".join(first.column_names)
     image = columns.image or _image_column(first, place)
@@ -220,6 +221,7 @@ def _decode(split: "Dataset", *, name: str, rows: np.ndarray, image: str, decodi
     """Decode the chosen rows: (n, C, H, W), uint8."""
     import datasets
 
+    # datasets would decode with its own settings; here Pillow decodes the bytes, in chunks to limit memory.
     raw = split.select_columns([image]).cast_column(image, datasets.Image(decode=False))
     chunks = (rows[start : start + 512] for start in range(0, len(rows), 512))
     cells = (cell for chunk in chunks for cell in raw[chunk.tolist()][image])

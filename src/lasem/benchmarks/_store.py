@@ -57,6 +57,7 @@ def fill_store(draw: Draw, tasks: Sequence[Chosen], *, device: torch.device) -> 
     Raises:
         DataError: An image cannot be decoded, sizes differ between splits, or they do not fit in memory.
     """
+    # One decoded image tells the size, so that memory is checked before the others are decoded.
     source, wanted = draw.source, _distinct(draw, tasks)
     split, rows = next(iter(wanted.items()))
     channels, height, width = source.decode(split, rows[:1]).shape[1:]
@@ -76,6 +77,7 @@ def fill_store(draw: Draw, tasks: Sequence[Chosen], *, device: torch.device) -> 
             )
         digest.update(decoded.tobytes())
         digest.update(source.split(name).labels[rows].tobytes())
+        # uint8 takes a quarter of the memory of float32; a task is converted when it is accessed.
         pixels[name] = torch.from_numpy(decoded).to(device)
         hashes[name] = image_hashes(decoded)
     return PixelStore(rows=wanted, pixels=pixels, digest=digest.hexdigest(), hashes=hashes)

@@ -86,6 +86,7 @@ class TaskStream(Sequence[Task]):
             images={name: max(len(task.splits[name]) for task in tasks) for name in tasks[0].splits},
             identities=tuple(t if task.identity is None else task.identity for t, task in enumerate(tasks)),
         )
+        # The fingerprint tells a resumed run whether its data has changed.
         digest, hashes = hashlib.sha256(), []
         for task in tasks:
             pixels = {name: _bytes(split.images) for name, split in task.splits.items()}

@@ -175,10 +175,11 @@ class Synthetic(AbstractBenchmark):
 
     def _require_memory(self) -> None:
         """Refuse a stream that does not fit in memory with the images and features from which a task is drawn."""
+        # Images are drawn as float64, which takes twice the float32 that is assumed for the largest task.
         used = self.classes_per_task * (self.train_per_class + self.valid_per_class + self.test_per_class)
         require_memory(
             num_images=used * len(set(self.positions(self.tasks))),
-            largest_task=2 * max(CALIBRATION_IMAGES, int(used * self.candidates)),  # twice: drawn as float64
+            largest_task=2 * max(CALIBRATION_IMAGES, int(used * self.candidates)),
             shape=(max(self.image_channels, *self.out_channels), self.image_size, self.image_size),
             device=CPU,
         )
@@ -193,6 +194,7 @@ class Synthetic(AbstractBenchmark):
 
     def _images(self, task: int, *, configuration: Sequence[int], stream_seed: int, data_seed: int) -> np.ndarray:
         """Draw and label a task's images: (classes, images per class, C, H, W), uint8."""
+        # The teacher belongs to the stream and the images to the data seed: trials see different images of equal tasks.
         layers = planted_layers(
             self._layers.draw(stream_seed, *SHARED),
             self._layers.draw(stream_seed, "own kernels", task),
@@ -230,6 +232,7 @@ class Synthetic(AbstractBenchmark):
         noise = generator.standard_normal((number, self.image_channels, size, size))
         frequency = np.fft.fftfreq(size) ** 2
         blur = np.exp(-2 * (np.pi * self.smoothness) ** 2 * (frequency[:, None] + frequency))
+        # The variance of the images must not depend on the width of the blur.
         blur /= np.sqrt((blur**2).mean())
         images = np.fft.irfft2(np.fft.rfft2(noise) * blur[:, : size // 2 + 1], s=(size, size))
         return np.rint(255 * np.clip(0.5 + 0.2 * images, 0, 1)).astype(np.uint8)

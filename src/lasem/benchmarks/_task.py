@@ -60,6 +60,7 @@ class Split:
                 f"images and labels must be on one device (got images on {self.images.device} and labels on"
                 f" {self.labels.device}); move one of them"
             )
+        # Tensors on the meta device have shapes only; estimates use them.
         if self.images.is_meta:
             return
         low, high = self.images.detach().aminmax()  # either is NaN if any pixel is

@@ -58,12 +58,13 @@ class TeacherLayers:
         After a ReLU all channels are positive, so that their mean would dominate every other direction. It is left out.
         """
         basis = numpy_generator(seed, "directions", layer).standard_normal((channels, channels))
-        basis[:, 0] = 1 if layer else basis[:, 0]
+        basis[:, 0] = 1 if layer else basis[:, 0]  # qr then makes all others orthogonal to the mean over channels
         basis = np.linalg.qr(basis)[0][:, 1 if layer else 0 :]
         rank = self.ranks[layer]
         if place == SHARED:
             return basis[:, :rank]
         others = basis[:, rank:]
+        # Other kernels read a random part of the directions that the shared kernels leave.
         mix = numpy_generator(seed, "directions", layer, *place).standard_normal((others.shape[1], rank))
         return np.linalg.qr(others @ mix)[0]
 
@@ -154,7 +155,8 @@ def fit_head(features: Tensor, *, classes: int, rank: int, generator: np.random.
     centered = (features - mean).double().numpy()
     variance, components = np.linalg.eigh(centered.T @ centered / len(centered))
     variance, components = variance[::-1][:rank], components[:, ::-1][:, :rank]
-    largest = np.abs(components).argmax(0)[None]  # signs of components are arbitrary: fix them
+    # The signs of components are arbitrary and differ between machines, so that they are fixed here.
+    largest = np.abs(components).argmax(0)[None]
     components = components * np.sign(np.take_along_axis(components, largest, axis=0))
     directions = np.linalg.qr(generator.standard_normal((rank, classes)))[0]
     weight = torch.from_numpy(components / np.sqrt(variance) @ directions).float()

@@ -55,6 +55,7 @@ class Transform:
         if self.rotation:
             pixels = torch.rot90(pixels, self.rotation // 90, dims=(2, 3))
         if self.permutation_seed is not None:
+            # All channels move together: colors stay, positions are lost.
             moved = np.random.default_rng(self.permutation_seed).permutation(pixels.shape[2] * pixels.shape[3])
             index = torch.from_numpy(moved).to(pixels.device)
             pixels = pixels.flatten(2)[:, :, index].unflatten(2, pixels.shape[2:])
@@ -71,6 +72,7 @@ class Transform:
             high: Largest pixel value.
             generator: Random generator of the noise.
         """
+        # Chunks bound the memory of the noise; they are drawn in order, so that the values do not depend on their size.
         for chunk in images.split(256):
             values = generator.standard_normal(chunk.shape, dtype=np.float32)
             noise = torch.from_numpy(values).to(chunk.device)
@@ -99,6 +101,7 @@ class TransformChoice:
 
     def draw(self, generator: np.random.Generator, *, channels: int) -> Transform:
         """Draw a transform for images with the given number of channels."""
+        # Everything is drawn, used or not, so that an option changes no other random choice.
         mean, spread = (float(generator.choice(table[self.noise])) for table in (NOISE_MEANS, NOISE_SPREADS))
         order = tuple(int(channel) for channel in generator.permutation(channels))
         seed = derive_seed(int(generator.integers(2**31)), "pixel permutation")

@@ -1,68 +1,94 @@
-"""Brute force: every candidate is trained by itself from the same start, and the best one is kept."""
+"""Brute force: every candidate is trained by itself from the same start, and the best one is committed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace, Ties
 from lasem.errors import require
-from lasem.learners._held import belongs, named, part
-from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
-from lasem.learners._selective import SelectiveTransfer
+from lasem.learners._interface import AbstractLearner, LearnerState
+from lasem.learners._parameters import belongs_to_task
+from lasem.learners._selective import SelectiveState, SelectiveTransfer
+from lasem.learners._status import ParameterCounts, SearchStatus
 from lasem.nn import Backbone
 from lasem.search import InTurn
+from lasem.training import Training, add_prefix, strip_prefix
 
 
-@dataclass(frozen=True)
-class Best:
+class Best(BaseModel):
     """The best candidate whose turn has ended.
 
     Attributes:
-        candidate: Its index.
+        candidate: Index of the candidate.
         accuracy: Its best validation accuracy.
-        epochs: That it was trained for.
-        values: All that its task changed, by name in the backbone.
+        epochs: Number of epochs that it was trained for.
+        ties: How many other candidates reached the same accuracy; the preference among ties decided then.
     """
 
     candidate: int
     accuracy: float
     epochs: int
-    values: dict[str, Tensor]
+    ties: int = 0
+
+
+class Turn(BaseModel):
+    """How far the search of the open task has come.
+
+    Attributes:
+        current: Index of the candidate that trains; K once all have trained and the best one is back.
+        best: Best candidate so far; None before the first turn has ended.
+    """
+
+    current: int = 0
+    best: Best | None = None
+
+
+class BruteForceState(SelectiveState):
+    """JSON values of a brute-force learner.
+
+    Attributes:
+        most_kept: Most values stored of a best candidate.
+        turn: Search of the open task; None if none is searched.
+    """
+
+    most_kept: int = 0
+    turn: Turn | None = None
 
 
 @dataclass
-class Turns:
+class _Search:
     """What exists only while a task is searched.
 
     Attributes:
         task: The open task.
-        current: Candidate whose turn it is; K once all had theirs and the best one is back.
-        best: None before the first turn has ended.
+        turn: How far it has come.
+        values: Everything that the best candidate's training has changed, by name in the backbone.
     """
 
     task: Task
-    current: int = 0
-    best: Best | None = None
+    turn: Turn
+    values: dict[str, Tensor]
 
 
 class BruteForce(AbstractLearner):
     """Trains every candidate configuration of a task for all its epochs, and commits the one that validates best.
 
-    All candidates have the same start: shared knowledge, fresh branches and head, batches, dropout masks. Beside the
-    current candidate only the best one's parameters are held. A task that comes back trains its configuration on.
+    All candidates start alike: shared knowledge, fresh branches and head, batches, dropout masks. Besides the current
+    candidate only the best one's parameters are stored. A task that comes back trains its configuration further.
 
     Args:
         backbone: Stages and heads; new.
         strategy: The candidates.
         training: How a candidate is trained; the learning rate counts the epochs of one candidate per earlier task.
         seed: Seed of batches and dropout.
-        ties: Which candidate wins where accuracies are equal; see `ConfigurationSpace.preference`.
+        ties: Which candidate wins if accuracies are equal; see `ConfigurationSpace.preference`.
         first_task: "searched" like the others; or "as-second": the first task shares all layers, and once the second
             one has chosen, takes the same configuration, with a copy of its own of what it no longer shares.
-        redraw_unchosen: Draw shared knowledge anew, at every task, that no task has chosen yet.
+        redraw_unchosen: Draw shared knowledge that no task has chosen yet anew at every task.
     """
 
     def __init__(
@@ -76,155 +102,164 @@ class BruteForce(AbstractLearner):
         first_task: Literal["searched", "as-second"] = "searched",
         redraw_unchosen: bool = False,
     ) -> None:
-        require(first_task in ("searched", "as-second"), "a first task is searched or as-second", first_task=first_task)
+        require(
+            first_task in ("searched", "as-second"), "a first task must be searched or as-second", first_task=first_task
+        )
         self.backbone = backbone
+        self.strategy = strategy or InTurn()
         self.training = training or Training()
         self.first_task = first_task
         self._inner = SelectiveTransfer(
-            backbone, strategy or InTurn(), training=self.training, seed=seed, redraw_unchosen=redraw_unchosen
+            backbone, self.strategy, training=self.training, seed=seed, redraw_unchosen=redraw_unchosen
         )
         self.space = self._inner.space
         self._ranks = self.space.preference(ties)
-        self._turns: Turns | None = None
+        self._search: _Search | None = None
         self._most_kept = 0
 
     def begin_task(self, task: Task) -> None:
-        """Open a task with the first candidate."""
+        """Open a task with the first candidate.
+
+        Raises:
+            DataError: The training split holds less than one batch, or the images do not fit the network.
+            LasemError: Another task is open.
+        """
         new = task.identity is None or task.identity not in self.backbone.configurations
         if new and (self.backbone.configurations or self.first_task == "searched"):
             self._inner.begin_task(task, space=self._only(0))
-            self._turns = Turns(task)
+            self._search = _Search(task, Turn(), {})
         else:
             self._inner.begin_task(task, space=self._all_shared())
 
     def turns(self) -> list[str] | None:
-        """Every candidate; None where the open task is not searched."""
-        return self.space.names() if self._turns else None
+        """Return the names of all candidates; None if the open task is not searched."""
+        return self.space.names() if self._search else None
 
     def end_turn(self, valid_accuracy: float) -> None:
-        """Keep the current candidate if it is the best one so far; go on with the next, or back to the best one."""
-        turns = self._turns
-        if turns is None or turns.current == len(self.space):
+        """Store the current candidate if it is the best so far, and open the next one; after the last, the best."""
+        search = self._search
+        if search is None or search.turn.current == len(self.space):
             return
-        best = turns.best
-        if best is None or self._better(turns.current, valid_accuracy, best):
-            turns.best = self._kept(turns.current, valid_accuracy)
+        turn = search.turn
+        candidate = Best(candidate=turn.current, accuracy=valid_accuracy, epochs=self._inner.task.epoch)
+        tied = turn.best is not None and turn.best.accuracy == valid_accuracy
+        ties = turn.best.ties + 1 if turn.best is not None and tied else 0
+        if turn.best is None or self._better(candidate, turn.best):
+            turn.best, search.values = candidate.model_copy(update={"ties": ties}), self._values()
+        elif tied:
+            turn.best = turn.best.model_copy(update={"ties": ties})
         self._inner.abandon_task()
-        turns.current += 1
-        if turns.current < len(self.space):
-            self._inner.begin_task(turns.task, space=self._only(turns.current))
-        elif turns.best is not None:
-            self._bring_back(turns.task, turns.best)
+        turn.current += 1
+        if turn.current < len(self.space):
+            self._inner.begin_task(search.task, space=self._only(turn.current))
+        else:
+            self._bring_back(search)
 
-    def _better(self, candidate: int, accuracy: float, best: Best) -> bool:
-        keys = [(accuracy, -self._ranks[candidate]), (best.accuracy, -self._ranks[best.candidate])]
-        return keys[0] > keys[1]
+    def _better(self, one: Best, other: Best) -> bool:
+        return (one.accuracy, -self._ranks[one.candidate]) > (other.accuracy, -self._ranks[other.candidate])
 
-    def _kept(self, candidate: int, accuracy: float) -> Best:
-        """Copies of all that the open task changed."""
-        active = self._inner.opened()
+    def _values(self) -> dict[str, Tensor]:
+        """Copy everything that the open task has changed."""
+        identity = self._inner.task.identity
         values = {
             name: value.clone()
             for name, value in self.backbone.state_dict().items()
-            if belongs(name, active.identity) or name.split(".")[2] == "trial"
+            if belongs_to_task(name, identity) or name.split(".")[2] == "trial"
         }
         self._most_kept = max(self._most_kept, sum(value.numel() for value in values.values()))
-        return Best(candidate=candidate, accuracy=accuracy, epochs=active.epoch, values=values)
+        return values
 
-    def _bring_back(self, task: Task, best: Best) -> None:
+    def _bring_back(self, search: _Search) -> None:
         """Open the task with the best candidate as its training left it."""
-        self._inner.begin_task(task, space=self._only(best.candidate))
-        state = self.backbone.state_dict()
-        for name, value in best.values.items():
-            state[name].copy_(value)
-        self._inner.epochs_trained += best.epochs
+        best = search.turn.best
+        if best is not None:
+            self._inner.begin_task(search.task, space=self._only(best.candidate))
+            state = self.backbone.state_dict()
+            for name, value in search.values.items():
+                state[name].copy_(value)
+            self._inner.task.epochs_trained += best.epochs
 
     def train_epoch(self) -> float:
-        """An epoch of the current candidate."""
+        """Train the current candidate for one epoch and return the mean loss of its batches."""
         return self._inner.train_epoch()
 
     def end_task(self) -> None:
         """Commit the best candidate whose turn has ended; before the first has, the current one."""
-        turns = self._turns
-        if turns is not None and turns.best is not None and turns.current < len(self.space):
+        search = self._search
+        if search is not None and search.turn.best is not None and search.turn.current < len(self.space):
             self._inner.abandon_task()
-            self._bring_back(turns.task, turns.best)
+            self._bring_back(search)
         self._inner.end_task()
         committed = self.backbone.configurations
-        if turns is not None and self.first_task == "as-second" and len(committed) == 2:
+        if search is not None and self.first_task == "as-second" and len(committed) == 2:
             first, second = committed
             self.backbone.detach(first, committed[second])
-        self._turns = None
-
-    @property
-    def least_images(self) -> int:
-        """A batch."""
-        return self._inner.least_images
+        self._search = None
 
     def trainings(self, identities: Sequence[int]) -> list[int]:
-        """K for a task's first visit, 1 for later ones, and for the first task where that is not searched."""
+        """Return K for a task's first visit, 1 for later ones, and 1 for a first task that is not searched."""
         first = [identity not in identities[:i] for i, identity in enumerate(identities)]
         searched = [new and (i > 0 or self.first_task == "searched") for i, new in enumerate(first)]
         return [len(self.space) if search else 1 for search in searched]
 
+    def tied(self) -> int:
+        """Return how many other candidates have reached the best one's validation accuracy on the open task."""
+        best = self._search.turn.best if self._search else None
+        return best.ties if best else 0
+
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
-        """Put values into the backbone, by its parameters' names."""
+        """Load values into the backbone, by the names of its parameters."""
         self._inner.load_knowledge(values)
 
-    def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
-        """Answer along the task's configuration: that of the current candidate for the open task."""
-        return self._inner.logits(images, task, trial=trial)
+    def logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer along the task's configuration; for the open task, along that of the current candidate."""
+        return self._inner.logits(images, task)
+
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for an earlier task with the knowledge that the current candidate has changed."""
+        return self._inner.trial_logits(images, task)
+
+    def status(self) -> SearchStatus | None:
+        """Return None: candidates have no probabilities."""
+        return None
 
     def configuration(self, task: int) -> tuple[int, ...]:
-        """Committed, or that of the current candidate for the open task."""
+        """Return one bit per stage: the committed ones, or those of the current candidate for the open task."""
         return self._inner.configuration(task)
 
     def network(self, task: int) -> nn.Module:
-        """Plain modules with their own copies of the committed values."""
+        """Return the committed network of a task as plain modules with their own values."""
         return self._inner.network(task)
 
     def parameter_counts(self) -> ParameterCounts:
-        """Kept aside are the knowledge from before the task, and the best candidate's parameters."""
+        """Count parameters; the best candidate's count among those stored for a rollback."""
         counts = self._inner.parameter_counts()
-        return ParameterCounts(
-            shared=counts.shared,
-            per_task=counts.per_task,
-            search=counts.search,
-            rollback=counts.rollback + self._most_kept,
-        )
+        return replace(counts, rollback=counts.rollback + self._most_kept)
 
     def state(self) -> LearnerState:
-        """That of the current candidate's training, and the best one's values."""
+        """Return the state of the current candidate's training, and the best one's values."""
         state = self._inner.state()
-        state.values["most_kept"] = self._most_kept
-        state.values["turn"] = None
-        if self._turns is not None:
-            best = self._turns.best
-            state.values["turn"] = {
-                "current": self._turns.current,
-                "best": best and {"candidate": best.candidate, "accuracy": best.accuracy, "epochs": best.epochs},
-            }
-            state.tensors |= named("best.", best.values if best else {})
-        return state
+        turn = self._search.turn if self._search else None
+        values = BruteForceState(**dict(state.read(SelectiveState)), most_kept=self._most_kept, turn=turn)
+        return LearnerState.of(values, state.tensors | add_prefix("best.", self._search.values if self._search else {}))
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
-        """Go on inside the turn that was open; the ones before it are not repeated."""
-        turn = cast(dict[str, Any] | None, state.values["turn"])
-        space = self._all_shared()
+        """Continue inside the turn that was open; earlier ones are not repeated."""
+        values = state.read(BruteForceState)
+        space, turn = self._all_shared(), values.turn
         if turn is not None:
-            finished = turn["current"] == len(self.space)
-            space = self._only(turn["best"]["candidate"] if finished else turn["current"])
+            ended = turn.current == len(self.space) and turn.best is not None
+            space = self._only(turn.best.candidate if ended and turn.best else turn.current)
         self._inner.restore(state, task=task, space=space)
-        self._most_kept = cast(int, state.values["most_kept"])
+        self._most_kept = values.most_kept
         if task is not None and turn is not None:
             device = next(self.backbone.parameters()).device
-            values = {name: value.to(device, copy=True) for name, value in part(state.tensors, "best.").items()}
-            best = None if turn["best"] is None else Best(values=values, **turn["best"])
-            self._turns = Turns(task, current=turn["current"], best=best)
+            best = {name: value.to(device, copy=True) for name, value in strip_prefix(state.tensors, "best.").items()}
+            self._search = _Search(task, turn, best)
 
     def _only(self, candidate: int) -> ConfigurationSpace:
         return ConfigurationSpace.only(self.space.layer_bits[candidate])
 
     def _all_shared(self) -> ConfigurationSpace:
-        """The space of a first task that is not searched."""
+        """Space of a first task that is not searched."""
         return ConfigurationSpace.only([1] * len(self.backbone.stages))

@@ -13,8 +13,9 @@ from lasem.benchmarks import Split, Task
 from lasem.errors import require
 from lasem.learners._batches import Batches
 from lasem.learners._fisher import Outcomes, Quadratic, fisher_diagonal
-from lasem.learners._held import count_parameters, named, part, restore_values
+from lasem.learners._held import named, part, restore_values
 from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
+from lasem.learners._parameters import count_parameters
 from lasem.learners._visits import Visits
 from lasem.nn import Backbone
 from lasem.search import cross_entropies
@@ -155,6 +156,13 @@ class ElasticWeightConsolidation(AbstractLearner):
         on_trial = True if trial else None
         return self.backbone.path_logits(images, task, bits=self._bits, trial=on_trial, running=True)
 
+    def status(self) -> None:
+        """Return None: nothing is searched."""
+
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
+        return self.logits(images, task, trial=True)
+
     def configuration(self, task: int) -> tuple[int, ...]:
         """Every layer is shared."""
         self._visits.known(task)
@@ -167,7 +175,7 @@ class ElasticWeightConsolidation(AbstractLearner):
     def parameter_counts(self) -> ParameterCounts:
         """Beside parameters are held the information and the weights that it is centered on."""
         visits, most = self._visits.order, {"search": self._visits.most_trained, "rollback": self._most_kept}
-        counts = count_parameters(self.backbone, usable=[True] * len(self._bits), visits=visits, most=most)
+        counts = count_parameters(self.backbone, usable=[True] * len(self._bits), visits=visits, **most)
         beside = sum(precision.numel() for precision in self.penalty.precision.values())
         return replace(counts, beside=2 * beside)
 

@@ -1,40 +1,62 @@
 """Selective layer transfer: any search strategy over any mechanism."""
 
-from collections.abc import Iterator, Mapping
-from typing import cast
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError, require
-from lasem.learners._active import Active
-from lasem.learners._batches import Batch, Batches, least_images
-from lasem.learners._fit import require_fit
-from lasem.learners._held import count_parameters, named, part, restore_values
-from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, SearchStatus, Training
-from lasem.learners._optimizers import OPTIMIZERS
-from lasem.learners._updates import Updates
+from lasem.learners._interface import AbstractLearner, LearnerState
+from lasem.learners._parameters import count_parameters
+from lasem.learners._status import ParameterCounts, SearchStatus
 from lasem.nn import Backbone
-from lasem.search import AbstractStrategy, Fixed, Schedule, capture, leaf_features
+from lasem.search import AbstractSearch, AbstractStrategy, Fixed, Schedule, TaskNetwork, capture, leaf_features
+from lasem.training import (
+    TaskTraining,
+    Training,
+    TrainingState,
+    add_prefix,
+    least_images,
+    load_values,
+    strip_prefix,
+)
+
+
+class SelectiveState(TrainingState):
+    """JSON values of a selective learner.
+
+    Attributes:
+        configurations: Committed configuration by identity, one bit per stage.
+        most: Most parameters trained at once ("search"), and most values stored to undo a task ("rollback").
+    """
+
+    configurations: dict[int, tuple[int, ...]]
+    most: dict[str, int]
 
 
 class SelectiveTransfer(AbstractLearner):
     """Shares some layers of a backbone with every task, chosen by a search strategy.
 
-    With `Fixed` strategies it is STL ("none") or a mechanism with a static configuration; with `EM` it is LASEM.
+    With a `Fixed` strategy it is single-task learning ("none") or a mechanism with a static configuration; with `EM` it
+    is LASEM.
 
     Args:
         backbone: Stages and heads; new.
-        strategy: Chooses each task's configuration.
+        strategy: How each task's configuration is chosen.
         training: How a task is trained.
         seed: Seed of batches and dropout.
-        redraw_unchosen: Draw shared knowledge anew, at every task, that no task has chosen yet.
+        redraw_unchosen: Draw shared knowledge that no task has chosen yet anew at every task.
         capture: Compile the steps of every task; see `lasem.search.capture`.
 
+    Attributes:
+        task: Training of the open task, and which tasks were trained before.
+        space: Candidates of a new task.
+
     Raises:
-        SpecError: The strategy's steps differ from each other, so they cannot be captured.
+        SpecError: The strategy's steps differ from each other, so they cannot be compiled.
     """
 
     def __init__(
@@ -49,28 +71,38 @@ class SelectiveTransfer(AbstractLearner):
     ) -> None:
         require(
             strategy.one_tree or not capture,
-            "steps are captured where each runs the same candidates in one tree: fixed configurations, and EM without"
-            " epsilon and memory",
-            remedy="leave these out, or do without capture",
+            "all steps must run the same candidates in one tree to be captured, as fixed configurations and EM without"
+            " epsilon and memory do",
+            remedy="leave these two out, or do without capture",
             strategy=type(strategy).__name__,
         )
         self.backbone = backbone
         self.strategy = strategy
         self.training = training or Training()
-        self.seed = seed
         self.redraw_unchosen = redraw_unchosen
         self.capture = capture
         self.space = strategy.space(len(backbone.stages))
-        self.active: Active | None = None
-        self.epochs_trained = 0
-        self._visits: list[int] = []
-        self._classes: dict[int, int] = {}
-        self._most = {"search": 0, "rollback": 0}
+        like = next(backbone.parameters())
+        self.task = TaskTraining(self.training, seed=seed, shape=backbone.shape, like=like)
+        self._search: AbstractSearch | None = None
+        self._most_rollback = 0
+        self._estimated: tuple[int, ...] | None = None
+
+    @property
+    def search(self) -> AbstractSearch:
+        """Search of the open task.
+
+        Raises:
+            LasemError: No task is open.
+        """
+        if self._search is None:
+            raise LasemError("a task must be open for this (got none); call begin_task first")
+        return self._search
 
     def begin_task(self, task: Task, *, space: ConfigurationSpace | None = None) -> None:
         """Open a task: fresh branches, a trial copy of the shared knowledge, a new optimizer and a new search.
 
-        A task that comes back goes on training its committed configuration, without a search.
+        A task that comes back trains its committed configuration further, without a search.
 
         Args:
             task: The task.
@@ -80,54 +112,73 @@ class SelectiveTransfer(AbstractLearner):
             DataError: The training split holds less than one batch, or the images do not fit the backbone.
             LasemError: Another task is open.
         """
-        require_fit(task, shape=self.backbone.shape, like=next(self.backbone.parameters()))
-        identity = len(self._visits) if task.identity is None else task.identity
+        identity = self.task.identity_of(task)
         committed = self.backbone.configurations.get(identity)
         space = (space or self.space) if committed is None else ConfigurationSpace.only(committed)
         strategy = self.strategy if committed is None else Fixed()
-        batches = Batches(
-            task,
-            size=self.training.batch_size,
-            held_out=strategy.held_out,
-            seed=self.seed,
-            visit=len(self._visits),
-        )
+        self.task.check(task, held_out=strategy.held_out)
         self.backbone.begin_task(identity, classes=task.classes, uses=space.uses, redraw_unchosen=self.redraw_unchosen)
-        parameters = self.backbone.task_parameters(identity)
-        optimizer = OPTIMIZERS[self.training.optimizer](parameters, self.training.learning_rate)
-        schedule = Schedule(batches=batches.number, epochs=self.training.epochs)
-        search = strategy.search(space, device=parameters[0].device, schedule=schedule)
-        self.active = Active(
-            task=task,
-            position=len(self._visits),
-            identity=identity,
-            search=search,
-            updates=Updates(optimizer),
-            batches=batches,
-            features=capture() if self.capture else leaf_features,
-        )
-        self._visits.append(identity)
-        self._classes[identity] = task.classes
+        self.task.begin(task, self.backbone.task_parameters(identity), held_out=strategy.held_out)
+        features = capture() if self.capture else leaf_features
+        network = TaskNetwork(self.backbone, identity, features=features)
+        schedule = Schedule(batches=self.task.batches_per_epoch, epochs=self.training.epochs)
+        self._search = strategy.search(space, network=network, schedule=schedule)
+        self._estimated = None
         trial = sum(p.numel() for stage in self.backbone.iter_stages() if stage.trial for p in stage.trial.parameters())
-        for name, count in (("search", sum(p.numel() for p in parameters)), ("rollback", trial)):
-            self._most[name] = max(self._most[name], count)
+        self._most_rollback = max(self._most_rollback, trial)
+
+    def train_epoch(self) -> float:
+        """Train the open task for one epoch and return the mean loss of its batches.
+
+        Raises:
+            RunError: A loss or a gradient is not finite.
+        """
+        self._estimated = None
+        self.search.start_epoch()
+        losses = [self.search.step(self.task, images, labels) for images, labels in self.task.batches()]
+        return self.task.end_epoch(losses)
+
+    def train_step(self, images: Tensor, labels: Tensor, *, masks: Generator | None = None) -> Tensor:
+        """Train the open task on one batch.
+
+        Args:
+            images: (B, C, H, W).
+            labels: (B,).
+            masks: Source of dropout masks from now on; the epoch's by default.
+
+        Returns:
+            The loss, a detached scalar.
+        """
+        self._estimated = None
+        if masks is not None:
+            self.task.masks = masks
+        return self.search.step(self.task, images, labels)
+
+    def end_task(self) -> None:
+        """Commit the leading configuration; restore the knowledge that it does not share."""
+        leading = self._leading()
+        self._estimate()
+        self.backbone.commit(leading)
+        for parameter in self.backbone.parameters():
+            parameter.grad = None
+        self.task.end()
+        self._search = None
 
     def abandon_task(self) -> None:
         """Close the open task as if it had not begun."""
-        self.epochs_trained -= self.opened().epoch
+        self.task.abandon()
         self.backbone.abandon()
-        self._visits.pop()
-        self.active = None
+        self._search = None
 
     @property
     def least_images(self) -> int:
-        """A batch; two where the search takes half of the images."""
+        """Fewest training images of a task: one batch, or two if the search takes half of the images."""
         return least_images(self.training.batch_size, self.strategy.held_out)
 
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
-        """Put values into the backbone, by its parameters' names.
+        """Load values into the backbone, by the names of its parameters.
 
-        Knowledge given as kernels is ignored where no stage shares its kernel as it is (TF, DF-CNN).
+        Knowledge given as kernels is ignored if no stage shares its kernel as it is (TF, DF-CNN).
 
         Raises:
             LasemError: A name or a shape does not fit.
@@ -135,127 +186,102 @@ class SelectiveTransfer(AbstractLearner):
         names = {name for name, _ in self.backbone.named_parameters()}
         if any(name.endswith(".shared.weight") for name in names):
             self.backbone.load_values(values)
-        if self.active is not None:
-            self.active.estimated = None
-
-    def train_epoch(self) -> float:
-        """Shuffle, then learn from every complete batch."""
-        loss = self.opened().train_epoch(self.train_step)
-        self.epochs_trained += 1
-        return loss
-
-    def train_step(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        masks: Generator | None = None,
-        held_out: Iterator[Batch] | None = None,
-    ) -> Tensor:
-        """Learn from one given minibatch.
-
-        Args:
-            images: (B, C, H, W).
-            labels: (B,).
-            masks: Source of dropout masks; the first epoch's by default.
-            held_out: Batches for a search that learns from held-out images; the first epoch's by default.
-
-        Returns:
-            The loss, a detached scalar.
-        """
-        active, rate = self.opened(), self.training.rate(self.epochs_trained)
-        source = masks or active.batches.masks(0)
-        network = active.open_task(self.backbone, rate=rate, keep=self.training.keep, masks=source, held_out=held_out)
-        return active.search.step(network, images, labels)
-
-    def end_task(self) -> None:
-        """Commit the leading configuration; restore the knowledge that it does not share."""
-        active = self.opened()
-        active.estimate(self.backbone)
-        self.backbone.commit(active.leading)
-        for parameter in self.backbone.parameters():
-            parameter.grad = None
-        self.active = None
+        self._estimated = None
 
     @torch.no_grad()
-    def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
-        """Answer along the task's configuration, without dropout, normalizing by the task's running statistics."""
-        if self.active is not None and self.active.identity == task:
-            self.active.estimate(self.backbone)
-        on_trial = True if trial else None
-        return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=on_trial, running=True)
+    def logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer along the task's configuration, without dropout: (B, C, H, W) -> (B, classes)."""
+        return self._logits(images, task, trial=None)
+
+    @torch.no_grad()
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
+        return self._logits(images, task, trial=True)
+
+    def _logits(self, images: Tensor, task: int, *, trial: bool | None) -> Tensor:
+        if self.task.open_identity == task:
+            self._estimate()
+        return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=trial, running=True)
+
+    def _leading(self) -> tuple[int, ...]:
+        """Configuration that would be committed now, one bit per stage."""
+        return self.search.space.layer_bits[self.search.leader()]
+
+    def _estimate(self) -> None:
+        """Estimate the open task's running statistics along its leading configuration, if they are out of date."""
+        leading = self._leading()
+        if self.backbone.normalizes and self._estimated != leading:
+            self.backbone.estimate_statistics(self.task.unlabeled_batches(), self.task.identity, bits=leading)
+            self._estimated = leading
 
     def configuration(self, task: int) -> tuple[int, ...]:
-        """Committed, or leading for the open task."""
-        if self.active is not None and self.active.identity == task:
-            return self.active.leading
-        return self.backbone.configuration(task)
+        """Return one bit per stage: the committed ones, or the leading candidate's for the open task."""
+        return self._leading() if self.task.open_identity == task else self.backbone.configuration(task)
 
     def status(self) -> SearchStatus | None:
-        """The prior over the space, read from the device."""
-        return self.opened().status()
+        """Return how far the search of the open task has come, read from the device; None if nothing is searched."""
+        search = self.search
+        log_prior = search.log_prior()
+        if log_prior is None:
+            return None
+        prior = np.exp(log_prior.cpu().numpy())
+        return SearchStatus(
+            names=search.space.names(),
+            prior=prior,
+            marginals=prior @ np.array(search.space.candidates, dtype=np.float64),
+            effort=search.effort,
+            decision=search.decision,
+        )
 
     def posterior(self) -> Tensor | None:
-        """Posterior of the last minibatch, (K,), double precision: uniform before the first; None without a search."""
-        log_posterior = self.opened().search.log_posterior
+        """Return the posterior of the last batch, (K,), in double precision; None without a search.
+
+        It is uniform before the first batch.
+        """
+        log_posterior = self.search.log_posterior
         return None if log_posterior is None else log_posterior.exp()
 
     def network(self, task: int) -> nn.Module:
-        """Plain modules with their own copies of the committed values."""
+        """Return the committed network of a task as plain modules with their own values."""
         return self.backbone.network(task)
 
     def parameter_counts(self) -> ParameterCounts:
-        """Shared knowledge counts where a candidate of the space can use it."""
+        """Count parameters; shared knowledge counts if a candidate of the space can use it."""
         usable = [shared for _, shared in self.space.uses]
-        return count_parameters(self.backbone, usable=usable, visits=self._visits, most=self._most)
+        most = {"search": self.task.most_trained, "rollback": self._most_rollback}
+        return count_parameters(self.backbone, usable=usable, visits=self.task.order, **most)
 
     def state(self) -> LearnerState:
-        """Parameters, and for an open task its optimizer and search."""
-        tensors = named("backbone.", self.backbone.state_dict())
-        values: dict[str, object] = {
-            "visits": list(self._visits),
-            "classes": {str(identity): classes for identity, classes in self._classes.items()},
-            "configurations": {str(task): list(bits) for task, bits in self.backbone.configurations.items()},
-            "epochs_trained": self.epochs_trained,
-            "most": dict(self._most),
-            "epoch": None,
-        }
-        if self.active is not None:
-            values["epoch"] = self.active.epoch
-            tensors |= self.active.state()
-        return LearnerState(tensors=tensors, values=values)
+        """Return all parameters, and the search and the optimizer of an open task."""
+        values = SelectiveState(
+            **dict(self.task.values()),
+            configurations=self.backbone.configurations,
+            most={"search": self.task.most_trained, "rollback": self._most_rollback},
+        )
+        tensors = add_prefix("backbone.", self.backbone.state_dict()) | self.task.tensors()
+        if self._search is not None:
+            tensors |= add_prefix("search.", self._search.state())
+        return LearnerState.of(values, tensors)
 
     def restore(self, state: LearnerState, *, task: Task | None, space: ConfigurationSpace | None = None) -> None:
-        """Repeat the growth (each task opened and committed), then load the tensors.
+        """Continue from a state: open and commit every task again to grow the network, then load all tensors.
 
         Args:
-            state: Of an equal learner.
-            task: The task that was open then; None where none was.
-            space: With which it was opened; see `begin_task`.
+            state: State of a learner that was built alike.
+            task: The task that was open then; None if none was.
+            space: Space with which it was opened; see `begin_task`.
         """
-        values = state.values
-        classes = {int(key): size for key, size in cast(dict[str, int], values["classes"]).items()}
-        for key, bits in cast(dict[str, list[int]], values["configurations"]).items():
+        values = state.read(SelectiveState)
+        for identity, bits in values.configurations.items():
             uses = ConfigurationSpace.only(bits).uses
-            self.backbone.begin_task(int(key), classes=classes[int(key)], uses=uses)
+            self.backbone.begin_task(identity, classes=values.classes[identity], uses=uses)
             self.backbone.commit(bits)
-        visits = list(cast(list[int], values["visits"]))
-        self._visits = visits[:-1] if task is not None else visits
+        self.task.restore(values)
+        self.task.most_trained, self._most_rollback = values.most["search"], values.most["rollback"]
         if task is not None:
             self.begin_task(task, space=space)
-        self._classes = classes
-        self._most = dict(cast(dict[str, int], values["most"]))
-        self.epochs_trained = cast(int, values["epochs_trained"])
-        restore_values(self.backbone, part(state.tensors, "backbone."))
-        if self.active is not None:
-            self.active.restore(state.tensors, epoch=cast(int, values["epoch"]))
-
-    def opened(self) -> Active:
-        """What exists only while a task is learned.
-
-        Raises:
-            LasemError: No task is open.
-        """
-        if self.active is None:
-            raise LasemError("this needs an open task - there is none - call begin_task first")
-        return self.active
+        load_values(self.backbone, strip_prefix(state.tensors, "backbone."))
+        self.task.resume(values, state.tensors)
+        if self._search is not None:
+            for name, value in self._search.state().items():
+                value.copy_(state.tensors[f"search.{name}"])

@@ -1,16 +1,27 @@
 """SNN: a single network, head included, for all tasks."""
 
 from dataclasses import replace
-from typing import cast
 
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.errors import DataError, LasemError
-from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
-from lasem.learners._selective import SelectiveTransfer
+from lasem.learners._interface import AbstractLearner, LearnerState
+from lasem.learners._selective import SelectiveState, SelectiveTransfer
+from lasem.learners._status import ParameterCounts
 from lasem.nn import Backbone
 from lasem.search import Fixed
+from lasem.training import Training
+
+
+class SingleState(SelectiveState):
+    """JSON values of a single network.
+
+    Attributes:
+        classes_of: Number of classes of every task, by identity; the network itself knows one task only.
+    """
+
+    classes_of: dict[int, int]
 
 
 class SingleNetwork(AbstractLearner):
@@ -18,7 +29,7 @@ class SingleNetwork(AbstractLearner):
 
     Args:
         backbone: Stages and heads; new.
-        classes: Most classes that a task of the stream has; a task with fewer reads only its own logits.
+        classes: Largest number of classes of a task of the stream; a task with fewer reads only its own logits.
         training: How a task is trained.
         seed: Seed of batches and dropout.
     """
@@ -28,71 +39,74 @@ class SingleNetwork(AbstractLearner):
         self.training = training or Training()
         self._inner = SelectiveTransfer(backbone, Fixed("none"), training=self.training, seed=seed)
         self._classes_of: dict[int, int] = {}
-        self._visits = 0
 
     def begin_task(self, task: Task) -> None:
-        """Go on with the network, with a new optimizer.
+        """Train the network further, with a new optimizer.
 
         Raises:
-            DataError: The task has more classes than the head.
+            DataError: The task has more classes than the head, too few training images, or images that do not fit.
+            LasemError: Another task is open.
         """
         if task.classes > self.classes:
             raise DataError(
-                f"a single network has one head, here of {self.classes} classes"
-                f" - got {task.classes} in task '{task.name}' - pass the largest number of classes as `classes`"
+                f"a task must have at most as many classes as the head of the single network, {self.classes}"
+                f" (got {task.classes} in task '{task.name}'); pass the largest number of classes as `classes`"
             )
-        self._inner.begin_task(replace(task, identity=0, classes=self.classes))
-        self._classes_of[self._visits if task.identity is None else task.identity] = task.classes
-        self._visits += 1
+        identity = self._inner.task.identity_of(task)
+        self._inner.begin_task(self._as_first(task))
+        self._classes_of[identity] = task.classes
+
+    def _as_first(self, task: Task) -> Task:
+        """Give a task the identity and the head that all tasks have here."""
+        return replace(task, identity=0, classes=self.classes)
 
     def train_epoch(self) -> float:
-        """As a plain network."""
+        """Train the network for one epoch and return the mean loss of its batches."""
         return self._inner.train_epoch()
 
     def end_task(self) -> None:
-        """Nothing is dropped."""
+        """Close the open task; the network stays as it is."""
         self._inner.end_task()
 
-    def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
-        """The network's first logits, as many as the task has classes."""
-        return self._inner.logits(images, 0, trial=trial)[:, : self._known(task)]
+    def logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer with the network's first logits, as many as the task has classes."""
+        return self._inner.logits(images, 0)[:, : self._known(task)]
 
-    def configuration(self, task: int) -> None:
-        """None: nothing is chosen."""
-        del task
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer as `logits` does: the only network is what the open task changes."""
+        return self.logits(images, task)
 
     def network(self, task: int) -> nn.Module:
-        """The network as it is now, with the task's logits only."""
+        """Return the network as it is now, with the task's logits only."""
         return nn.Sequential(self._inner.network(0), _First(self._known(task)))
 
     def _known(self, task: int) -> int:
         """Number of classes of a task."""
         if task not in self._classes_of:
             raise LasemError(
-                f"a learner answers for tasks that it has met - got task {task}"
-                f" - tasks met: {sorted(self._classes_of) or 'none'}"
+                f"a learner must have been trained on a task to answer for it (got task {task});"
+                f" tasks trained: {sorted(self._classes_of) or 'none'}"
             )
         return self._classes_of[task]
 
     def parameter_counts(self) -> ParameterCounts:
-        """Everything belongs to the first task."""
+        """Count the network's parameters; all of them belong to the first task."""
         return self._inner.parameter_counts()
 
     def state(self) -> LearnerState:
-        """That of the network, and the tasks' numbers of classes."""
+        """Return the network's state, and the tasks' numbers of classes."""
         state = self._inner.state()
-        state.values["classes_of"] = {str(task): classes for task, classes in self._classes_of.items()}
-        return state
+        values = SingleState(**dict(state.read(SelectiveState)), classes_of=self._classes_of)
+        return LearnerState.of(values, state.tensors)
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
-        """Go on from a state."""
-        self._inner.restore(state, task=task and replace(task, identity=0, classes=self.classes))
-        self._classes_of = {int(key): size for key, size in cast(dict[str, int], state.values["classes_of"]).items()}
-        self._visits = len(cast(list[int], state.values["visits"]))
+        """Continue from a state."""
+        self._inner.restore(state, task=task and self._as_first(task))
+        self._classes_of = state.read(SingleState).classes_of
 
 
 class _First(nn.Module):
-    """The first classes of a longer row of logits."""
+    """Selects the first logits of many."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

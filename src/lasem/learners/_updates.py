@@ -66,8 +66,8 @@ class Updates:
             loss = float(losses[batch])
             came = f"{loss:.4g} with a gradient that is not finite" if isfinite(loss) else f"{loss}"
             raise RunError(
-                f"losses and gradients must be finite - got {came} - {place}, batch {batch + 1}"
-                f"{before() if self.on_host else ''} - lower training.learning_rate or check the images' scale"
+                f"losses and gradients must be finite (got {came} in {place}, batch {batch + 1});"
+                f"{before() if self.on_host else ''} lower training.learning_rate or check the scale of the images"
             )
         return float(torch.stack(losses).mean())
 

@@ -7,14 +7,15 @@ from typing import TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lasem.errors import LasemError, nearest
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import generator
 from lasem.nn._norm import average
-from lasem.nn._skips import Skip, SkipSequential, output_shapes, walk
-from lasem.nn._stage import Fork, Stage
-from lasem.nn._transferable import AbstractTransferable
+from lasem.nn._skips import Skip, SkipSequential, walk
+from lasem.nn._stage import Fork, Stage, TransferModule
+from lasem.nn._template import BATCH
 from lasem.seeds import derive_seed
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -41,9 +42,9 @@ class Backbone(nn.Module):
 
     def __init__(
         self,
-        layers: Sequence[AbstractTransferable],
+        layers: Sequence[TransferModule],
         *,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         head: MakeHead,
         seed: int = 0,
         skips: Sequence[Skip] = (),
@@ -58,10 +59,32 @@ class Backbone(nn.Module):
         self.seed = seed
         self.memory_format = memory_format
         self.skips = tuple(skips)
-        self.normalizes = any(layer.new_statistics() is not None for layer in layers)
+        self.normalizes = any(stage.template.normalizes for stage in self.iter_stages())
         self.learning: int | None = None
-        self.num_features = prod(output_shapes(layers, shape=shape, skips=self.skips)[-1])
+        self.num_features = prod(self.output_shapes()[-1])
         self._place(self)
+
+    def output_shapes(self) -> list[tuple[int, ...]]:
+        """Return the shapes of an image and of the result of every stage, skips included.
+
+        Raises:
+            SpecError: A stage does not run on what the stage before gives, or a skip joins different shapes.
+        """
+        ends, shapes = {skip.end: skip for skip in self.skips}, [self.shape]
+        for number, stage in enumerate(self.iter_stages()):
+            result = stage.output_shape(shapes[-1])
+            skip = ends.get(number)
+            shapes.append(result if skip is None else skip.output_shape(result, source=shapes[skip.start]))
+        return shapes
+
+    def multiply_adds(self) -> list[int]:
+        """Count multiply-adds of every stage for one image, from a run without values: (d,)."""
+        counts: list[int] = []
+        for stage, shape in zip(self.iter_stages(), self.output_shapes(), strict=False):
+            with FlopCounterMode(display=False) as counter:
+                stage.output_shape(shape)
+            counts.append(counter.get_total_flops() // 2 // BATCH)
+        return counts
 
     def iter_stages(self) -> Iterator[Stage]:
         """The stages, typed."""
@@ -99,7 +122,7 @@ class Backbone(nn.Module):
                     stage.own[str(task)] = self._place(stage.new_own(task))
                 if shared:
                     stage.mapping[str(task)] = self._place(stage.new_mapping(task))
-                statistics = stage.layer.new_statistics()
+                statistics = stage.template.new_statistics()
                 if statistics is not None:
                     stage.statistics[str(task)] = self._place(statistics)
             if shared:
@@ -229,15 +252,11 @@ class Backbone(nn.Module):
 
     def enter(self, images: Tensor) -> Tensor:
         """A batch as the tree's root: (B, C, H, W) -> (1, B, C, H, W), in the layout of the kernels."""
-        return images.contiguous(memory_format=self.memory_format).unsqueeze(0)
+        return (images.contiguous(memory_format=self.memory_format) if images.dim() == 4 else images).unsqueeze(0)
 
     def penalties(self, task: int) -> list[tuple[int, Tensor]]:
         """Regularizers of a task's mappings, as (stage, scalar), for the stages that have one."""
-        terms = (
-            (stage.index, stage.layer.penalty(stage.mapping[str(task)]))
-            for stage in self.iter_stages()
-            if str(task) in stage.mapping
-        )
+        terms = ((stage.index, stage.penalty(task)) for stage in self.iter_stages())
         return [(index, term) for index, term in terms if term is not None]
 
     def task_parameters(self, task: int) -> list[nn.Parameter]:
@@ -279,4 +298,8 @@ class Backbone(nn.Module):
         like = next(self.stages.parameters(), None)
         if like is not None:
             module.to(device=like.device, dtype=like.dtype)
-        return module.to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
+        for tensor in module.parameters():
+            # `Module.to` would refuse the 5-d kernels of 3-d convolutions, for which this format is not defined.
+            if tensor.dim() == 4:
+                tensor.data = tensor.data.to(memory_format=self.memory_format)
+        return module

@@ -1,17 +1,17 @@
 """Deconvolutional factorization: kernels deconvolved from a small shared tensor (DF-CNN; Lee et al. 2019)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from lasem.errors import require
-from lasem.nn._initializers import uniform
-from lasem.nn._mechanisms import AbstractMechanism, ConvShape
+from lasem.nn._initializers import kernel_shape, uniform
+from lasem.nn._mechanisms import AbstractMechanism, Tensors
 
 FILTER, STRIDE = 3, 2
-"""Of the transposed convolution; with one row of padding, h rows become 2h - 1."""
+"""Kernel size and stride of the transposed convolution; with a padding of 1 it turns h rows into 2h - 1."""
 
 
 @dataclass(frozen=True)
@@ -40,41 +40,58 @@ class DeconvolutionalFactorization(AbstractMechanism):
         )
         require(right, "channels are 'rule', 'table' or a pair of positive numbers", channels=self.channels)
 
-    def sizes(self, shape: ConvShape) -> tuple[int, int]:
-        """(c_kb, c_ts) for a layer."""
+    def generated(self, layer: nn.Module) -> tuple[str, ...]:
+        """Return the names of weight and bias for convolutions with square kernels of odd size, such as 3x3.
+
+        A transposed convolution of stride 2 makes 2h - 1 rows of h, so there is no base for other sizes.
+        """
+        names = super().generated(layer)
+        if not names:
+            return ()
+        _, _, height, width = kernel_shape(layer)
+        return names if height == width and height % 2 == 1 else ()
+
+    def for_layer(self, channels: tuple[int, int] | None) -> AbstractMechanism:
+        """Return the mechanism with the listed channels, or with the rule, where the option is "table"."""
+        if self.channels != "table":
+            return self
+        return replace(self, channels="rule" if channels is None else channels)
+
+    def sizes(self, layer: nn.Module) -> tuple[int, int]:
+        """Return (c_kb, c_ts) for a layer."""
         if isinstance(self.channels, tuple):
             return self.channels
-        if self.channels == "table" and shape.channels is not None:
-            return shape.channels
-        total = shape.inputs + shape.outputs
+        outputs, inputs, *_ = kernel_shape(layer)
+        total = inputs + outputs
         return (2 * total + 3) // 6, (4 * total + 3) // 6
 
-    def new_shared(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        """The base (c_kb, h, h), uniform within sqrt(6 / (h h + h c_kb)); h = (k + 1) / 2."""
-        base, _ = self.sizes(shape)
-        size = (shape.kernel + 1) // 2
+    def new_shared(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        """Make the base (c_kb, h, h), uniform within sqrt(6 / (h h + h c_kb)); h = (k + 1) / 2."""
+        base, _ = self.sizes(layer)
+        size = (kernel_shape(layer)[2] + 1) // 2
         bound = (6 / (size**2 + size * base)) ** 0.5
         return nn.ParameterDict({"base": uniform((base, size, size), bound=bound, source=source)})
 
-    def new_mapping(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        """A task's deconvolution (c_kb, c_ts, 3, 3) and its bias, the contraction (C', C, c_ts) and the layer's bias.
+    def new_mapping(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        """Make a deconvolution (c_kb, c_ts, 3, 3), its bias, a contraction (C', C, c_ts), and the layer's bias if any.
 
-        Each is uniform within its own bound, that of TensorFlow's Glorot initializer for the paper's order of axes.
+        Each is uniform within its own bound, which TensorFlow's Glorot initializer gives for the paper's order of axes.
         """
-        base, spread = self.sizes(shape)
-        inputs, outputs = shape.inputs, shape.outputs
+        base, spread = self.sizes(layer)
+        outputs, inputs, *_ = kernel_shape(layer)
         bounds = {
             "deconvolution": ((base, spread, FILTER, FILTER), 6 / (FILTER**2 * (spread + base))),
             "deconvolution_bias": ((spread,), 6 / (1 + spread)),
             "contraction": ((outputs, inputs, spread), 6 / (spread * (inputs + outputs))),
-            "bias": ((outputs,), 3 / outputs),
         }
+        if "bias" in self.generated(layer):
+            bounds["bias"] = ((outputs,), 3 / outputs)
         return nn.ParameterDict(
             {name: uniform(size, bound=square**0.5, source=source) for name, (size, square) in bounds.items()}
         )
 
-    def read(self, shared: nn.ParameterDict, mapping: nn.ParameterDict) -> tuple[Tensor, Tensor]:
-        """Deconvolve, then contract."""
+    def read(self, shared: Tensors, mapping: Tensors) -> dict[str, Tensor]:
+        """Deconvolve the base, then contract the result."""
         deconvolved = F.conv_transpose2d(
             shared["base"].unsqueeze(0),
             mapping["deconvolution"],
@@ -82,9 +99,5 @@ class DeconvolutionalFactorization(AbstractMechanism):
             stride=STRIDE,
             padding=FILTER // 2,
         ).squeeze(0)
-        weight = mapping["contraction"] @ deconvolved.flatten(1)
-        return weight.unflatten(2, deconvolved.shape[1:]), mapping["bias"]
-
-    def penalty(self, mapping: nn.ParameterDict) -> None:
-        """None; the release's is numerically nil."""
-        del mapping
+        weight = (mapping["contraction"] @ deconvolved.flatten(1)).unflatten(2, deconvolved.shape[1:])
+        return {"weight": weight, "bias": mapping["bias"]} if "bias" in mapping else {"weight": weight}

@@ -26,6 +26,12 @@ def uniform(shape: tuple[int, ...], *, bound: float, source: Generator) -> nn.Pa
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=source))
 
 
+def kernel_shape(layer: nn.Module) -> tuple[int, int, int, int]:
+    """Return (outputs, inputs, height, width) of a 2-d convolution's weight."""
+    outputs, inputs, height, width = layer.get_parameter("weight").shape
+    return outputs, inputs, height, width
+
+
 def constant_bias(size: int) -> nn.Parameter:
     """Biases of 0.2."""
     return nn.Parameter(torch.full((size,), BIAS))

@@ -1,81 +1,93 @@
-"""Mechanisms: how a convolution's kernel is read from shared knowledge.
+"""Mechanisms: how the shared branch of a stage gets its parameters from shared knowledge and a task's mapping.
 
-A mechanism is a kernel reader without parameters of its own: it makes the shared parameters of a layer, makes the
-parameters of a task's mapping, and reads a weight and a bias from the two.
+A mechanism generates parameters of the layers that it knows, such as the weights of convolutions. All other parameters
+of a stage's module are shared as they are. So every mechanism runs on every module, and hard parameter sharing is the
+mechanism that generates nothing.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
-from lasem.nn._initializers import constant_bias, truncated_normal
-
-
-@dataclass(frozen=True)
-class ConvShape:
-    """Sizes of a convolution's kernel: (outputs, inputs, kernel, kernel).
-
-    Attributes:
-        channels: (c_kb, c_ts) of DF-CNN, where the network lists them; see `DeconvolutionalFactorization`.
-    """
-
-    inputs: int
-    outputs: int
-    kernel: int
-    channels: tuple[int, int] | None = None
-
-    @property
-    def weight(self) -> tuple[int, int, int, int]:
-        """Shape of the weight."""
-        return (self.outputs, self.inputs, self.kernel, self.kernel)
-
-
-def plain_kernel(shape: ConvShape, source: Generator) -> nn.ParameterDict:
-    """Parameters of an ordinary convolution: weight (C', C, k, k), truncated normal, and bias (C',) of 0.2."""
-    return nn.ParameterDict(
-        {"weight": truncated_normal(shape.weight, source=source), "bias": constant_bias(shape.outputs)}
-    )
+Tensors = Mapping[str, Tensor] | nn.ParameterDict
+"""Tensors of one layer by name."""
 
 
 class AbstractMechanism(ABC):
-    """A kernel reader; a frozen dataclass of its options, so that a spec can name them."""
+    """A way of sharing a layer: a frozen dataclass of options without parameters of its own.
+
+    Low-rank adapters, for example, generate the weights of linear layers: the shared knowledge is the weight as it was
+    made, the mapping two thin matrices, and `read` adds their product to the weight.
+    """
+
+    def generated(self, layer: nn.Module) -> tuple[str, ...]:
+        """Return the names of the layer's parameters that this mechanism generates; none to share it as it is.
+
+        By default these are the weight and the bias of a `torch.nn.Conv2d`.
+        """
+        if not isinstance(layer, nn.Conv2d):
+            return ()
+        return ("weight",) if layer.bias is None else ("weight", "bias")
 
     @abstractmethod
-    def new_shared(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        """Shared parameters of a layer."""
+    def new_shared(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        """Make the knowledge that all tasks share of a layer.
+
+        Args:
+            layer: The layer with fresh values, as the stage's module has it.
+            source: Generator of the initial values.
+        """
 
     @abstractmethod
-    def new_mapping(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        """A task's parameters to read them by."""
+    def new_mapping(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        """Make a task's parameters by which it reads the shared knowledge of a layer.
+
+        Args:
+            layer: The layer; its tensors have shapes, but no values.
+            source: Generator of the initial values.
+        """
 
     @abstractmethod
-    def read(self, shared: nn.ParameterDict, mapping: nn.ParameterDict) -> tuple[Tensor, Tensor]:
-        """Read a weight (C', C, k, k) and a bias (C',)."""
+    def read(self, shared: Tensors, mapping: Tensors) -> dict[str, Tensor]:
+        """Compute the parameters named by `generated`, once per training step."""
 
-    @abstractmethod
-    def penalty(self, mapping: nn.ParameterDict) -> Tensor | None:
-        """Regularizer of a mapping, a scalar; None without one."""
+    def penalty(self, mapping: Tensors) -> Tensor | None:
+        """Return the regularizer of a mapping, a scalar that is added to the loss; None for no regularizer."""
+        del mapping
+        return None
+
+    def for_layer(self, channels: tuple[int, int] | None) -> "AbstractMechanism":
+        """Return the mechanism with the sizes that a network's table lists for one layer; by default without change.
+
+        Args:
+            channels: Sizes (c_kb, c_ts) for DF-CNN; None where the table lists none.
+        """
+        del channels
+        return self
 
 
 @dataclass(frozen=True)
 class HardParameterSharing(AbstractMechanism):
-    """HPS: the shared parameters are the kernel (Caruana 1997)."""
+    """HPS: the shared branch uses the shared parameters themselves, for layers of any kind (Caruana 1997)."""
 
-    def new_shared(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        """A weight and a bias."""
-        return plain_kernel(shape, source)
+    def generated(self, layer: nn.Module) -> tuple[str, ...]:
+        """Generate nothing, so that all parameters are shared as they are."""
+        del layer
+        return ()
 
-    def new_mapping(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        """Nothing."""
-        del shape, source
+    def new_shared(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        """Add nothing to the layer's own parameters."""
+        del layer, source
         return nn.ParameterDict()
 
-    def read(self, shared: nn.ParameterDict, mapping: nn.ParameterDict) -> tuple[Tensor, Tensor]:
-        """The shared weight and bias themselves."""
-        del mapping
-        return shared["weight"], shared["bias"]
+    def new_mapping(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        """Make no mapping."""
+        del layer, source
+        return nn.ParameterDict()
 
-    def penalty(self, mapping: nn.ParameterDict) -> None:
-        """None."""
-        del mapping
+    def read(self, shared: Tensors, mapping: Tensors) -> dict[str, Tensor]:
+        """Generate nothing."""
+        del shared, mapping
+        return {}

@@ -34,21 +34,28 @@ class Network:
 
     @property
     def summary(self) -> str:
-        """Its layers in a line."""
+        """The layers in one line of text, for lists of networks."""
         rows, head = ", ".join(row.summary for row in self.layers), ", ".join([*map(str, self.hidden), "classes"])
         return f"{rows}; head {head}"
 
-    def multiply_adds(self, shape: tuple[int, ...]) -> int:
-        """Multiply-adds of the convolutions for one image of this shape, (C, H, W)."""
+    def layers_table(self) -> list[dict[str, object]]:
+        """Describe all layers as JSON, from input to output.
+
+        Layers that may be shared have the keys ``kind`` ("convolution", "normed convolution" or "block"), ``kernel``,
+        ``channels``, ``convolutions`` (how many it contains), ``divides`` (the factor by which it shrinks height and
+        width; 0 for an average over all positions) and ``skip`` (number of layers under an identity skip that ends
+        here; 0 for none). The hidden layers of the head follow with ``kind`` "linear" and ``units``.
+        """
+        head: list[dict[str, object]] = [{"kind": "linear", "units": units} for units in self.hidden]
+        return [row.describe() for row in self.layers] + head
+
+    def multiply_adds(self, shape: tuple[int, int, int]) -> int:
+        """Count multiply-adds of the layers, without the head, for one image of this shape, (C, H, W)."""
         return sum(self.layer_multiply_adds(shape))
 
-    def layer_multiply_adds(self, shape: tuple[int, ...]) -> list[int]:
-        """The same row by row: (d,)."""
-        counts: list[int] = []
-        for row in self.layers:
-            counts.append(row.multiply_adds(shape))
-            shape = row.output_shape(shape)
-        return counts
+    def layer_multiply_adds(self, shape: tuple[int, int, int]) -> list[int]:
+        """Count multiply-adds layer by layer: (d,)."""
+        return self.build(shape).multiply_adds()
 
     def build(
         self, shape: tuple[int, int, int], *, mechanism: AbstractMechanism | None = None, seed: int = 0
@@ -56,15 +63,24 @@ class Network:
         """Make the backbone for images of a shape.
 
         Args:
-            shape: (C, H, W).
-            mechanism: How kernels are read from shared knowledge; hard parameter sharing by default.
+            shape: Shape of an image, (C, H, W).
+            mechanism: How stages share parameters; hard parameter sharing by default.
             seed: Seed of all initial values.
+
+        Raises:
+            SpecError: The shape is not (channels, height, width).
         """
+        require(
+            len(shape) == 3 and min(shape) >= 1,
+            "the shape of an image must be (channels, height, width), each at least 1",
+            remedy="give all three",
+            shape=shape,
+        )
         inputs = (shape[0], *(layer.channels for layer in self.layers))
-        reader = mechanism or HardParameterSharing()
+        sharing = mechanism or HardParameterSharing()
         listed = self.channels or (None,) * len(self.layers)
         layers = [
-            row.build(size, reader, channels=channels)
+            row.build(size, sharing.for_layer(channels))
             for size, row, channels in zip(inputs, self.layers, listed, strict=False)
         ]
         return Backbone(layers, shape=shape, head=self._head, seed=seed, skips=self.skips)
@@ -95,7 +111,7 @@ class Network:
             cut = next((block for block in blocks if 0 < len({*block} & {*group}) < len(block)), None)
             require(
                 cut is None,
-                "a block with batch norm decides as one, so a partition keeps its layers in one group",
+                "a block with batch norm decides as one, so a partition must keep its layers in one group",
                 remedy=f"put layers {' and '.join(map(str, cut or ()))} into one group",
                 group="{" + ",".join(map(str, group)) + "}",
             )

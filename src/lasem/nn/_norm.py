@@ -1,22 +1,26 @@
-"""Batch norm in a tree of networks: each node normalizes by its own batch, a task by its running statistics."""
+"""Batch norm in a tree of networks: each node normalizes by its own batch, and a task by its running statistics."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lasem.nn._initializers import truncated_normal
 
 
 class Statistics(nn.Module):
-    """Running mean and variance of one norm, for one task.
+    """Running mean and variance of one batch norm for one task.
 
-    While they are estimated, `momentum` is the weight of the next batch: 1 / n for the n-th makes the cumulative
-    average. None uses them as they are.
+    While they are estimated, `momentum` is the weight of the next batch: 1 / n for the n-th batch makes the cumulative
+    average. With None they are used as they are.
 
     Args:
-        channels: C.
+        channels: Number of channels, C.
     """
 
     mean: Tensor
@@ -33,66 +37,165 @@ def average(modules: Iterable[nn.Module], batches: Iterable[Tensor], forward: Ca
     """Set all statistics within modules to their averages over batches; without any, no batch is taken.
 
     Args:
-        modules: Hold `Statistics`.
+        modules: Modules that contain `Statistics`.
         batches: Images (B, C, H, W).
-        forward: Runs a batch through the norms that read them.
+        forward: Runs a batch through the norms that use these statistics.
     """
-    held = [part for module in modules for part in module.modules() if isinstance(part, Statistics)]
-    for number, images in enumerate(batches if held else (), start=1):
-        for statistics in held:
+    estimated = [child for module in modules for child in module.modules() if isinstance(child, Statistics)]
+    for number, images in enumerate(batches if estimated else (), start=1):
+        for statistics in estimated:
             statistics.momentum = 1 / number
         forward(images)
-    for statistics in held:
+    for statistics in estimated:
         statistics.momentum = None
 
 
 @dataclass(frozen=True)
-class NormedConv:
-    """A convolution without bias, SAME padding, and batch norm after it.
+class NormInputs:
+    """What a norm must know about the batch that it is about to normalize.
 
     Attributes:
-        weight: (C', C, k, k).
-        scale: (C',) of the norm.
-        shift: (C',) of the norm.
-        stride: Of the convolution.
-        statistics: The task's; None normalizes every node by its own batch.
+        nodes: Number N of nodes of the tree whose batches lie one after another in the batch axis.
+        statistics: Running statistics of the task; None to normalize every node by its own batch.
     """
 
-    weight: Tensor
-    scale: Tensor
-    shift: Tensor
-    stride: int
+    nodes: int = 1
     statistics: Statistics | None = None
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """(N, B, C, H, W) -> (N, B, C', ceil(H/stride), ceil(W/stride))."""
-        padding = self.weight.shape[-1] // 2
-        y = F.conv2d(x.flatten(0, 1), self.weight, stride=self.stride, padding=padding)
-        running = self.statistics
+
+class AbstractNodeNorm(ABC):
+    """A module with batch norm that treats the nodes of a tree apart; `inputs` is set before every forward pass."""
+
+    inputs: NormInputs = NormInputs()
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Number of channels that are normalized."""
+
+    @abstractmethod
+    def plain(self, statistics: Statistics | None) -> nn.Module:
+        """Return the same function as modules of torch, which share this module's parameters.
+
+        Args:
+            statistics: Running statistics to copy; None to normalize by the batch always.
+        """
+
+    def normalize(self, y: Tensor, scale: Tensor | None, shift: Tensor | None, *, eps: float = 1e-5) -> Tensor:
+        """Normalize the batches of all nodes: (N B, C, ...) -> (N B, C, ...)."""
+        nodes, running = self.inputs.nodes, self.inputs.statistics
         if running is not None:
-            estimated = running.momentum is not None
-            moments, weight = (running.mean, running.variance), running.momentum or 0.0
-            y = F.batch_norm(y, *moments, self.scale, self.shift, training=estimated, momentum=weight)
-        elif len(x) == 1:
-            y = self._by_batch(y)
-        else:
-            y = torch.cat([self._by_batch(node) for node in y.chunk(len(x))])
-        return y.unflatten(0, x.shape[:2])
+            momentum = running.momentum
+            return F.batch_norm(
+                y, running.mean, running.variance, scale, shift, momentum is not None, momentum or 0.0, eps
+            )
+        if nodes == 1:
+            return F.batch_norm(y, None, None, scale, shift, training=True, eps=eps)
+        return torch.cat(
+            [F.batch_norm(node, None, None, scale, shift, training=True, eps=eps) for node in y.chunk(nodes)]
+        )
 
-    def _by_batch(self, y: Tensor) -> Tensor:
-        """Normalize one node: (B, C, H, W) -> (B, C, H, W)."""
-        return F.batch_norm(y, None, None, self.scale, self.shift, training=True)
 
-    def module(self) -> nn.Sequential:
-        """Conv2d and BatchNorm2d with copies of the values."""
-        outputs, inputs, kernel, _ = self.weight.shape
-        padding = kernel // 2
-        conv = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride=self.stride, padding=padding, bias=False)
-        conv.weight = nn.Parameter(self.weight.detach().clone())
-        norm = nn.BatchNorm2d(outputs, track_running_stats=self.statistics is not None).to(self.weight)
-        norm.weight = nn.Parameter(self.scale.detach().clone())
-        norm.bias = nn.Parameter(self.shift.detach().clone())
-        if self.statistics is not None:
-            cast(Tensor, norm.running_mean).copy_(self.statistics.mean)
-            cast(Tensor, norm.running_var).copy_(self.statistics.variance)
-        return nn.Sequential(conv, norm)
+class NodeBatchNorm(nn.Module, AbstractNodeNorm):
+    """The batch norm of a wrapped module, made aware of nodes and of the statistics of tasks.
+
+    Args:
+        norm: A batch norm of torch, whose scale and shift are used. Its own running statistics are not.
+    """
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__()
+        self.kind, self.num_features, self.eps = type(norm), norm.num_features, norm.eps
+        self.register_parameter("weight", norm.weight if norm.affine else None)
+        self.register_parameter("bias", norm.bias if norm.affine else None)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that are normalized."""
+        return self.num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize: (N B, C, ...) -> (N B, C, ...)."""
+        return self.normalize(x, self.weight, self.bias, eps=self.eps)
+
+    def plain(self, statistics: Statistics | None) -> nn.Module:
+        """Return the batch norm that this module was made of, with given statistics."""
+        return _batch_norm(self.kind, statistics, self.num_features, self.weight, self.bias, eps=self.eps)
+
+
+class NormedConv2d(nn.Conv2d, AbstractNodeNorm):
+    """Convolution with SAME padding, followed by batch norm.
+
+    The convolution needs no bias, so `bias` is the norm's shift; `norm_scale` is its scale.
+
+    Args:
+        inputs: Channels of the input.
+        outputs: Channels of the output.
+        kernel: Size of the kernel, odd.
+        stride: Stride of the convolution.
+        source: Generator of the weight, a truncated normal. The scale starts at 1 and the shift at 0.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int, source: Generator) -> None:
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2, device="meta")
+        del self.weight  # registered anew, after the bias; see `PooledConv2d`
+        self.weight = truncated_normal((outputs, inputs, kernel, kernel), source=source)
+        affine = self.new_affine()
+        self.bias, self.norm_scale = affine["bias"], affine["norm_scale"]
+
+    def new_affine(self) -> dict[str, nn.Parameter]:
+        """Make a fresh shift of 0 and scale of 1, each (C',)."""
+        size = self.out_channels
+        return {"bias": nn.Parameter(torch.zeros(size)), "norm_scale": nn.Parameter(torch.ones(size))}
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that are normalized."""
+        return self.out_channels
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve and normalize: (N B, C, H, W) -> (N B, C', ceil(H/stride), ceil(W/stride))."""
+        y = F.conv2d(input, self.weight, stride=self.stride, padding=self.padding)
+        return self.normalize(y, self.norm_scale, self.bias)
+
+    def plain(self, statistics: Statistics | None) -> nn.Sequential:
+        """Return a Conv2d without bias and a BatchNorm2d."""
+        conv = nn.Conv2d(
+            self.in_channels,
+            self.out_channels,
+            self.weight.shape[-1],
+            stride=self.stride[0],
+            padding=self.weight.shape[-1] // 2,
+            bias=False,
+            device="meta",
+        )
+        conv.weight = self.weight
+        return nn.Sequential(
+            conv,
+            _batch_norm(
+                nn.BatchNorm2d, statistics, self.out_channels, self.norm_scale, cast(nn.Parameter, self.bias), eps=1e-5
+            ),
+        )
+
+
+def _batch_norm(
+    kind: type[_BatchNorm],
+    statistics: Statistics | None,
+    channels: int,
+    scale: nn.Parameter | None,
+    shift: nn.Parameter | None,
+    *,
+    eps: float,
+) -> _BatchNorm:
+    """Make a batch norm of torch with given values; without statistics it normalizes by the batch in any mode."""
+    norm = kind(channels, eps=eps, affine=scale is not None, track_running_stats=statistics is not None)
+    norm.register_parameter("weight", scale)
+    norm.register_parameter("bias", shift)
+    if statistics is not None:
+        norm.to(statistics.mean)
+        cast(Tensor, norm.running_mean).copy_(statistics.mean)
+        cast(Tensor, norm.running_var).copy_(statistics.variance)
+    return norm

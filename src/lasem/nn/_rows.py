@@ -1,28 +1,24 @@
-"""The rows of a network's table: a convolution, one with batch norm, and a residual block."""
+"""The layers that a network's table can list: a convolution, one with batch norm, and a residual block."""
 
 from dataclasses import dataclass
-from math import prod
 from typing import ClassVar
 
-from lasem.nn._blocks import TransferBlock
-from lasem.nn._conv import TransferConv2d
-from lasem.nn._mechanisms import AbstractMechanism, ConvShape
-from lasem.nn._transferable import AbstractTransferable
-
-Pair = tuple[int, int] | None
-"""(c_kb, c_ts) of DF-CNN in a layer, where a network lists them."""
+from lasem.nn._blocks import NormBlock
+from lasem.nn._conv import PooledConv2d
+from lasem.nn._mechanisms import AbstractMechanism
+from lasem.nn._stage import TransferModule
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A row of the table: a convolution with ReLU, and the max-pool after it.
+    """A convolution with ReLU, and the max-pool after it.
 
     Attributes:
         kernel: Size of the kernel, odd.
         channels: Number of outputs.
-        pool: Window and stride of the pool; 1 = none.
-        skip: So many layers, of which this is the last, have an identity skip around them, added after the ReLU and
-            before the pool; 0 = none.
+        pool: Window and stride of the pool; 1 for none.
+        skip: Number of layers, of which this is the last, that have an identity skip around them. Their input is added
+            after the ReLU and before the pool; 0 for no skip.
     """
 
     kernel: int
@@ -33,27 +29,36 @@ class Conv:
 
     @property
     def summary(self) -> str:
-        """Channels, kernel, skip and pool."""
+        """Channels, kernel, skip and pool in a few characters."""
         skip, pool = "+" if self.skip else "", f" /{self.pool}" if self.pool > 1 else ""
         return f"{self.channels}@{self.kernel}x{self.kernel}{skip}{pool}"
 
-    def multiply_adds(self, shape: tuple[int, ...]) -> int:
-        """Of the convolution, for an input (C, H, W)."""
-        return prod(shape) * self.kernel**2 * self.channels
+    def describe(self) -> dict[str, object]:
+        """Describe the layer as JSON; `divides` is the factor by which it shrinks an image."""
+        return {
+            "kind": "convolution",
+            "kernel": self.kernel,
+            "channels": self.channels,
+            "convolutions": 1,
+            "divides": self.pool,
+            "skip": self.skip,
+        }
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """After the pool: (C, H, W) -> (C', ceil(H/pool), ceil(W/pool))."""
+        """Return the shape after the pool: (C, H, W) -> (C', ceil(H/pool), ceil(W/pool))."""
         return (self.channels, *(-(-size // self.pool) for size in shape[1:]))
 
-    def build(self, inputs: int, mechanism: AbstractMechanism, *, channels: Pair) -> AbstractTransferable:
-        """The layer; where it closes a skip, the pool comes with that."""
-        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=self.kernel, channels=channels)
-        return TransferConv2d(shape, pool=1 if self.skip else self.pool, mechanism=mechanism)
+    def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
+        """Make the layer; where it closes a skip, the pool is left to the skip, which it must follow."""
+        pool = 1 if self.skip else self.pool
+        return TransferModule(
+            lambda source: PooledConv2d(inputs, self.channels, self.kernel, pool=pool, source=source), mechanism
+        )
 
 
 @dataclass(frozen=True)
 class NormConv:
-    """A row of the table: a convolution with batch norm and ReLU.
+    """A convolution with batch norm and ReLU.
 
     Attributes:
         kernel: Size of the kernel, odd.
@@ -66,31 +71,37 @@ class NormConv:
 
     @property
     def summary(self) -> str:
-        """Channels and kernel."""
+        """Channels and kernel in a few characters."""
         return f"{self.channels}@{self.kernel}x{self.kernel} norm"
 
-    def multiply_adds(self, shape: tuple[int, ...]) -> int:
-        """Of the convolution, for an input (C, H, W)."""
-        return prod(shape) * self.kernel**2 * self.channels
+    def describe(self) -> dict[str, object]:
+        """Describe the layer as JSON."""
+        return {
+            "kind": "normed convolution",
+            "kernel": self.kernel,
+            "channels": self.channels,
+            "convolutions": 1,
+            "divides": 1,
+            "skip": 0,
+        }
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(C, H, W) -> (C', H, W)."""
+        """Return the shape of the output: (C, H, W) -> (C', H, W)."""
         return (self.channels, *shape[1:])
 
-    def build(self, inputs: int, mechanism: AbstractMechanism, *, channels: Pair) -> AbstractTransferable:
-        """The layer."""
-        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=self.kernel, channels=channels)
-        return TransferBlock(shape, stride=1, residual=False, average=False, mechanism=mechanism)
+    def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
+        """Make the layer."""
+        return TransferModule(lambda source: NormBlock(inputs, self.channels, self.kernel, source=source), mechanism)
 
 
 @dataclass(frozen=True)
 class BasicBlock:
-    """A row of the table: two 3x3 convolutions with batch norm, which decide together, and the skip around them.
+    """Two 3x3 convolutions with batch norm, which decide together, and the skip around them.
 
     Attributes:
         channels: Number of outputs.
-        stride: Of the first convolution; above 1 the skip is a projection.
-        average: Average the result over all positions.
+        stride: Stride of the first convolution; above 1 the skip is a projection.
+        average: Whether the result is averaged over all positions.
     """
 
     channels: int
@@ -100,24 +111,39 @@ class BasicBlock:
 
     @property
     def summary(self) -> str:
-        """Channels, stride and average."""
+        """Channels, stride and average in a few characters."""
         stride, average = f" /{self.stride}" if self.stride > 1 else "", " average" if self.average else ""
         return f"block {self.channels}{stride}{average}"
 
-    def multiply_adds(self, shape: tuple[int, ...]) -> int:
-        """Of its convolutions, for an input (C, H, W)."""
-        projection = shape[0] if self.stride > 1 or shape[0] != self.channels else 0
-        positions = prod(-(-size // self.stride) for size in shape[1:])
-        return positions * self.channels * (9 * (shape[0] + self.channels) + projection)
+    def describe(self) -> dict[str, object]:
+        """Describe the block as JSON; `divides` is 0 where it averages over all positions."""
+        return {
+            "kind": "block",
+            "kernel": 3,
+            "channels": self.channels,
+            "convolutions": 2,
+            "divides": 0 if self.average else self.stride,
+            "skip": 0,
+        }
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(C, H, W) -> (C', ceil(H/stride), ceil(W/stride)), or (C', 1, 1) where it averages."""
+        """Return the shape of the output: (C, H, W) -> (C', ceil(H/stride), ceil(W/stride)), averaged (C', 1, 1)."""
         return (self.channels, *(1 if self.average else -(-size // self.stride) for size in shape[1:]))
 
-    def build(self, inputs: int, mechanism: AbstractMechanism, *, channels: Pair) -> AbstractTransferable:
-        """The block."""
-        shape = ConvShape(inputs=inputs, outputs=self.channels, kernel=3, channels=channels)
-        return TransferBlock(shape, stride=self.stride, residual=True, average=self.average, mechanism=mechanism)
+    def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
+        """Make the block."""
+        return TransferModule(
+            lambda source: NormBlock(
+                inputs,
+                self.channels,
+                3,
+                stride=self.stride,
+                residual=True,
+                average=self.average,
+                source=source,
+            ),
+            mechanism,
+        )
 
 
 Row = Conv | NormConv | BasicBlock

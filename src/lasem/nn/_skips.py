@@ -2,13 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from lasem.errors import require
 from lasem.nn._pooling import same_max_pool
-from lasem.nn._transferable import AbstractTransferable
+
+
+@lru_cache(maxsize=256)
+def indices(values: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return whole numbers as a tensor on a device, copied there once: (N,) -> (N,)."""
+    return torch.tensor(values, device=device)
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Skip:
         elif ancestors == tuple(range(nodes)) * (len(ancestors) // nodes):
             total = (result.unflatten(0, (-1, nodes)) + source).flatten(0, 1)
         else:
-            total = result + source[torch.tensor(ancestors, device=source.device)]
+            total = result + source[indices(ancestors, source.device)]
         return total if self.pool == 1 else same_max_pool(total.flatten(0, 1), self.pool).unflatten(0, result.shape[:2])
 
     def output_shape(self, result: tuple[int, ...], *, source: tuple[int, ...]) -> tuple[int, ...]:
@@ -89,18 +95,6 @@ def walk(
             skip = ends[number]
             x = skip.join(x, kept[skip.start], ancestors=ancestors(skip) if ancestors else None)
     return x
-
-
-def output_shapes(
-    layers: Sequence[AbstractTransferable], *, shape: tuple[int, ...], skips: Sequence[Skip]
-) -> list[tuple[int, ...]]:
-    """Shapes of the image and of every stage's result, skips included."""
-    ends, shapes = {skip.end: skip for skip in skips}, [shape]
-    for number, layer in enumerate(layers):
-        result = layer.output_shape(shapes[-1])
-        skip = ends.get(number)
-        shapes.append(result if skip is None else skip.output_shape(result, source=shapes[skip.start]))
-    return shapes
 
 
 class SkipSequential(nn.Sequential):

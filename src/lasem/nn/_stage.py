@@ -1,14 +1,18 @@
 """A stage: the smallest unit that decides between a task's own branch and the shared one."""
 
 import copy
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from lasem.errors import LasemError
+from lasem.errors import LasemError, SpecError
 from lasem.nn._initializers import generator
-from lasem.nn._transferable import AbstractBranch, AbstractTransferable
+from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
+from lasem.nn._parameters import ParameterSet, tensors_of
+from lasem.nn._sharing import Sharing
+from lasem.nn._template import Template
 from lasem.seeds import derive_seed
 
 
@@ -17,86 +21,164 @@ class MissingBranchError(LasemError, LookupError):
 
 
 @dataclass(frozen=True)
+class TransferModule:
+    """A layer that tasks may share: a module of any kind, and the mechanism by which they share it.
+
+    Batch norm within the module works per task. Dropout is refused.
+
+    Attributes:
+        make: Builds the module. A seed decides its values if they are drawn from the given generator. It is called
+            once for the shared knowledge and once per task, and the result is copied: so it may return a pretrained
+            module, the same one every time.
+        mechanism: How tasks share the module's parameters; hard parameter sharing by default.
+        output: Shape of the output for the shape of an input, both without the batch axis; by default the module is
+            run without values, on the meta device, to find it.
+    """
+
+    make: Callable[[Generator], nn.Module]
+    mechanism: AbstractMechanism = field(default_factory=HardParameterSharing)
+    output: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
+
+
+class AbstractBranch(ABC):
+    """A stage with the parameters of one branch, ready for use: a function of the batches of all nodes."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply the branch to every node's own batch: (N, B, ...) -> (N, B, ...)."""
+
+    @abstractmethod
+    def module(self) -> nn.Module:
+        """Return the same function as a module with its own copies of the values: (B, ...) -> (B, ...)."""
+
+
+@dataclass(frozen=True)
+class Branch(AbstractBranch):
+    """One branch of a stage, with its parameters computed.
+
+    Attributes:
+        template: The stage's module.
+        tensors: Values of the module's parameters and buffers, by name.
+        statistics: Running statistics of the task; None to normalize by the batch.
+        training: Whether the module is in training mode.
+    """
+
+    template: Template
+    tensors: Mapping[str, Tensor]
+    statistics: nn.Module | None = None
+    training: bool = True
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply the branch to every node's own batch: (N, B, ...) -> (N, B, ...)."""
+        y = self.template.compute(
+            self.tensors, x.flatten(0, 1), nodes=len(x), statistics=self.statistics, training=self.training
+        )
+        return y.unflatten(0, x.shape[:2])
+
+    def module(self) -> nn.Module:
+        """Return the same function as a module with its own copies of the values: (B, ...) -> (B, ...)."""
+        return self.template.filled(self.tensors, self.statistics)
+
+
+@dataclass(frozen=True)
+class Mixture(AbstractBranch):
+    """The weighted sum of both branches' activations, which a differentiable search trains.
+
+    Attributes:
+        own: Own branch.
+        shared: Shared branch.
+        weights: (2,) weights, own branch first.
+    """
+
+    own: Branch
+    shared: Branch
+    weights: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Mix, then apply what has no parameters, such as a pool: (N, B, ...) -> (N, B, ...)."""
+        own, shared = self.weights.to(x.dtype).unbind()
+        template, nodes, batch = self.own.template, len(x), x.flatten(0, 1)
+        mixed = own * template.activations(self.own.tensors, batch, nodes=nodes)
+        mixed = mixed + shared * template.activations(self.shared.tensors, batch, nodes=nodes)
+        return template.finish(mixed).unflatten(0, x.shape[:2])
+
+    def module(self) -> nn.Module:
+        """Refuse, because a commit keeps one of the branches."""
+        raise LasemError("a mixture of branches is only trained and has no module of its own; commit one branch first")
+
+
+@dataclass(frozen=True)
 class Fork:
-    """Both branches of a stage, ready for use; None where a task does not have it."""
+    """Both branches of a stage, ready for use; None where a task does not have one."""
 
     own: AbstractBranch | None
     shared: AbstractBranch | None
 
     def branch(self, bit: int) -> AbstractBranch:
-        """The shared branch for 1, the own for 0."""
+        """Return the shared branch for 1, the own branch for 0."""
         branch = self.shared if bit else self.own
         if branch is None:
             raise MissingBranchError(f"this task has no {'shared' if bit else 'own'} branch at this stage")
         return branch
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply both branches: (N, B, ...) -> (2 N, B, ...), all results of the own branch first."""
-        return torch.cat([self.branch(0)(x), self.branch(1)(x)])
-
     def mixed(self, weights: Tensor) -> "Fork":
-        """A fork whose shared branch is the weighted sum of both: (2,) weights, own branch first."""
-        return Fork(own=None, shared=Mixture(own=self.branch(0), shared=self.branch(1), weights=weights))
-
-
-@dataclass(frozen=True)
-class Mixture(AbstractBranch):
-    """Weighted sum of both branches' activations, which a differentiable search trains.
-
-    Attributes:
-        own: Own branch.
-        shared: Shared branch.
-        weights: (2,), own branch first.
-    """
-
-    own: AbstractBranch
-    shared: AbstractBranch
-    weights: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(N, B, ...) -> (N, B, ...)."""
-        own, shared = self.weights.to(x.dtype).unbind()
-        return self.shared.finish(own * self.own.activations(x) + shared * self.shared.activations(x))
-
-    def module(self) -> nn.Module:
-        """None: a commit keeps one of the branches."""
-        raise LasemError("a mixture of branches is only trained - it has no module of its own - commit one branch")
+        """Return a fork whose shared branch is the weighted sum of both: (2,) weights, own branch first."""
+        own, shared = self.branch(0), self.branch(1)
+        assert isinstance(own, Branch)
+        assert isinstance(shared, Branch)
+        return Fork(own=None, shared=Mixture(own=own, shared=shared, weights=weights))
 
 
 class Stage(nn.Module):
-    """Parameters of one layer: shared knowledge, and each task's own version or mapping.
+    """The parameters of one layer: shared knowledge, and each task's own version or mapping.
 
     While a task is learned, `trial` is its copy of the shared knowledge; `commit` keeps or drops it. Entries of `own`,
-    `mapping` and, in layers with batch norm, `statistics` are named after the task.
+    `mapping` and, for modules with batch norm, `statistics` are named after the task.
 
     Args:
-        layer: How versions are made and read.
+        layer: The module and how it is shared.
         index: Position of the stage, from 0.
         seed: Seed of all initial values.
+
+    Raises:
+        SpecError: The module contains something that has no right result here, such as dropout.
     """
 
-    def __init__(self, layer: AbstractTransferable, *, index: int, seed: int) -> None:
+    def __init__(self, layer: TransferModule, *, index: int, seed: int) -> None:
         super().__init__()
         self.layer = layer
         self.index = index
         self.seed = seed
-        self.shared = layer.new_shared(generator(derive_seed(seed, "shared", index)))
+        source = generator(derive_seed(seed, "shared", index))
+        state = source.get_state()
+        made = self._make(source)
+        # `template` is no submodule: the values are in the sets below, and a state dict shows these only.
+        self.template = Template(made)
+        self.sharing = Sharing(layer.mechanism, self.template.module)
+        self.shared: nn.Module = self.sharing.new_shared(made, drawn_from=state, source=source)
         self.trial: nn.Module | None = None
         self.own = nn.ModuleDict()
         self.mapping = nn.ModuleDict()
         self.statistics = nn.ModuleDict()
 
+    def _make(self, source: Generator) -> nn.Module:
+        """Build the module anew, and copy it, since `make` may return the same one every time."""
+        return copy.deepcopy(self.layer.make(source))
+
     def redraw_shared(self, task: int) -> nn.Module:
-        """Shared knowledge drawn anew, as if nothing had been learned."""
-        return self.layer.new_shared(generator(derive_seed(self.seed, "shared", self.index, task)))
+        """Draw shared knowledge anew, as if nothing had been learned."""
+        source = generator(derive_seed(self.seed, "shared", self.index, task))
+        state = source.get_state()
+        return self.sharing.new_shared(self._make(source), drawn_from=state, source=source)
 
     def new_own(self, task: int) -> nn.Module:
-        """A fresh own version for a task."""
-        return self.layer.new_own(generator(derive_seed(self.seed, "own", self.index, task)))
+        """Draw an own version for a task."""
+        values = tensors_of(self._make(generator(derive_seed(self.seed, "own", self.index, task))))
+        return ParameterSet({name: values[name] for name in self.template.names})
 
     def new_mapping(self, task: int) -> nn.Module:
-        """A fresh mapping for a task."""
-        return self.layer.new_mapping(generator(derive_seed(self.seed, "mapping", self.index, task)))
+        """Draw a mapping for a task."""
+        return self.sharing.new_mapping(generator(derive_seed(self.seed, "mapping", self.index, task)))
 
     def open_trial(self) -> None:
         """Copy the shared knowledge for the task that is about to be learned."""
@@ -112,29 +194,62 @@ class Stage(nn.Module):
         self.trial = None
 
     def abandon(self, task: int, *, new: bool) -> None:
-        """Drop the trial copy, and what a new task has."""
+        """Drop the trial copy, and everything that a new task has."""
         self.trial = None
-        for group in (self.own, self.mapping):
+        for group in (self.own, self.mapping, self.statistics):
             if new and str(task) in group:
                 del group[str(task)]
 
     def detach(self, task: int) -> None:
         """Replace a task's mapping by an own version equal to what it reads now."""
-        self.own[str(task)] = self.layer.own_copy(self.shared, self.mapping[str(task)])
+        tensors = self.sharing.read(self.shared, self.mapping[str(task)])
+        like = tensors_of(self.template.module)
+        values = {name: tensors[name].detach().clone() for name in self.template.names}
+        self.own[str(task)] = ParameterSet(
+            {name: nn.Parameter(v) if isinstance(like[name], nn.Parameter) else v for name, v in values.items()}
+        )
         del self.mapping[str(task)]
 
     def fork(self, task: int, *, trial: bool, running: bool = False) -> Fork:
-        """Read the branches that a task has, once for as many uses as follow.
+        """Compute the parameters of the branches that a task has, once for as many uses as follow.
 
         Args:
             task: Identity of the task.
             trial: Read the trial copy of the shared knowledge, where there is one.
-            running: Normalize by the task's running statistics instead of each node's batch.
+            running: Answer instead of train: normalize by the task's running statistics, in evaluation mode.
         """
         key = str(task)
         knowledge = self.trial if trial and self.trial is not None else self.shared
-        own = self.layer.own_branch(self.own[key]) if key in self.own else None
-        shared = self.layer.shared_branch(knowledge, self.mapping[key]) if key in self.mapping else None
-        if running and key in self.statistics:
-            own, shared = (branch and branch.running(self.statistics[key]) for branch in (own, shared))
+        statistics = self.statistics[key] if running and key in self.statistics else None
+
+        def branch(tensors: Mapping[str, Tensor]) -> Branch:
+            return Branch(self.template, tensors, statistics=statistics, training=not running)
+
+        own = branch(tensors_of(self.own[key])) if key in self.own else None
+        shared = branch(self.sharing.read(knowledge, self.mapping[key])) if key in self.mapping else None
         return Fork(own=own, shared=shared)
+
+    def penalty(self, task: int) -> Tensor | None:
+        """Return the regularizer of a task's mapping, a scalar; None where there is none."""
+        return self.sharing.penalty(self.mapping[str(task)]) if str(task) in self.mapping else None
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the output for an input of this shape, both without the batch axis.
+
+        Raises:
+            SpecError: The module does not run on such an input, draws random numbers or changes a buffer.
+        """
+        given = None if self.layer.output is None else self.layer.output(shape)
+        try:
+            found = self.template.output_shape(shape)
+        except SpecError:
+            raise
+        except Exception as error:
+            if given is not None:  # a module that needs values to run, such as one with conditions on them
+                return given
+            raise SpecError(
+                f"the module of stage {self.index} must run on inputs of shape {shape} without values, on the meta"
+                f" device (got {type(error).__name__}: {error}); make it fit the stage before, or give its shape as"
+                " TransferModule(..., output=...)"
+            ) from error
+        return found if given is None else given

@@ -6,8 +6,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lasem.errors import require
-from lasem.nn._initializers import uniform
-from lasem.nn._mechanisms import AbstractMechanism, ConvShape
+from lasem.nn._initializers import kernel_shape, uniform
+from lasem.nn._mechanisms import AbstractMechanism, Tensors
 
 FACTORS = ("outputs", "inputs", "height", "width")
 """A task's factors, by the axis of the core that each multiplies."""
@@ -33,34 +33,39 @@ class TensorFactorization(AbstractMechanism):
         right = 0 <= self.penalty_weight < float("inf")
         require(right, "the weight of a penalty is at least 0", penalty_weight=self.penalty_weight)
 
-    def new_shared(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        """The core (C', C, k, k), uniform within sqrt(6 / (k k (C + C')))."""
-        bound = (6 / (shape.kernel**2 * (shape.inputs + shape.outputs))) ** 0.5
-        return nn.ParameterDict({"core": uniform(shape.weight, bound=bound, source=source)})
+    def new_shared(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        """Make the core (C', C, k, k), uniform within sqrt(6 / (k k (C + C')))."""
+        outputs, inputs, height, width = shape = kernel_shape(layer)
+        bound = (6 / (height * width * (inputs + outputs))) ** 0.5
+        return nn.ParameterDict({"core": uniform(shape, bound=bound, source=source)})
 
-    def new_mapping(self, shape: ConvShape, source: Generator) -> nn.ParameterDict:
-        """A factor (n, n) per axis of n entries, and a bias (C',), uniform within sqrt(3 / n)."""
-        sizes = dict(zip(FACTORS, shape.weight, strict=True))
+    def new_mapping(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
+        """Make a factor (n, n) per axis of n entries, and the bias (C',) if any, uniform within sqrt(3 / n)."""
+        sizes = dict(zip(FACTORS, kernel_shape(layer), strict=True))
         mapping = {name: uniform((size, size), bound=(3 / size) ** 0.5, source=source) for name, size in sizes.items()}
-        mapping["bias"] = uniform((shape.outputs,), bound=(3 / shape.outputs) ** 0.5, source=source)
+        if "bias" in self.generated(layer):
+            outputs = sizes["outputs"]
+            mapping["bias"] = uniform((outputs,), bound=(3 / outputs) ** 0.5, source=source)
         return nn.ParameterDict(mapping)
 
-    def read(self, shared: nn.ParameterDict, mapping: nn.ParameterDict) -> tuple[Tensor, Tensor]:
-        """The core times all factors; the positions first, since they are few."""
+    def read(self, shared: Tensors, mapping: Tensors) -> dict[str, Tensor]:
+        """Multiply the core by all factors."""
         outputs, inputs, height, width = (mapping[name] for name in FACTORS)
-        positions = torch.kron(height, width)  # (k k, k k): both factors of the flattened positions at once
+        # Positions come first, because they are few: one (k k, k k) matrix applies both of their factors at once.
+        positions = torch.kron(height, width)
         spread = shared["core"].flatten(2) @ positions  # (m, k, a b)
         spread = torch.einsum("mkp,kc->mcp", spread, inputs)
-        weight = torch.einsum("mcp,me->ecp", spread, outputs)
-        return weight.unflatten(2, (len(height), len(width))), mapping["bias"]
+        weight = torch.einsum("mcp,me->ecp", spread, outputs).unflatten(2, (len(height), len(width)))
+        return {"weight": weight, "bias": mapping["bias"]} if "bias" in mapping else {"weight": weight}
 
-    def penalty(self, mapping: nn.ParameterDict) -> Tensor:
-        """The penalty's weight times the sum of |U^T U - I| (Frobenius, not squared) over the factors."""
+    def penalty(self, mapping: Tensors) -> Tensor:
+        """Return the penalty's weight times the sum of |U^T U - I| (Frobenius norm, not squared) over the factors."""
         return self.penalty_weight * torch.stack([_distance_from_orthogonal(mapping[name]) for name in FACTORS]).sum()
 
 
 def _distance_from_orthogonal(factor: Tensor) -> Tensor:
-    """|U^T U - I|, with gradient zero where it is exactly zero: (n, n) -> ()."""
+    """Return |U^T U - I| of a factor U: (n, n) -> ()."""
+    # The square root has an infinite slope at 0, which would turn gradients into NaN for an orthogonal factor.
     gap = factor.T @ factor - torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
     square = gap.square().sum()
     apart = square > 0

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.learners import AbstractLearner, ParameterCounts
+from lasem.learners import AbstractLearner, ParameterCounts, TakesTurns, parameter_counts
+from lasem.learners import trainings as times_trained
 from lasem.memory import available_memory
 from lasem.nn import NETWORKS
 from lasem.preflight._cost import EvaluatesTree, SearchCost, StepCost, search_cost
@@ -78,18 +79,18 @@ def estimate(
     layers = len(NETWORKS[spec.network.name].layers)
     strategy = build_strategy(spec, layers)
     candidates = strategy.space(layers).names()
-    run = _Run(spec, outline, device, capture, tuple(learner.trainings(outline.identities)))
+    run = _Run(spec, outline, device, capture, tuple(times_trained(learner, outline.identities)))
     suited = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
     with torch_threads(threads or suited), arithmetic(spec.training.precision, device):
         search = search_cost(spec, outline, device=device)
         if isinstance(strategy, EvaluatesTree) and search is not None:
             found = _estimate_tree(run, strategy, search)
-        elif type(learner).turns is not AbstractLearner.turns and search is not None:
+        elif isinstance(learner, TakesTurns) and search is not None:
             found = _estimate_turns(run, candidates, search)
         else:
             times = measure(learner, outline, device=device)
             training = run.steps * sum(run.trainings) * times.step
-            found = _Found(times, learner.parameter_counts(), (training, training))
+            found = _Found(times, parameter_counts(learner), (training, training))
     m_steps = strategy.m_steps if isinstance(strategy, EvaluatesTree) else 1
     counts = found.counts
     compiling, reasons = run.compiling(found.times)
@@ -187,7 +188,7 @@ def _estimate_turns(run: _Run, candidates: Sequence[str], search: SearchCost) ->
 
     training = run.steps * sum(run.trainings) * times.step
     search = replace(search, seconds=seconds)
-    return _Found(times, two.parameter_counts(), (training, training), search)
+    return _Found(times, parameter_counts(two), (training, training), search)
 
 
 def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _Found:
@@ -214,7 +215,7 @@ def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _F
 
     return _Found(
         times=times,
-        counts=learner.parameter_counts(),
+        counts=parameter_counts(learner),
         seconds=(run.training(times.step, one.step, shares.least), run.training(times.step, one.step, shares.most)),
         search=replace(search, seconds=seconds),
         counted=not timed,

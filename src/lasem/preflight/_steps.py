@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lasem.benchmarks import Outline, Split, Task
-from lasem.learners import AbstractLearner
+from lasem.learners import AbstractLearner, TakesTurns, least_images
 from lasem.search import saved_bytes
 
 REPEATS = 20
@@ -55,9 +55,11 @@ def measure(learner: AbstractLearner, outline: Outline, *, device: torch.device)
     task = random_task(learner, outline, device=device)
     learner.begin_task(task)
     turns: list[StepTimes] = []
-    for _ in learner.turns() or [""]:
+    candidates = learner.turns() if isinstance(learner, TakesTurns) else None
+    for _ in candidates or [""]:
         turns.append(_measure_turn(learner, task.train.images))
-        learner.end_turn(0.0)
+        if isinstance(learner, TakesTurns):
+            learner.end_turn(0.0)
     return StepTimes(
         step=mean(times.step for times in turns),
         statistics=mean(times.statistics for times in turns),
@@ -70,7 +72,7 @@ def measure(learner: AbstractLearner, outline: Outline, *, device: torch.device)
 
 def random_task(learner: AbstractLearner, outline: Outline, *, device: torch.device) -> Task:
     """Make a task of random images, as few as the learner can train on."""
-    number, classes = learner.least_images, max(outline.classes)
+    number, classes = least_images(learner), max(outline.classes)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(number, *outline.shape, generator=generator).to(device)
     labels = torch.randint(classes, (number,), generator=generator).to(device)

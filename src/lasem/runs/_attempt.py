@@ -7,6 +7,7 @@ from dataclasses import asdict
 import torch
 
 from lasem.errors import LasemError, RunError, RunStopped
+from lasem.learners import parameter_counts
 from lasem.records import (
     EpochRecord,
     EvaluationRecord,
@@ -121,7 +122,7 @@ def result_of(spec: Spec, loop: Loop, *, device: torch.device) -> Result:
         complete=True,
         tasks=[task.name for task in history.tasks],
         configurations=known if len(known) == len(committed) else None,
-        parameters=Parameters(**asdict(loop.learner.parameter_counts())),
+        parameters=Parameters(**asdict(parameter_counts(loop.learner))),
         growth=_growth(history),
         seconds=Seconds(training=history.training_seconds, evaluation=history.evaluation_seconds),
     )

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from lasem.benchmarks import BENCHMARKS, AbstractBenchmark
 from lasem.errors import LasemError, SpecError, nearest
-from lasem.learners import OPTIMIZERS
 from lasem.nn import MECHANISMS, NETWORKS
+from lasem.optimizers import OPTIMIZERS
 from lasem.runs._build import (
     apd_options,
     build_benchmark,

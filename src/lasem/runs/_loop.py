@@ -9,7 +9,18 @@ import torch
 
 from lasem.benchmarks import Split, Task, TaskStream
 from lasem.errors import DataError, require
-from lasem.learners import AbstractLearner
+from lasem.learners import (
+    AbstractLearner,
+    AnswersOnTrial,
+    Grows,
+    LoadsKnowledge,
+    Searches,
+    SearchStatus,
+    TakesTurns,
+    least_images,
+    parameter_counts,
+    trainings,
+)
 from lasem.records import (
     DecisionRecord,
     EpochRecord,
@@ -21,7 +32,7 @@ from lasem.records import (
     TaskRecord,
 )
 from lasem.runs._memory_errors import memory_for
-from lasem.runs._status import candidate_names, growth_fields, search_fields
+from lasem.runs._status import GrowthFields, candidate_names, growth_fields, search_fields
 
 KEPT_BYTES = 2**30
 """Test splits of earlier tasks are kept on the device up to this size; others are made anew."""
@@ -74,7 +85,7 @@ class Loop:
     @property
     def total(self) -> int:
         """Epochs of the whole stream, over all candidates."""
-        return self.epochs * sum(self.learner.trainings(self.stream.outline.identities))
+        return self.epochs * sum(trainings(self.learner, self.stream.outline.identities))
 
     def run(self) -> Iterator[Event]:
         """Go on to the end of the stream, handing out every event as it happens.
@@ -103,7 +114,7 @@ class Loop:
         """
         whole = isinstance(self.epochs, int) and self.epochs >= 1
         require(whole, "a task is trained for a whole number of epochs, at least one", epochs=self.epochs)
-        least = self.learner.least_images
+        least = least_images(self.learner)
         for position, images in enumerate(self.stream.train_images):
             if images < least:
                 raise DataError(
@@ -119,21 +130,21 @@ class Loop:
         """Learn one task, from its start or from the last finished epoch."""
         task = self.stream[position]
         if self.history.open_task is None:
-            if position == 1:
+            if position == 1 and isinstance(self.learner, LoadsKnowledge):
                 self.learner.load_knowledge(self.stream.knowledge)
             self.learner.begin_task(task)
             yield self._introduction(position, task)
         own = self.history.tasks[position]
-        candidates = self.learner.turns()
+        candidates = self._turns()
         for number in range(own.num_epochs, self.epochs * len(candidates or ("the task",))):
             turn, trained = divmod(number, self.epochs)
             if number and not trained:
-                self.learner.end_turn(own.turns[turn - 1].best_valid)
+                self._end_turn(own.turns[turn - 1].best_valid)
             best = own.turns[turn].best_valid if trained else -1.0
             event = self._epoch(task, position=position, task_epoch=trained + 1, best=best)
             yield event if candidates is None else event.model_copy(update={"candidate": turn})
         if candidates is not None:
-            self.learner.end_turn(own.turns[len(candidates) - 1].best_valid)
+            self._end_turn(own.turns[len(candidates) - 1].best_valid)
         yield from self._end(position, own)
 
     def _introduction(self, position: int, task: Task) -> TaskRecord:
@@ -143,7 +154,7 @@ class Loop:
             name=task.name,
             classes=task.classes,
             images={name: len(split) for name, split in task.splits.items()},
-            candidates=self.learner.turns() or candidate_names(self.learner.status()),
+            candidates=self._turns() or candidate_names(self._status()),
         )
 
     def _epoch(self, task: Task, *, position: int, task_epoch: int, best: float) -> EpochRecord:
@@ -167,13 +178,13 @@ class Loop:
             configuration=self._bits(position),
             training_seconds=trained - start,
             evaluation_seconds=time.perf_counter() - trained,
-            **search_fields(self.learner.status()),
-            **growth_fields(self.learner.growth()),
+            **search_fields(self._status()),
+            **self._growth(),
         )
 
     def _training(self, position: int, task_epoch: int) -> str:
         """An epoch of training, in the words of an error."""
-        status = self.learner.status()
+        status = self._status()
         configurations = 1 if status is None else len(status.names)
         return (
             f"training - task {position}, epoch {task_epoch}, batches of {self.learner.training.batch_size} images,"
@@ -184,7 +195,7 @@ class Loop:
         """Commit, and measure every task seen."""
         epoch = self.history.num_epochs
         identity = self.stream.outline.identities[position]
-        status = self.learner.status()
+        status = self._status()
         start = time.perf_counter()
         before = self._earlier(position, trial=True) if self.evaluation.earlier_tasks == "before-commit" else None
         seconds = time.perf_counter() - start
@@ -197,7 +208,7 @@ class Loop:
             candidate=_trained_as(bits, own),
             probability=None if status is None else float(status.prior.max()),
             margin=None if status is None else status.margin,
-            units=growth_fields(self.learner.growth()).get("units"),
+            units=self._growth().get("units"),
             certain=decision and decision.certain,
             settled=decision and decision.settled,
         )
@@ -206,7 +217,7 @@ class Loop:
         earlier = self._earlier(position, trial=False) if before is None else before
         accuracy = [*earlier, self._accuracy(self._test(position), identity)]
         seconds += time.perf_counter() - start
-        held = self.learner.parameter_counts().held
+        held = parameter_counts(self.learner).held
         yield EvaluationRecord(task=position, epoch=epoch, accuracy=accuracy, parameters=held, seconds=seconds)
 
     def _revisions(self, position: int) -> Iterator[DecisionRecord]:
@@ -217,8 +228,22 @@ class Loop:
 
     def _bits(self, position: int) -> list[int] | None:
         """Configuration of the task at a position."""
-        bits = self.learner.configuration(self.stream.outline.identities[position])
-        return None if bits is None else list(bits)
+        if not isinstance(self.learner, Searches):
+            return None
+        return list(self.learner.configuration(self.stream.outline.identities[position]))
+
+    def _status(self) -> SearchStatus | None:
+        return self.learner.status() if isinstance(self.learner, Searches) else None
+
+    def _growth(self) -> GrowthFields:
+        return growth_fields(self.learner.growth() if isinstance(self.learner, Grows) else None)
+
+    def _turns(self) -> list[str] | None:
+        return self.learner.turns() if isinstance(self.learner, TakesTurns) else None
+
+    def _end_turn(self, valid_accuracy: float) -> None:
+        if isinstance(self.learner, TakesTurns):
+            self.learner.end_turn(valid_accuracy)
 
     def _earlier(self, position: int, *, trial: bool) -> list[float]:
         """Test accuracy of the tasks before a position."""
@@ -227,10 +252,11 @@ class Loop:
 
     def _accuracy(self, split: Split, task: int, *, trial: bool = False) -> float:
         correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
-        size = self.evaluation.batch_size
+        size, learner = self.evaluation.batch_size, self.learner
+        answer = learner.trial_logits if trial and isinstance(learner, AnswersOnTrial) else learner.logits
         with memory_for(lambda: f"measuring with batches of {size} images", remedy="lower evaluation.batch_size"):
             for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
-                correct += (self.learner.logits(images, task, trial=trial).argmax(1) == labels).sum()
+                correct += (answer(images, task).argmax(1) == labels).sum()
         return int(correct) / len(split)
 
     def _test(self, position: int) -> Split:

@@ -1,7 +1,5 @@
 """Search over transfer configurations: the tree, the evidence, the prior, and the strategies built on them."""
 
-from lasem.search._architecture import ARCHITECTURE_OPTIMIZERS as ARCHITECTURE_OPTIMIZERS
-from lasem.search._architecture import AbstractArchitectureOptimizer as AbstractArchitectureOptimizer
 from lasem.search._capture import LeafFeatures as LeafFeatures
 from lasem.search._capture import capture as capture
 from lasem.search._cost import TreeSize as TreeSize
@@ -15,6 +13,7 @@ from lasem.search._darts import DARTSSearch as DARTSSearch
 from lasem.search._decision import CommitAt as CommitAt
 from lasem.search._decision import Decision as Decision
 from lasem.search._decision import Schedule as Schedule
+from lasem.search._decision import SearchProgress as SearchProgress
 from lasem.search._dropout import DropoutMasks as DropoutMasks
 from lasem.search._em import EM as EM
 from lasem.search._em import EMSearch as EMSearch
@@ -25,9 +24,12 @@ from lasem.search._evidence import log_mean as log_mean
 from lasem.search._evidence import log_posterior as log_posterior
 from lasem.search._evidence import log_product as log_product
 from lasem.search._fixed import Fixed as Fixed
+from lasem.search._fixed import FixedSearch as FixedSearch
 from lasem.search._fixed import InTurn as InTurn
 from lasem.search._fixed import candidate_logits as candidate_logits
 from lasem.search._fixed import configuration_logits as configuration_logits
+from lasem.search._open_task import AbstractOpenTask as AbstractOpenTask
+from lasem.search._open_task import Batch as Batch
 from lasem.search._parts import node_bytes as node_bytes
 from lasem.search._parts import saved_bytes as saved_bytes
 from lasem.search._prior import AbstractPrior as AbstractPrior
@@ -37,7 +39,7 @@ from lasem.search._prior import preferred as preferred
 from lasem.search._skipping import Effort as Effort
 from lasem.search._strategy import AbstractSearch as AbstractSearch
 from lasem.search._strategy import AbstractStrategy as AbstractStrategy
-from lasem.search._strategy import OpenTask as OpenTask
+from lasem.search._task_network import TaskNetwork as TaskNetwork
 from lasem.search._tree import Plan as Plan
 from lasem.search._tree import leaf_features as leaf_features
 from lasem.search._tree import plan as plan

@@ -15,20 +15,24 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from lasem.configurations import ConfigurationSpace
+from lasem.optimizers import TFRMSprop
 from lasem.options import NonNegative, Rate, options
-from lasem.search._architecture import ARCHITECTURE_OPTIMIZERS
 from lasem.search._decision import Schedule
 from lasem.search._dropout import DropoutMasks
 from lasem.search._evidence import cross_entropies
+from lasem.search._open_task import AbstractOpenTask, Batch
 from lasem.search._options import Groups
-from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask, space_of
+from lasem.search._prior import require_double_precision
+from lasem.search._strategy import AbstractSearch, AbstractStrategy, candidate_space
+from lasem.search._task_network import TaskNetwork
 
-Batch = tuple[Tensor, Tensor]
-"""Images (B, C, H, W) and labels (B,)."""
 Beta = Annotated[float, Field(ge=0, lt=1)]
-"""Decay of one of the averages that Adam keeps."""
+"""Decay of one of Adam's running averages."""
+STATE_NAMES = {"step": "steps", "exp_avg": "mean", "exp_avg_sq": "square", "mean_square": "square"}
+"""Names of the optimizers' accumulators in a checkpoint, by their names in `torch.optim`."""
 
 
 @options
@@ -39,13 +43,13 @@ class DARTS(AbstractStrategy):
         partition: Groups of layers that decide together; None = every layer for itself.
         order: "first": the gradient at the weights as they are; "second": at the weights after one more step, by
             finite differences.
-        held_out: What the architecture learns from: the task's validation split ("valid"), half of its training split,
-            which the weights then do without ("half"), or the batch that the weights learn from ("none").
-        optimizer: Key of `ARCHITECTURE_OPTIMIZERS`: "adam", or "rmsprop-tf" with the model's learning rate.
-        learning_rate: Of Adam.
-        betas: Of Adam.
-        weight_decay: Of Adam.
-        radius: Length of the displacement by which the second order takes its difference.
+        held_out: Images that the architecture learns from: the task's validation split ("valid"), half of its training
+            split, which the weights then do without ("half"), or the batch that the weights learn from ("none").
+        optimizer: Optimizer of the architecture: "adam", or "rmsprop-tf" with the learning rate of the weights.
+        learning_rate: Learning rate of Adam; ignored for "rmsprop-tf", as the next two options are.
+        betas: Decays of Adam's moments.
+        weight_decay: Weight decay of Adam: this many times the logits are added to their gradient.
+        radius: Length of the displacement from which the second order takes its finite difference.
     """
 
     partition: Groups | None = None
@@ -58,55 +62,60 @@ class DARTS(AbstractStrategy):
     radius: Rate = 0.01
 
     def space(self, layers: int) -> ConfigurationSpace:
-        """All configurations of the partition: a group decides without regard to the others."""
-        return space_of(layers, partition=self.partition)
+        """Return all configurations of the partition: every group decides by itself."""
+        return candidate_space(layers, partition=self.partition)
 
-    def search(self, space: ConfigurationSpace, *, device: torch.device, schedule: Schedule) -> AbstractSearch:
-        """Begin with equal weights."""
+    def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
+        """Begin a search with equal weights of both branches.
+
+        Raises:
+            SpecError: The device has no double precision.
+        """
         del schedule
-        return DARTSSearch(self, space, device=device)
+        return DARTSSearch(self, space, network=network)
 
 
 class DARTSSearch(AbstractSearch):
-    """The differentiable search of one task."""
+    """The differentiable search of one task.
 
-    def __init__(self, options: DARTS, space: ConfigurationSpace, *, device: torch.device) -> None:
+    Attributes:
+        alpha: (G, 2) logits of the branches of every group, own branch first.
+    """
+
+    def __init__(self, options: DARTS, space: ConfigurationSpace, *, network: TaskNetwork) -> None:
+        require_double_precision(network.device)
         self.space = space
-        self.alpha = torch.zeros(space.partition.num_groups, 2, dtype=torch.float64, device=device)
-        """(G, 2) logits, own branch first."""
+        self.alpha = torch.zeros(space.partition.num_groups, 2, dtype=torch.float64, device=network.device)
         self._options = options
-        self._optimizer = ARCHITECTURE_OPTIMIZERS[options.optimizer](
-            self.alpha,
-            learning_rate=options.learning_rate,
-            betas=options.betas,
-            weight_decay=options.weight_decay,
-        )
+        self._network = network
+        self._optimizer = _optimizer(options, self.alpha)
         groups = space.partition.groups
         self._group_of = [next(g for g, group in enumerate(groups) if layer in group) for layer in _layers(space)]
 
-    def step(self, network: OpenTask, images: Tensor, labels: Tensor) -> Tensor:
-        """A step of the architecture, then one of the weights, both with dropout."""
+    def step(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
+        """Make a step of the architecture, then one of the weights, both with dropout."""
         batch = (images, labels)
-        gradient = self.architecture_gradient(network, batch, network.held_out() if network.held_out else batch)
-        self._optimizer.step(gradient, model_rate=network.learning_rate)
-        loss = self._loss(network, batch, self.alpha, self._mask(network, batch))
-        return network.update([loss])
+        self.alpha.grad = self.architecture_gradient(task, batch, task.held_out_batch() or batch)
+        if self._options.optimizer == "rmsprop-tf":
+            self._optimizer.param_groups[0]["lr"] = task.learning_rate
+        self._optimizer.step()
+        return task.step(self._loss(batch, self.alpha, self._mask(task, batch)))
 
-    def architecture_gradient(self, network: OpenTask, batch: Batch, held_out: Batch) -> Tensor:
-        """Gradient of the held-out loss in alpha, (G, 2), of the order chosen."""
+    def architecture_gradient(self, task: AbstractOpenTask, batch: Batch, held_out: Batch) -> Tensor:
+        """Return the gradient of the held-out loss in alpha, (G, 2), of the order chosen."""
         alpha = self.alpha.detach().requires_grad_()
         if self._options.order == "second":
-            return self._second_order(network, batch, held_out, alpha)
-        loss = self._loss(network, held_out, alpha, self._mask(network, held_out))
+            return self._second_order(task, batch, held_out, alpha)
+        loss = self._loss(held_out, alpha, self._mask(task, held_out))
         return torch.autograd.grad(loss, alpha)[0]
 
-    def _second_order(self, network: OpenTask, batch: Batch, held_out: Batch, alpha: Tensor) -> Tensor:
+    def _second_order(self, task: AbstractOpenTask, batch: Batch, held_out: Batch, alpha: Tensor) -> Tensor:
         """Equations 7 and 8 of [Liu2019], with a plain gradient step of the model's rate as the inner step."""
-        weights = network.backbone.task_parameters(network.task)
-        masks = self._mask(network, batch), self._mask(network, held_out)
-        inner = _gradients(self._loss(network, batch, self.alpha, masks[0]), weights)
-        with _moved(weights, inner, by=-network.learning_rate):
-            loss = self._loss(network, held_out, alpha, masks[1])
+        weights = self._network.backbone.task_parameters(self._network.identity)
+        masks = self._mask(task, batch), self._mask(task, held_out)
+        inner = _gradients(self._loss(batch, self.alpha, masks[0]), weights)
+        with _moved(weights, inner, by=-task.learning_rate):
+            loss = self._loss(held_out, alpha, masks[1])
             direct, *direction = _gradients(loss, [alpha, *weights])
         length = float(torch.stack([part.norm() for part in direction]).norm())
         if length == 0:
@@ -115,42 +124,55 @@ class DARTSSearch(AbstractSearch):
         ends: list[Tensor] = []
         for by in (radius, -radius):
             with _moved(weights, direction, by=by):
-                ends += _gradients(self._loss(network, batch, alpha, masks[0]), [alpha])
-        return direct - network.learning_rate * (ends[0] - ends[1]) / (2 * radius)
+                ends += _gradients(self._loss(batch, alpha, masks[0]), [alpha])
+        return direct - task.learning_rate * (ends[0] - ends[1]) / (2 * radius)
 
-    def _loss(self, network: OpenTask, batch: Batch, alpha: Tensor, mask: DropoutMasks) -> Tensor:
-        """Cross-entropy of the mixed network, plus each penalty weighted by the share of its branch, held constant."""
-        images, labels = batch
+    def _loss(self, batch: Batch, alpha: Tensor, mask: DropoutMasks) -> Tensor:
+        """Cross-entropy of the mixed network, plus each penalty times the weight of its branch, taken as a constant."""
+        (images, labels), network = batch, self._network
         weights = alpha.softmax(1)
-        forks = network.backbone.forks(network.task)
+        forks = network.backbone.forks(network.identity)
         mixed = [fork.mixed(weights[group]) for fork, group in zip(forks, self._group_of, strict=True)]
         features = network.backbone.walk(images, lambda stage, hidden: mixed[stage].branch(1)(hidden))
         loss = cross_entropies(network.head(mask.apply(features)), labels)[0]
-        for stage, penalty in network.backbone.penalties(network.task):
+        for stage, penalty in network.penalties():
             loss = loss + weights[self._group_of[stage], 1].detach().to(penalty.dtype) * penalty
         return loss
 
-    def _mask(self, network: OpenTask, batch: Batch) -> DropoutMasks:
-        """A dropout mask for a batch; the evaluations of one second-order step share theirs."""
-        return network.draw_masks(1, len(batch[0]))
+    def _mask(self, task: AbstractOpenTask, batch: Batch) -> DropoutMasks:
+        """Draw a dropout mask for a batch; the evaluations of one second-order step share theirs."""
+        return task.draw_masks(1, len(batch[0]), self._network.num_features)
 
     def start_epoch(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def leader(self) -> int:
-        """Each group's larger weight; ties go to the own branch."""
+        """Return the candidate with each group's larger weight; ties go to the own branch."""
         shared = (self.alpha[:, 1] > self.alpha[:, 0]).int().tolist()
         return int("".join(map(str, shared)), base=2)
 
     def log_prior(self) -> Tensor:
-        """(K,): a candidate's probability is the product of its groups' weights."""
+        """Return the log-probability of every candidate, (K,): the product of its groups' weights."""
         weights = self.alpha.log_softmax(1)
         bits = torch.tensor(self.space.candidates, device=weights.device)
         return weights[torch.arange(len(weights), device=weights.device), bits].sum(1)
 
     def state(self) -> dict[str, Tensor]:
-        """The logits and their optimizer's accumulators."""
-        return {"alpha": self.alpha, **self._optimizer.state()}
+        """Return the logits and their optimizer's accumulators."""
+        accumulators = self._optimizer.state[self.alpha]
+        return {"alpha": self.alpha, **{STATE_NAMES[name]: value for name, value in accumulators.items()}}
+
+
+def _optimizer(options: DARTS, alpha: Tensor) -> Optimizer:
+    """Make the optimizer of the architecture."""
+    if options.optimizer == "rmsprop-tf":
+        return TFRMSprop([alpha], lr=0.0)  # every step takes the learning rate of the weights
+    rate, decay = options.learning_rate, options.weight_decay
+    optimizer = Adam([alpha], lr=rate, betas=options.betas, weight_decay=decay)
+    # Adam would make its accumulators at the first step; a search has to have them before, to be restored.
+    moments = {name: torch.zeros_like(alpha) for name in ("exp_avg", "exp_avg_sq")}
+    optimizer.state[alpha] = {"step": torch.zeros(()), **moments}
+    return optimizer
 
 
 def _layers(space: ConfigurationSpace) -> range:

@@ -15,17 +15,17 @@ class Schedule:
 
     Attributes:
         batches: Minibatches per epoch.
-        epochs: Of the task; None where that is not known beforehand.
+        epochs: Epochs of the task; None if that is not known beforehand.
     """
 
     batches: int
     epochs: int | None = None
 
     def left(self, steps: int, *, restart: str) -> float:
-        """Most E-steps that can still add to a prior, after so many.
+        """Return the most E-steps that can still add to a prior.
 
-        A prior that restarts at every epoch will forget all steps before the last epoch, so before that there is no
-        end in sight.
+        A prior that restarts at every epoch forgets all steps before the last epoch, so until then the number is
+        infinite.
 
         Args:
             steps: E-steps of the task so far.
@@ -37,17 +37,17 @@ class Schedule:
         return float("inf") if restart == "epoch" and left >= self.batches else left
 
     def share(self, steps: int) -> float:
-        """Share of the task that so many E-steps are; 0 where its length is not known."""
+        """Return which share of the task this many E-steps are; 0 if its length is not known."""
         return 0.0 if self.epochs is None else steps / (self.epochs * self.batches)
 
 
 @options
 class CommitAt:
-    """When to settle for the leading candidate before a task ends; all that is given must hold.
+    """When to settle for the leading candidate before a task ends. Both conditions must hold if both are given.
 
     Attributes:
-        prior: The leading candidate's prior has reached this.
-        share: This share of the task has passed.
+        prior: Prior probability that the leading candidate must have reached.
+        share: Share of the task that must have passed.
     """
 
     prior: Probability | None = None
@@ -65,12 +65,12 @@ class CommitAt:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is known of a search's outcome before it ends; steps are E-steps of the task.
+    """What is known of a search's outcome before it ends.
 
     Attributes:
-        certain: After so many, no other candidate could win any more; None where that is not known.
-        settled: After so many, the search stopped; None while it goes on.
-        candidate: For which one it stopped.
+        certain: Number of E-steps after which no other candidate could win any more; None if that is not known.
+        settled: Number of E-steps after which the search stopped; None while it continues.
+        candidate: Index of the candidate for which it stopped.
     """
 
     certain: int | None = None
@@ -78,15 +78,16 @@ class Decision:
     candidate: int | None = None
 
 
-class Course:
-    """How far the search of a task has come.
+class SearchProgress:
+    """Number of E-steps so far, and when the decision became certain or was settled.
 
     Args:
         schedule: How long the task will be trained.
         restart: When the prior restarts, "task" or "epoch".
 
     Attributes:
-        marks: Steps so far, and the decision's steps and candidate, -1 for None; on the host.
+        marks: (4,) number of E-steps, and the steps and candidate of the decision, -1 for None. It is a tensor in main
+            memory, so that it is saved and restored with the rest of the search.
     """
 
     def __init__(self, schedule: Schedule, *, restart: str) -> None:
@@ -95,7 +96,7 @@ class Course:
 
     @property
     def steps(self) -> int:
-        """E-steps so far."""
+        """Number of E-steps so far."""
         return int(self.marks[0])
 
     @property
@@ -105,26 +106,27 @@ class Course:
         return Decision(certain=certain, settled=settled, candidate=candidate)
 
     def advance(self) -> None:
-        """One more E-step."""
+        """Count one more E-step."""
         self.marks[0] += 1
 
-    def note_lead(self, lead: Tensor) -> None:
-        """Note that the outcome is certain, if the leading candidate's lead exceeds what can still be added.
+    def note_margin(self, margin: Tensor) -> None:
+        """Note that the outcome is certain, if the batches left cannot make up for the margin.
 
         Args:
-            lead: In steps; a step adds at most 1 to any candidate, and takes nothing away.
+            margin: Margin of the leading candidate, in batches; a batch adds at most 1 to a candidate, and takes
+                nothing away.
         """
         left = self._schedule.left(self.steps, restart=self._restart)
-        if self.marks[1] < 0 and left < float("inf") and float(lead) > left:
+        if self.marks[1] < 0 and left < float("inf") and float(margin) > left:
             self.marks[1] = self.steps
 
     def reached(self, commit_at: CommitAt, log_prior: Tensor) -> bool:
-        """Whether the moment has come, after at least one step."""
+        """Whether the moment to commit has come; never before the first E-step."""
         share = commit_at.share is None or self._schedule.share(self.steps) >= commit_at.share
         prior = commit_at.prior is None or float(log_prior.max().exp()) >= commit_at.prior
         return self.steps > 0 and share and prior
 
     def settle(self, candidate: int) -> None:
-        """Stop the search for a candidate, once."""
+        """Stop the search for a candidate; later calls do nothing."""
         if self.marks[3] < 0:
             self.marks[2], self.marks[3] = self.steps, candidate

@@ -1,6 +1,6 @@
 """Expectation-maximization over transfer configurations (LASEM; Lee, Behpour & Eaton, ICML 2021, algorithm 1)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -8,16 +8,18 @@ from pydantic import Field
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace, Ties
-from lasem.errors import require
+from lasem.errors import RunError, require
 from lasem.options import Positive, Rate, options
-from lasem.search._decision import CommitAt, Course, Decision, Schedule
-from lasem.search._evidence import EVIDENCE, cross_entropies, log_likelihoods
+from lasem.search._decision import CommitAt, Decision, Schedule, SearchProgress
+from lasem.search._evidence import EVIDENCE, cross_entropies, log_likelihoods, log_posterior
 from lasem.search._fixed import plain_step
+from lasem.search._open_task import AbstractOpenTask
 from lasem.search._options import Candidates, Groups
 from lasem.search._parts import Budget, Part
-from lasem.search._prior import AbstractPrior, Counts, RunningMean, preferred
+from lasem.search._prior import AbstractPrior, Counts, RunningMean, preferred, require_double_precision
 from lasem.search._skipping import Effort, Selection
-from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask, space_of
+from lasem.search._strategy import AbstractSearch, AbstractStrategy, candidate_space
+from lasem.search._task_network import TaskNetwork
 from lasem.search._tree import indices
 
 
@@ -53,18 +55,19 @@ class EM(AbstractStrategy):
 
     @property
     def one_tree(self) -> bool:
-        """Unless steps leave candidates out, or divide them."""
+        """Whether every step runs the same candidates in one tree: unless it leaves some out, or divides them."""
         return self.epsilon == 0 and self.memory is None
 
     def space(self, layers: int) -> ConfigurationSpace:
-        """All configurations of the partition, or those listed."""
-        return space_of(layers, partition=self.partition, candidates=self.candidates)
+        """Return all configurations of the partition, or those listed."""
+        return candidate_space(layers, partition=self.partition, candidates=self.candidates)
 
-    def search(self, space: ConfigurationSpace, *, device: torch.device, schedule: Schedule) -> AbstractSearch:
-        """Begin with a uniform prior.
+    def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
+        """Begin a search with a uniform prior.
 
         Raises:
-            SpecError: The number of epochs is not known, and an option looks ahead.
+            SpecError: The number of epochs is not known, and an option looks ahead; or the device has no double
+                precision.
         """
         ahead = self.stop_when_certain or (self.commit_at is not None and self.commit_at.share is not None)
         require(
@@ -73,18 +76,21 @@ class EM(AbstractStrategy):
             remedy="give Training its epochs",
             epochs=schedule.epochs,
         )
-        return EMSearch(self, space, device=device, schedule=schedule)
+        return EMSearch(self, space, network=network, schedule=schedule)
 
 
 class EMSearch(AbstractSearch):
     """The EM search of one task.
 
-    On a CPU it decides in every step what to skip and when to stop. Elsewhere that would make the host wait for the
-    device, so it decides at the start of every epoch.
+    On a CPU it decides in every step what to skip and when to stop. On another device that would make the host wait
+    for numbers in every step, so it decides at the start of every epoch.
     """
 
-    def __init__(self, options: EM, space: ConfigurationSpace, *, device: torch.device, schedule: Schedule) -> None:
+    def __init__(self, options: EM, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> None:
+        device = network.device
+        require_double_precision(device)
         self.space = space
+        self._network = network
         self._options = options
         self._ranks = torch.tensor(space.preference(options.ties), device=device)
         self._prior: AbstractPrior = (
@@ -92,110 +98,111 @@ class EMSearch(AbstractSearch):
         )
         self._log_posterior = self._prior.log_prior
         self._sharing = torch.tensor(space.layer_bits, dtype=torch.float64, device=device)
-        self._course = Course(schedule, restart=options.restart)
+        self._progress = SearchProgress(schedule, restart=options.restart)
         self._selection = Selection(space, epsilon=options.epsilon, each_step=device.type == "cpu")
         self._budget = Budget(space, None if options.memory is None else int(options.memory * 2**20))
 
-    def step(self, network: OpenTask, images: Tensor, labels: Tensor) -> Tensor:
-        """E-step, `m_steps` M-steps, prior update; once settled, a step of the chosen candidate alone."""
+    def step(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
+        """Make an E-step, `m_steps` M-steps and an update of the prior; once settled, train the chosen candidate."""
         chosen = self.decision.candidate
         if chosen is not None:
-            return plain_step(network, images, labels, self._budget.part((chosen,)).space)
-        features = self._expect(network, images, labels)
-        loss = network.update(self._losses(network, images, labels, features))
-        for _ in range(1, self._options.m_steps):
-            loss = network.update(self._losses(network, images, labels))
-        self._prior.update(self._log_posterior)
-        self._course.advance()
+            return plain_step(task, self._network, images, labels, space=self._budget.part((chosen,)).space)
+        posterior, features = self._expect(images, labels)
+        try:
+            loss = self._maximize(task, images, labels, posterior.exp(), features)
+            for _ in range(1, self._options.m_steps):
+                loss = self._maximize(task, images, labels, posterior.exp())
+        except RunError as error:
+            raise RunError(f"{error}; the batch before it left the posterior {self._most_probable()}") from None
+        self._log_posterior = posterior
+        self._prior.update(posterior)
+        self._progress.advance()
         if self._selection.each_step:
             self._decide()
         return loss
 
-    def _expect(self, network: OpenTask, images: Tensor, labels: Tensor) -> Tensor | None:
-        """E-step (equation 2), without dropout: posterior from the prior and the batch's evidence.
+    def _expect(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """E-step (equation 2): the posterior from the prior and the batch's evidence, without dropout.
 
-        Dropout sits behind the last stage only, so the first M-step can go on from the same features.
+        Dropout comes after the last stage only, so the first M-step can continue from the same features.
 
         Returns:
-            (N, B, F) of the candidates that the M-step learns from, with their graph; None where it computes them anew.
+            (K,) log-posterior; and (N, B, F) features, with their graph, of the candidates that the M-step trains, or
+            None if the M-step has to compute them.
         """
         log_prior = self._prior.log_prior
+        log_evidence = torch.full_like(log_prior, float("-inf"))
         first = self._selection.first(log_prior)
-        parts = self._budget.divide(first, network, images)
-        joint = torch.full_like(log_prior, float("-inf"))
+        parts = self._budget.divide(first, self._network, images)
         features = None
-        if len(parts) == 1 and self._selection.learns_most_of(first):
-            features = network.leaves(images, parts[0].layout)
-            self._enter(joint, log_prior, network, parts[0], features.detach(), labels)
+        if len(parts) == 1 and self._selection.should_share_forward_pass(first):
+            features = self._network.leaves(images, parts[0].layout)
+            self._enter(log_evidence, parts[0], features.detach(), labels)
         else:
-            self._evaluate(joint, log_prior, network, images, labels, parts)
-        rest = self._selection.second(log_prior, joint, first)
+            self._evaluate(log_evidence, parts, images, labels)
+        rest = self._selection.second(log_prior, log_evidence, first)
         if rest:
-            self._evaluate(joint, log_prior, network, images, labels, self._budget.divide(rest, network, images))
+            self._evaluate(log_evidence, self._budget.divide(rest, self._network, images), images, labels)
             features = None
-        self._log_posterior = joint.log_softmax(0)
-        self._selection.choose(self._log_posterior, learned=None if features is None else first)
-        return features
+        posterior = log_posterior(log_prior, log_evidence)
+        self._selection.choose(posterior, learned=None if features is None else first)
+        return posterior, features
 
     @torch.no_grad()
-    def _evaluate(
-        self,
-        joint: Tensor,
-        log_prior: Tensor,
-        network: OpenTask,
-        images: Tensor,
-        labels: Tensor,
-        parts: Sequence[Part],
-    ) -> None:
-        """Enter the joint probabilities of candidates, without a graph."""
+    def _evaluate(self, log_evidence: Tensor, parts: Sequence[Part], images: Tensor, labels: Tensor) -> None:
+        """Compute the evidence of candidates, sub-tree by sub-tree, without a graph."""
         for part in parts:
-            features = network.leaves(images, part.layout)
-            self._enter(joint, log_prior, network, part, features, labels)
+            self._enter(log_evidence, part, self._network.leaves(images, part.layout), labels)
 
     @torch.no_grad()
-    def _enter(
-        self, joint: Tensor, log_prior: Tensor, network: OpenTask, part: Part, features: Tensor, labels: Tensor
-    ) -> None:
-        """Put log prior + log evidence of some candidates into (K,), from their features."""
-        rows = indices(part.by_leaf, joint.device)
-        log_evidence = EVIDENCE[self._options.evidence](log_likelihoods(network.head(features), labels))
-        joint.index_copy_(0, rows, log_prior[rows] + log_evidence)
+    def _enter(self, log_evidence: Tensor, part: Part, features: Tensor, labels: Tensor) -> None:
+        """Enter the log-evidence of some candidates into (K,), from their features (N, B, F)."""
+        likelihoods = log_likelihoods(self._network.head(features), labels)
+        candidates = indices(part.by_leaf, log_evidence.device)
+        log_evidence.index_copy_(0, candidates, EVIDENCE[self._options.evidence](likelihoods))
 
-    def _losses(
-        self, network: OpenTask, images: Tensor, labels: Tensor, features: Tensor | None = None
-    ) -> Iterator[Tensor]:
-        """Posterior-weighted cross-entropy, plus each penalty weighted by the posterior mass that uses it; in parts.
+    def _maximize(
+        self, task: AbstractOpenTask, images: Tensor, labels: Tensor, q: Tensor, features: Tensor | None = None
+    ) -> Tensor:
+        """M-step: an optimizer step on the posterior-weighted cross-entropies and penalties.
 
         Args:
-            network: The open task.
+            task: The open task.
             images: (B, C, H, W).
             labels: (B,).
-            features: (N, B, F) of the candidates to learn from, where they are known.
-        """
-        q = self._log_posterior.exp()
-        masks = network.draw_masks(len(self.space), len(images))
-        penalty = self._penalty(network, q)
-        for part in self._budget.divide(self._selection.learned, network, images, whole=features is not None):
-            known = features
-            if known is None:
-                known = network.leaves(images, part.layout)
-            rows = indices(part.by_leaf, q.device)
-            logits = network.head(masks.apply(known, rows))
-            losses = cross_entropies(logits, labels)
-            loss = (q[rows].to(losses.dtype) * losses).sum()
-            yield loss if penalty is None else loss + penalty
-            penalty = None
+            q: (K,) posterior.
+            features: (N, B, F) of the candidates to train, if they are known.
 
-    def _penalty(self, network: OpenTask, q: Tensor) -> Tensor | None:
-        """Sum of the mappings' penalties, each times the posterior mass that shares its stage; None without any."""
-        penalties = network.backbone.penalties(network.task)
+        Returns:
+            The loss, a detached scalar.
+        """
+        masks = task.draw_masks(len(self.space), len(images), self._network.num_features)
+        penalty = self._penalty(q)
+        for part in self._budget.divide(self._selection.learned, self._network, images, whole=features is not None):
+            leaves = self._network.leaves(images, part.layout) if features is None else features
+            candidates = indices(part.by_leaf, q.device)
+            losses = cross_entropies(self._network.head(masks.apply(leaves, candidates)), labels)
+            loss = (q[candidates].to(losses.dtype) * losses).sum()
+            task.backward(loss if penalty is None else loss + penalty)  # before the next sub-tree, to free this one
+            penalty = None
+        return task.step()
+
+    def _penalty(self, q: Tensor) -> Tensor | None:
+        """Sum the penalties of shared branches, each times the posterior mass that shares its stage."""
+        penalties = self._network.penalties()
         if not penalties:
             return None
         marginals = q @ self._sharing
         return torch.stack([marginals[stage].to(penalty.dtype) * penalty for stage, penalty in penalties]).sum()
 
+    def _most_probable(self) -> str:
+        """Name the most probable candidates of the last batch, for an error."""
+        top, names = self._log_posterior.exp().topk(min(3, len(self.space))), self.space.names()
+        shares = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        return ", ".join(f"{names[index]} {share:.3g}" for index, share in shares)
+
     def start_epoch(self) -> None:
-        """Restart the prior where it lives for an epoch only; decide, where steps don't."""
+        """Restart a prior that lasts for one epoch; on a device, decide whether to stop."""
         if not self._selection.each_step:
             self._decide()
         self._selection.start_epoch()
@@ -203,31 +210,31 @@ class EMSearch(AbstractSearch):
             self._prior.restart()
 
     def _decide(self) -> None:
-        """Note whether the outcome is certain, and settle where the options say so."""
-        options, course = self._options, self._course
-        course.note_lead(self._prior.lead())
-        early = options.commit_at is not None and course.reached(options.commit_at, self._prior.log_prior)
-        if early or (options.stop_when_certain and course.decision.certain is not None):
-            course.settle(self.leader())
+        """Note whether the outcome is certain, and settle if the options say so."""
+        options, progress = self._options, self._progress
+        progress.note_margin(self._prior.margin())
+        early = options.commit_at is not None and progress.reached(options.commit_at, self._prior.log_prior)
+        if early or (options.stop_when_certain and progress.decision.certain is not None):
+            progress.settle(self.leader())
 
     def leader(self) -> int:
-        """The candidate of largest prior, or the one settled for."""
+        """Return the candidate of largest prior, or the one settled for."""
         chosen = self.decision.candidate
         return int(preferred(self._prior.log_prior, self._ranks)) if chosen is None else chosen
 
     def log_prior(self) -> Tensor:
-        """(K,)."""
+        """Return the logarithm of the prior, (K,)."""
         return self._prior.log_prior
 
     @property
     def log_posterior(self) -> Tensor:
-        """(K,): uniform before the first batch."""
+        """Logarithm of the posterior of the last batch, (K,); uniform before the first one."""
         return self._log_posterior
 
     @property
     def decision(self) -> Decision:
         """When the outcome became certain, and when the search settled."""
-        return self._course.decision
+        return self._progress.decision
 
     @property
     def effort(self) -> Effort:
@@ -235,5 +242,5 @@ class EMSearch(AbstractSearch):
         return self._selection.effort
 
     def state(self) -> dict[str, Tensor]:
-        """The prior's accumulators, and the course so far."""
-        return {**self._prior.state(), "course": self._course.marks}
+        """Return the prior's accumulators and the progress so far."""
+        return {**self._prior.state(), "course": self._progress.marks}

@@ -32,7 +32,10 @@ EVIDENCE: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({"product"
 
 
 def log_posterior(log_prior: Tensor, log_evidence: Tensor) -> Tensor:
-    """Log of q(c), proportional to prior(c) times evidence(c): (K,), (K,) -> (K,)."""
+    """Logarithm of q(c), which is proportional to prior(c) times evidence(c): (K,), (K,) -> (K,).
+
+    A candidate that was not evaluated has the log-evidence -inf.
+    """
     return (log_prior + log_evidence).log_softmax(0)
 
 

@@ -1,6 +1,5 @@
 """No search: one configuration trained as a plain network, and the logits of given ones."""
 
-import torch
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace, named
@@ -9,33 +8,36 @@ from lasem.nn import Backbone
 from lasem.options import options
 from lasem.search._decision import Schedule
 from lasem.search._evidence import cross_entropies
+from lasem.search._open_task import AbstractOpenTask
 from lasem.search._options import Candidates, Groups
-from lasem.search._strategy import AbstractSearch, AbstractStrategy, OpenTask, space_of
+from lasem.search._strategy import AbstractSearch, AbstractStrategy, candidate_space
+from lasem.search._task_network import TaskNetwork
 from lasem.search._tree import in_space_order, indices, leaf_features, plan
 
 
 class FixedSearch(AbstractSearch):
-    """No search: one candidate, trained as a plain network."""
+    """Trains one candidate as a plain network; there is nothing to search."""
 
-    def __init__(self, space: ConfigurationSpace) -> None:
+    def __init__(self, space: ConfigurationSpace, network: TaskNetwork) -> None:
         self.space = space
+        self._network = network
 
-    def step(self, network: OpenTask, images: Tensor, labels: Tensor) -> Tensor:
-        """One optimizer step on the cross-entropy, with dropout, plus the penalties."""
-        return plain_step(network, images, labels, self.space)
+    def step(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
+        """Make one optimizer step on the cross-entropy, with dropout, plus the penalties."""
+        return plain_step(task, self._network, images, labels, space=self.space)
 
     def start_epoch(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def leader(self) -> int:
-        """The only candidate."""
+        """Return 0, the index of the only candidate."""
         return 0
 
     def log_prior(self) -> None:
-        """None."""
+        """Return None: nothing is searched."""
 
     def state(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """Return nothing: there is no state."""
         return {}
 
 
@@ -58,10 +60,10 @@ class Fixed(AbstractStrategy):
         """One candidate."""
         return ConfigurationSpace.only(named(self.configuration, layers))
 
-    def search(self, space: ConfigurationSpace, *, device: torch.device, schedule: Schedule) -> AbstractSearch:
-        """Nothing to search."""
-        del device, schedule
-        return FixedSearch(space)
+    def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
+        """Train the only candidate."""
+        del schedule
+        return FixedSearch(space, network)
 
 
 @options
@@ -78,35 +80,52 @@ class InTurn(AbstractStrategy):
 
     def space(self, layers: int) -> ConfigurationSpace:
         """All configurations of the partition, or those listed."""
-        return space_of(layers, partition=self.partition, candidates=self.candidates)
+        return candidate_space(layers, partition=self.partition, candidates=self.candidates)
 
-    def search(self, space: ConfigurationSpace, *, device: torch.device, schedule: Schedule) -> AbstractSearch:
-        """The training of one candidate: a space of its own."""
-        del device, schedule
-        require(len(space) == 1, "candidates in turn are opened one by one", candidates=len(space))
-        return FixedSearch(space)
+    def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
+        """Train the candidate whose turn it is, the only one of its space.
+
+        Raises:
+            SpecError: The space holds several candidates.
+        """
+        del schedule
+        require(
+            len(space) == 1,
+            "candidates in turn must be opened one by one",
+            remedy="give the space of one candidate, or use the learner BruteForce",
+            candidates=len(space),
+        )
+        return FixedSearch(space, network)
 
 
-def plain_step(network: OpenTask, images: Tensor, labels: Tensor, space: ConfigurationSpace) -> Tensor:
-    """One optimizer step of one candidate alone: cross-entropy, with dropout, plus the penalties of what it shares.
+def plain_step(
+    task: AbstractOpenTask, network: TaskNetwork, images: Tensor, labels: Tensor, *, space: ConfigurationSpace
+) -> Tensor:
+    """Make one optimizer step of one candidate alone: cross-entropy, with dropout, plus penalties of what it shares.
 
     Args:
-        network: With the candidate's branches.
+        task: The open task.
+        network: Its network, with the candidate's branches.
         images: (B, C, H, W).
         labels: (B,).
         space: Holds the candidate, and no other.
+
+    Returns:
+        The loss, a detached scalar.
     """
-    loss = cross_entropies(candidate_logits(network, images, space), labels)[0]
-    for stage, penalty in network.backbone.penalties(network.task):
+    loss = cross_entropies(candidate_logits(task, network, images, space=space), labels)[0]
+    for stage, penalty in network.penalties():
         if space.layer_bits[0][stage]:
             loss = loss + penalty
-    return network.update([loss])
+    return task.step(loss)
 
 
-def candidate_logits(network: OpenTask, images: Tensor, space: ConfigurationSpace) -> Tensor:
-    """Logits of every candidate with dropout: (B, C, H, W) -> (K, B, classes)."""
+def candidate_logits(
+    task: AbstractOpenTask, network: TaskNetwork, images: Tensor, *, space: ConfigurationSpace
+) -> Tensor:
+    """Evaluate every candidate in one pass, with dropout: (B, C, H, W) -> (K, B, classes)."""
     layout = plan(space)
-    masks = network.draw_masks(len(space), len(images))
+    masks = task.draw_masks(len(space), len(images), network.num_features)
     leaves = network.leaves(images, layout)
     return in_space_order(network.head(masks.apply(leaves, indices(layout.candidates, leaves.device))), layout)
 

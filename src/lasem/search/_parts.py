@@ -12,7 +12,7 @@ from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError
 from lasem.nn import Backbone
 from lasem.search._cost import tree_bytes
-from lasem.search._strategy import OpenTask
+from lasem.search._task_network import TaskNetwork
 from lasem.search._tree import Plan, plan
 
 Outcome = TypeVar("Outcome")
@@ -118,7 +118,7 @@ class Budget:
         return Part(self._space, members)
 
     def divide(
-        self, members: tuple[int, ...], network: OpenTask, images: Tensor, *, whole: bool = False
+        self, members: tuple[int, ...], network: TaskNetwork, images: Tensor, *, whole: bool = False
     ) -> Sequence[Part]:
         """Sub-trees of some candidates, as few and as large as common prefixes of equal length allow.
 
@@ -134,7 +134,7 @@ class Budget:
         if self._limit is None or whole:
             return (self.part(members),)
         if not self._per_node:
-            self._per_node = node_bytes(network.backbone, images, network.task)
+            self._per_node = node_bytes(network.backbone, images, network.identity)
         return self._divided(members)
 
     def _divide(self, members: tuple[int, ...]) -> Sequence[Part]:

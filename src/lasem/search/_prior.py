@@ -1,7 +1,7 @@
 """Prior over the candidates while a task is learned.
 
-It starts uniform at every task and follows the posteriors. Accumulators are kept as logarithms in double precision, so
-that a candidate whose posterior underflows is never removed for good.
+It starts uniform at every task and follows the posteriors. Accumulators are logarithms in double precision, so that a
+candidate whose posterior underflows is never lost for good.
 """
 
 from abc import ABC, abstractmethod
@@ -10,6 +10,8 @@ from math import log
 import torch
 from torch import Tensor
 
+from lasem.errors import SpecError
+
 
 class AbstractPrior(ABC):
     """A prior pi over K candidates that learns from posteriors."""
@@ -17,31 +19,35 @@ class AbstractPrior(ABC):
     @property
     @abstractmethod
     def log_prior(self) -> Tensor:
-        """Log of pi, (K,), double precision."""
+        """Logarithm of pi, (K,), in double precision."""
 
     @abstractmethod
     def update(self, log_posterior: Tensor) -> None:
-        """Take in the posterior of a minibatch, (K,) logarithms."""
+        """Add the posterior of a batch, given as (K,) logarithms."""
 
     @abstractmethod
-    def lead(self) -> Tensor:
-        """By how many batches' whole posterior the leading candidate is ahead of the next, (); infinite if alone."""
+    def margin(self) -> Tensor:
+        """Return the margin of the leading candidate over the runner-up, in batches.
+
+        A batch adds at most 1, so a margin above the number of batches left decides the search. A scalar; infinity for
+        a single candidate.
+        """
 
     @abstractmethod
     def restart(self) -> None:
-        """Become uniform again."""
+        """Make the prior uniform again."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Accumulators, live: copying values into them restores the prior."""
+        """Return the accumulators. They are live: writing into them restores the prior."""
 
 
 class RunningMean(AbstractPrior):
-    """Mean of all posteriors of this task so far; the uniform start is not counted in it.
+    """Mean of all posteriors of this task so far; the uniform start does not count.
 
     Args:
-        candidates: K.
-        device: Where the accumulators live.
+        candidates: Number of candidates, K.
+        device: Device of the accumulators.
     """
 
     def __init__(self, candidates: int, *, device: torch.device) -> None:
@@ -50,18 +56,18 @@ class RunningMean(AbstractPrior):
 
     @property
     def log_prior(self) -> Tensor:
-        """(K,): the log of the sum of posteriors, normalized."""
+        """Logarithm of the normalized sum of posteriors, (K,)."""
         return self._log_total.log_softmax(0)
 
     def update(self, log_posterior: Tensor) -> None:
-        """Add q by log-add-exp; the first one replaces the uniform start."""
+        """Add a posterior in log space; the first one replaces the uniform start."""
         total = torch.logaddexp(self._log_total, log_posterior)
         self._log_total.copy_(torch.where(self._count > 0, total, log_posterior))
         self._count += 1
 
-    def lead(self) -> Tensor:
-        """Of the sums of posteriors."""
-        return _lead(self._log_total.exp()) * (self._count > 0)
+    def margin(self) -> Tensor:
+        """Return the largest sum of posteriors minus the second largest."""
+        return _margin(self._log_total.exp()) * (self._count > 0)
 
     def restart(self) -> None:
         """Forget all posteriors."""
@@ -69,7 +75,7 @@ class RunningMean(AbstractPrior):
         self._count.zero_()
 
     def state(self) -> dict[str, Tensor]:
-        """log_total (K,), count ()."""
+        """Return log_total (K,) and count ()."""
         return {"log_total": self._log_total, "count": self._count}
 
 
@@ -78,7 +84,7 @@ class Counts(AbstractPrior):
 
     Args:
         ranks: (K,) preference where posteriors tie; the lowest wins.
-        device: Where the accumulators live.
+        device: Device of the accumulators.
     """
 
     SMOOTHING = 1.0
@@ -89,29 +95,29 @@ class Counts(AbstractPrior):
 
     @property
     def log_prior(self) -> Tensor:
-        """(K,)."""
+        """Logarithm of the normalized counts, (K,)."""
         return (self._counts + self.SMOOTHING).log().log_softmax(0)
 
     def update(self, log_posterior: Tensor) -> None:
-        """Count the candidate with the largest posterior."""
+        """Count the candidate with the largest posterior of a batch."""
         winner = preferred(log_posterior, self._ranks).unsqueeze(0)
         self._counts.index_add_(0, winner, self._counts.new_ones(1))
 
-    def lead(self) -> Tensor:
-        """Of the counts."""
-        return _lead(self._counts)
+    def margin(self) -> Tensor:
+        """Return the largest count minus the second largest."""
+        return _margin(self._counts)
 
     def restart(self) -> None:
         """Forget all counts."""
         self._counts.zero_()
 
     def state(self) -> dict[str, Tensor]:
-        """Counts (K,)."""
+        """Return the counts, (K,)."""
         return {"counts": self._counts}
 
 
-def _lead(totals: Tensor) -> Tensor:
-    """Largest entry less the second, (K,) -> (); infinite where there is one only."""
+def _margin(totals: Tensor) -> Tensor:
+    """Largest entry minus the second largest, (K,) -> (); infinity for a single entry."""
     if len(totals) == 1:
         return totals.new_tensor(float("inf"))
     first, second = totals.topk(2).values
@@ -119,6 +125,21 @@ def _lead(totals: Tensor) -> Tensor:
 
 
 def preferred(log_probability: Tensor, ranks: Tensor) -> Tensor:
-    """Index of the largest entry; among exact ties, the one of lowest rank: (K,), (K,) -> ()."""
+    """Return the index of the largest entry; among exact ties, the one of lowest rank: (K,), (K,) -> ()."""
     tied = log_probability == log_probability.max()
     return torch.where(tied, ranks, len(ranks)).argmin()
+
+
+def require_double_precision(device: torch.device) -> None:
+    """Check that a device can compute in double precision, which the accumulators of a search need.
+
+    Raises:
+        SpecError: It cannot, such as Apple's MPS.
+    """
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except TypeError:
+        raise SpecError(
+            f"a search must compute probabilities in double precision (got the device '{device}', which has none);"
+            " choose the device 'cpu' or 'cuda', or a fixed configuration"
+        ) from None

@@ -1,11 +1,11 @@
-"""Candidates that need no work in a step, with a bound on the posterior mass that is lost by it.
+"""Which candidates a step may skip, with a bound on the posterior mass that is lost by it.
 
-Evidence is a probability, at most 1. So once some candidates' prior times evidence is known, the posterior of all
-others together is at most their prior / (that mass + their prior), before any of them is computed.
+Evidence is a probability, at most 1. So once the prior times evidence of some candidates is known, the posterior of all
+others together is at most their prior / (that mass + their prior), without evaluating any of them.
 """
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, inf, log
 
 import torch
 from torch import Tensor
@@ -17,45 +17,51 @@ Members = tuple[int, ...]
 """Indices of candidates, ascending."""
 
 
-def least_probable(log_probability: Tensor, mass: float) -> tuple[Members, Members, float]:
-    """Part candidates by probability: the least probable ones, as many as have this mass together, are dropped.
+def least_probable(log_probability: Tensor, log_mass: float) -> tuple[Members, Members, float]:
+    """Divide candidates by probability: the least probable ones, as many as have a mass together, are dropped.
 
-    At least one candidate is kept.
+    Everything is done with logarithms: masses far below the smallest floating-point number still compare.
 
     Args:
         log_probability: (K,).
-        mass: From 0 to 1.
+        log_mass: Logarithm of the mass that may be dropped; -inf drops only candidates of probability 0.
 
     Returns:
-        Indices kept and indices dropped, both ascending, and the mass dropped.
+        Indices retained, at least one, and indices dropped, both ascending; and the logarithm of the mass dropped.
     """
-    probability, order = log_probability.exp().cpu().sort()
-    total = probability.cumsum(0)
-    number = min(int(torch.searchsorted(total, torch.tensor(mass, dtype=total.dtype), right=True)), len(order) - 1)
-    dropped = float(total[number - 1]) if number else 0.0
+    ordered, order = log_probability.detach().cpu().sort()
+    total = ordered.logcumsumexp(0)
+    number = min(int(torch.searchsorted(total, torch.tensor(log_mass, dtype=total.dtype), right=True)), len(order) - 1)
+    dropped = float(total[number - 1]) if number else -inf
     return tuple(sorted(order[number:].tolist())), tuple(sorted(order[:number].tolist())), dropped
 
 
-def unseen_mass(prior: float, log_seen: float) -> float:
-    """Most posterior mass of candidates that were not computed.
+def unseen_mass(log_prior: float, log_seen: float) -> float:
+    """Bound the posterior mass of candidates that were not evaluated: their prior / (seen mass + their prior).
+
+    Computed as a sigmoid of the difference of logarithms, either of which may be far below what a float can hold.
 
     Args:
-        prior: Their prior.
-        log_seen: Logarithm of the others' prior times evidence.
+        log_prior: Logarithm of the sum of their priors; -inf for none.
+        log_seen: Logarithm of the sum of the others' prior times evidence.
     """
-    seen = exp(log_seen)
-    return prior / (seen + prior) if prior > 0 else 0.0
+    return 0.0 if log_prior == -inf else sigmoid(log_prior - log_seen)
+
+
+def sigmoid(x: float) -> float:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
 
 
 @dataclass
 class Effort:
-    """Work of the steps since the last reset.
+    """Work of the steps of an epoch.
 
     Attributes:
-        steps: E-steps.
-        evaluated: Candidates whose evidence was computed, summed over steps.
-        learned: Candidates that the M-step went back through, summed over steps.
-        skipped: Most posterior mass, or the bound on it, that a step left out.
+        steps: Number of E-steps.
+        evaluated: Number of candidates whose evidence was computed, summed over steps.
+        learned: Number of candidates that the M-step trained, summed over steps.
+        skipped: Largest posterior mass that a step left out, or the bound on it.
     """
 
     steps: int = 0
@@ -64,7 +70,7 @@ class Effort:
     skipped: float = 0.0
 
     def add(self, *, evaluated: int, learned: int, skipped: float) -> None:
-        """Count one step."""
+        """Count one E-step and its M-steps."""
         self.steps += 1
         self.evaluated += evaluated
         self.learned += learned
@@ -72,19 +78,19 @@ class Effort:
 
 
 class Selection:
-    """Which candidates a step evaluates, and which it learns from.
+    """Chooses which candidates a step evaluates, and which it trains.
 
-    Half of epsilon may go to candidates that are not evaluated, the rest to those that are not learned from.
+    Half of epsilon may go to candidates that are not evaluated, the rest to those that are not trained.
 
     Args:
         space: The candidates.
         epsilon: Posterior mass that a step may leave out.
-        each_step: Whether it is decided anew in every step, which reads the posterior; or at the start of every epoch,
-            from the largest posteriors of the one before: all are evaluated then, and the mass left out is what the
-            steps turn out to have, so that `Effort.skipped` may exceed epsilon.
+        each_step: Whether to choose anew in every step, which reads the posterior. Otherwise the choice is made at the
+            start of every epoch, from the largest posteriors of the epoch before. All candidates are evaluated then,
+            and the mass left out is only known afterwards, so that `Effort.skipped` may exceed epsilon.
 
     Attributes:
-        learned: Those that the current M-step learns from.
+        learned: Indices of the candidates that the current M-step trains.
     """
 
     def __init__(self, space: ConfigurationSpace, *, epsilon: float, each_step: bool) -> None:
@@ -92,60 +98,64 @@ class Selection:
         self.learned: Members = tuple(range(len(space)))
         self._all = self.learned
         self._epsilon = epsilon
+        self._log_epsilon = log(epsilon) if epsilon else -inf
         self._effort = Effort()
         self._left_out: Tensor | None = None
         self._largest: Tensor | None = None
         self._expected = len(space)
-        self._log_seen = float("-inf")
+        self._log_seen = -inf
         self._unseen = 0.0
         self._evaluated = len(space)
 
     def start_epoch(self) -> None:
-        """Forget what the last epoch's steps told, but for what this epoch is to leave out."""
+        """Reset what was learned of the last epoch, after choosing what this epoch leaves out."""
         if self._largest is not None:
-            self.learned, _, _ = least_probable(self._largest.log(), self._epsilon)
+            self.learned, _, _ = least_probable(self._largest.log(), self._log_epsilon)
         self._effort, self._left_out, self._largest = Effort(), None, None
-        self._expected, self._log_seen = len(self._all), float("-inf")
+        self._expected, self._log_seen = len(self._all), -inf
 
     def first(self, log_prior: Tensor) -> Members:
-        """Candidates to evaluate first: those that may have posterior mass if the last batch's evidence is typical."""
+        """Return the candidates to evaluate first: those that would have mass with the evidence of the last batch."""
         if self._epsilon == 0 or not self.each_step:
             return self._all
-        kept, _, _ = least_probable(log_prior, self._epsilon / 2 * min(1.0, exp(self._log_seen)))
-        return kept if 2 * len(kept) <= len(self._all) else self._all
+        likely, _, _ = least_probable(log_prior, self._log_epsilon - log(2) + min(0.0, self._log_seen))
+        return likely if 2 * len(likely) <= len(self._all) else self._all
 
-    def second(self, log_prior: Tensor, joint: Tensor, first: Members) -> Members:
-        """Candidates to evaluate after all, because the bound on their posterior turns out to be too large.
+    def second(self, log_prior: Tensor, log_evidence: Tensor, first: Members) -> Members:
+        """Return the candidates to evaluate after all, because the bound on their posterior is too large.
 
         Args:
             log_prior: (K,).
-            joint: (K,) log prior + log evidence, -inf where not evaluated.
-            first: Those evaluated.
+            log_evidence: (K,), -inf for candidates that were not evaluated.
+            first: Indices of the candidates that were.
         """
         self._evaluated, self._unseen = len(first), 0.0
         if self._epsilon == 0 or not self.each_step:
             return ()
-        self._log_seen = float(joint.logsumexp(0))
+        self._log_seen = float((log_prior + log_evidence).logsumexp(0))
         rest = tuple(sorted(set(self._all) - set(first)))
         if rest:
-            self._unseen = unseen_mass(float(log_prior[list(rest)].exp().sum()), self._log_seen)
+            self._unseen = unseen_mass(float(log_prior[list(rest)].logsumexp(0)), self._log_seen)
         if self._unseen <= self._epsilon / 2:
             return ()
         self._evaluated, self._unseen = len(self._all), 0.0
         return rest
 
-    def learns_most_of(self, members: Members) -> bool:
-        """Whether so many of them are expected to be learned from that their features had better be computed once."""
+    def should_share_forward_pass(self, members: Members) -> bool:
+        """Whether the M-step is expected to train most of `members`.
+
+        Then one forward pass with a graph is cheaper than one without for the E-step and another for the M-step.
+        """
         if not self.each_step:
             return len(self.learned) == len(self._all)
         return 2 * self._expected > len(members)
 
     def choose(self, log_posterior: Tensor, *, learned: Members | None) -> None:
-        """Choose what the M-step learns from, and count the step.
+        """Choose which candidates the M-step trains, and count the step.
 
         Args:
             log_posterior: (K,).
-            learned: Candidates that it learns from in any case; None leaves the choice to epsilon.
+            learned: Candidates that it trains in any case; None leaves the choice to epsilon.
         """
         skipped = self._unseen
         if not self.each_step:
@@ -153,14 +163,15 @@ class Selection:
         elif self._epsilon == 0:
             self.learned = self._all
         else:
-            kept, _, mass = least_probable(log_posterior, self._epsilon - self._unseen)
-            self._expected = len(kept)
-            self.learned = kept if learned is None else learned
-            skipped += mass if learned is None else 0.0
+            left = self._epsilon - self._unseen
+            likely, _, log_dropped = least_probable(log_posterior, log(left) if left > 0 else -inf)
+            self._expected = len(likely)
+            self.learned = likely if learned is None else learned
+            skipped += exp(log_dropped) if learned is None else 0.0
         self._effort.add(evaluated=self._evaluated, learned=len(self.learned), skipped=skipped)
 
     def _watch(self, q: Tensor) -> None:
-        """Without reading the posterior, keep what the next epoch's choice needs."""
+        """Note what the next epoch's choice needs, without reading the posterior."""
         if self._epsilon == 0:
             return
         self._largest = q if self._largest is None else torch.maximum(self._largest, q)
@@ -169,7 +180,7 @@ class Selection:
 
     @property
     def effort(self) -> Effort:
-        """Work of the current epoch's steps."""
+        """Work of the current epoch's steps so far."""
         if self._left_out is not None:
             self._effort.skipped = max(0.0, float(self._left_out))
         return self._effort

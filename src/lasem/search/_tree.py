@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace
-from lasem.nn import Backbone, Skip
+from lasem.nn import Backbone, Skip, indices
 
 Rows = slice | tuple[int, ...]
 
@@ -100,12 +100,6 @@ def leaf_features(backbone: Backbone, images: Tensor, task: int, *, layout: Plan
         return _joined(results) if len(results) > 1 else results[0]
 
     return backbone.walk(images, step, ancestors=layout.ancestors)
-
-
-@lru_cache(maxsize=256)
-def indices(values: tuple[int, ...], device: torch.device) -> Tensor:
-    """Whole numbers on a device, put there once: (N,) -> (N,)."""
-    return torch.tensor(values, device=device)
 
 
 def in_space_order(leaves: Tensor, layout: Plan) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lasem.learners import OPTIMIZERS, TFRMSprop
+from lasem.optimizers import OPTIMIZERS, TFRMSprop
 
 
 def by_hand(start, gradients, *, lr, rho=0.9, epsilon=1e-10):

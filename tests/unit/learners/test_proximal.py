@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from lasem.learners import OPTIMIZERS
-from lasem.learners._proximal import group_soft_threshold, soft_threshold, sparse_group_threshold, step_sizes
+from lasem.optimizers import OPTIMIZERS
+from lasem.training import group_soft_threshold, soft_threshold, sparse_group_threshold, step_sizes
 
 SOURCE = torch.Generator().manual_seed(0)
 

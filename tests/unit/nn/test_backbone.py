@@ -155,15 +155,6 @@ def test_path_logits_equal_plain_torch_layers(make_backbone):
     torch.testing.assert_close(backbone.path_logits(IMAGES, 0, bits=(0, 1)), expected)
 
 
-def test_a_fork_applies_both_branches_own_first(make_backbone):
-    backbone = make_backbone()
-    backbone.begin_task(0, classes=3, uses=[BOTH, BOTH])
-    fork = backbone.forks(0)[0]
-    nodes = torch.rand(2, 4, 1, 6, 6)
-    assert torch.equal(fork(nodes), torch.cat([fork.branch(0)(nodes), fork.branch(1)(nodes)]))
-    assert fork(nodes).shape == (4, 4, 3, 3, 3)
-
-
 def test_a_branch_applies_to_every_node_alone(make_backbone):
     backbone = make_backbone()
     backbone.begin_task(0, classes=3, uses=[BOTH, BOTH])

@@ -54,7 +54,7 @@ def test_office_home_pools_128_to_43_to_15_to_8_to_4():
     shape = (3, 128, 128)
     heights = []
     for stage in backbone.stages:
-        shape = stage.layer.output_shape(shape)
+        shape = stage.output_shape(shape)
         heights.append(shape[1])
     assert heights == [43, 15, 8, 4]
 
@@ -108,7 +108,7 @@ def test_a_partition_of_layers_becomes_one_of_blocks():
 @pytest.mark.parametrize("text", ["{1,2},{3-17}", "{1-9},{10},{11-17}", "{1-16},{17}"])
 def test_a_partition_that_divides_a_block_is_refused_with_its_layers(text):
     with pytest.raises(
-        SpecError, match=r"a block with batch norm decides as one.* - put layers (\d+) and (\d+) into one"
+        SpecError, match=r"a block with batch norm decides as one.*; put layers (\d+) and (\d+) into one"
     ):
         NETWORKS["resnet-18-bn"].stage_partition(Partition.parse(text))
 

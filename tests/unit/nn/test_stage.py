@@ -1,13 +1,12 @@
 import pytest
 import torch
 
-from lasem.nn import ConvShape, HardParameterSharing, Stage, TransferConv2d
+from lasem.nn import Conv, HardParameterSharing, Stage
 
 
 @pytest.fixture
 def stage():
-    layer = TransferConv2d(ConvShape(1, 2, 3), pool=1, mechanism=HardParameterSharing())
-    stage = Stage(layer, index=0, seed=0)
+    stage = Stage(Conv(3, 2).build(1, HardParameterSharing()), index=0, seed=0)
     stage.own["5"] = stage.new_own(5)
     stage.mapping["5"] = stage.new_mapping(5)
     stage.open_trial()

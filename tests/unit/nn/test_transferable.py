@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lasem.configurations import ConfigurationSpace, Partition
-from lasem.nn import Backbone, ConvShape, HardParameterSharing, TransferConv2d, TransferModule
+from lasem.nn import Backbone, Conv, HardParameterSharing, PooledConv2d, TransferModule
 from lasem.search import configuration_logits
 
 IMAGES = torch.rand(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -33,18 +33,18 @@ def linear_head(features, classes, source):
 
 
 def block():
-    return TransferModule(lambda source: drawn(Block(2), source), output=lambda shape: shape)
+    return TransferModule(lambda source: drawn(Block(2), source))
 
 
 def linear(features):
     def make(source):
         return drawn(nn.Sequential(nn.Flatten(), nn.Linear(features, 5), nn.Tanh()), source)
 
-    return TransferModule(make, output=lambda shape: (5,))
+    return TransferModule(make)
 
 
 def convolution():
-    return TransferConv2d(ConvShape(2, 2, 3), pool=2, mechanism=HardParameterSharing())
+    return Conv(3, 2, pool=2).build(2, HardParameterSharing())
 
 
 @pytest.fixture
@@ -69,18 +69,20 @@ def test_a_tree_over_any_modules_equals_one_by_one_evaluation(backbone, text):
         hidden = IMAGES
         for stage, bit in zip(backbone.stages, bits, strict=True):
             part = stage.trial if bit else stage.own["0"]
-            if isinstance(stage.layer, TransferConv2d):
+            if isinstance(stage.template.module, PooledConv2d):
                 hidden = nn.functional.conv2d(hidden, part["weight"], part["bias"], padding=1).relu()
                 hidden = nn.functional.max_pool2d(hidden, 2)
             else:
-                hidden = part(hidden)
+                module = stage.layer.make(torch.Generator())
+                module.load_state_dict(part.state_dict())
+                hidden = module(hidden)
         one_by_one.append(backbone.heads["0"](hidden.flatten(1)))
     torch.testing.assert_close(logits, torch.stack(one_by_one))
     assert len({tuple(row.flatten().tolist()) for row in logits}) == len(space)
 
 
 def test_own_and_shared_modules_are_drawn_apart(backbone):
-    weights = [backbone.stages[2].own["0"][1].weight, backbone.stages[2].shared[1].weight]
+    weights = [backbone.stages[2].own["0"]["1.weight"], backbone.stages[2].shared["1.weight"]]
     assert not torch.equal(*weights)
 
 

@@ -4,6 +4,7 @@ import time
 import pytest
 import torch
 
+from lasem.learners import trainings
 from lasem.preflight import estimate
 from lasem.preflight._estimate import _Run
 from lasem.preflight._shares import Shares, searched_shares
@@ -11,8 +12,7 @@ from lasem.preflight._steps import StepTimes, measure, random_task
 from lasem.presets import learner_entries, resolve
 from lasem.runs import build_learner, check, learn
 from lasem.runs._loop import Evaluation
-from lasem.search import EM, CommitAt, Fixed, RunningMean, Schedule
-from lasem.search._decision import Course
+from lasem.search import EM, CommitAt, Fixed, RunningMean, Schedule, SearchProgress
 
 CPU = torch.device("cpu")
 SMALL = ["network.name=synthetic-3", "training.epochs=4", "benchmark.first_tasks=2"]
@@ -71,9 +71,9 @@ def test_evaluations_are_foreseen_as_a_run_makes_them(monkeypatch, name, cost, m
     stream = check(spec).stream(stream_seed=0, data_seed=0, data=None)
     learn(learner, stream, epochs=4, evaluation=Evaluation())
     seconds = {"step": 0.0, "statistics": 0.0, "call": 0.0, "answer": 0.0} | cost
-    trainings = tuple(learner.trainings(stream.outline.identities))
-    planned = _Run(spec, stream.outline, CPU, capture=False, trainings=trainings)
-    assert planned.evaluation(StepTimes(**seconds, saved_bytes=0), sum(trainings)) == sum(found)
+    trained = tuple(trainings(learner, stream.outline.identities))
+    planned = _Run(spec, stream.outline, CPU, capture=False, trainings=trained)
+    assert planned.evaluation(StepTimes(**seconds, saved_bytes=0), sum(trained)) == sum(found)
 
 
 def test_activations_hold_at_least_the_leaves_features_and_less_than_separate_networks_would():
@@ -169,14 +169,14 @@ def test_no_search_is_certain_before_the_least_share_of_its_steps():
     """The leading candidate wins every step, so the outcome is certain as early as it can be."""
     epochs, batches = 10, 9
     for restart in ("task", "epoch"):
-        course, prior = Course(Schedule(batches, epochs), restart=restart), RunningMean(2, device=CPU)
+        progress, prior = SearchProgress(Schedule(batches, epochs), restart=restart), RunningMean(2, device=CPU)
         for step in range(epochs * batches):
             if restart == "epoch" and step % batches == 0:
                 prior.restart()
             prior.update(torch.tensor([0.0, -math.inf], dtype=torch.float64))
-            course.advance()
-            course.note_lead(prior.lead())
-        share = course.decision.certain / (epochs * batches)
+            progress.advance()
+            progress.note_margin(prior.margin())
+        share = progress.decision.certain / (epochs * batches)
         least = searched_shares(EM(stop_when_certain=True, restart=restart), epochs=epochs).least
         assert least <= share <= least + 1.5 / (epochs * batches)
 

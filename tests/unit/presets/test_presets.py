@@ -111,8 +111,8 @@ def test_options_of_a_mechanism_reach_its_layers():
     for setting, expected in (("rule", (12, 23)), ("table", (16, 24)), ("[3,5]", (3, 5))):
         spec = resolve("cifar100-10/dfcnn", [f"mechanism.channels={setting}"])
         learner = build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
-        layer = learner.backbone.stages[0].layer
-        assert layer.mechanism.sizes(layer.shape) == expected
+        stage = learner.backbone.stages[0]
+        assert stage.layer.mechanism.sizes(stage.template.module) == expected
     spec = resolve("cifar100-10/tf", ["mechanism.penalty_weight=0.05"])
     learner = build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
     assert learner.backbone.stages[3].layer.mechanism.penalty_weight == 0.05

@@ -50,11 +50,11 @@ def learner(make_task, make_backbone):
 
 
 def test_bfloat16_keeps_parameters_and_posterior_precise(learner):
-    images = learner.active.task.test.images
+    images = learner.task.task.test.images
     exact = configuration_logits(learner.backbone, images, 0, space=learner.space)
     with arithmetic("bfloat16", CPU):
         rounded = configuration_logits(learner.backbone, images, 0, space=learner.space)
-        loss = learner.train_step(images[:4], learner.active.task.test.labels[:4])
+        loss = learner.train_step(images[:4], learner.task.task.test.labels[:4])
     assert rounded.dtype == torch.bfloat16
     assert not torch.equal(rounded.float(), exact)
     torch.testing.assert_close(rounded.float(), exact, rtol=0.05, atol=0.05)

@@ -1,5 +1,6 @@
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -77,14 +78,15 @@ def test_earlier_tasks_are_measured_after_the_commit_or_before_it(make_backbone,
     asked = {}
     for when in ("after-commit", "before-commit"):
         learner = SelectiveTransfer(make_backbone(), EM(), training=TRAINING)
-        calls, logits = [], learner.logits
+        calls = []
 
-        def watched(images, task, *, trial=False, learner=learner, calls=calls, logits=logits):
-            if learner.active is None or learner.active.identity != task:
-                calls.append((task, trial, learner.active is not None))
-            return logits(images, task, trial=trial)
+        def watched(images, task, *, answer, trial, learner=learner, calls=calls):
+            if learner.task.open_identity != task:
+                calls.append((task, trial, learner.task.is_open))
+            return answer(images, task)
 
-        monkeypatch.setattr(learner, "logits", watched)
+        for name, trial in (("logits", False), ("trial_logits", True)):
+            monkeypatch.setattr(learner, name, partial(watched, answer=getattr(learner, name), trial=trial))
         learn(learner, stream, epochs=1, evaluation=Evaluation(earlier_tasks=when))
         asked[when] = calls
     own = [(task, False, False) for task in range(3)]

@@ -262,7 +262,9 @@ def test_a_number_that_is_not_finite_ends_the_run_with_the_way_back(tmp_path):
         patch.setattr(learner, lambda _: (_ for _ in ()).throw(broken))
         with pytest.raises(RunError) as caught:
             run(spec, place_in(tmp_path))
-    assert f"{broken}; the run can be resumed from the checkpoint of epoch 1, {checkpoints(folder)[-1]}" == str(caught.value)
+    assert f"{broken}; the run can be resumed from the checkpoint of epoch 1, {checkpoints(folder)[-1]}" == str(
+        caught.value
+    )
     last = events_of(folder)[-1]
     assert last == InterruptedRecord(reason="failed", text=str(broken), task=0, epoch=1, checkpoint=1)
     assert run(spec, place_in(tmp_path)).complete

@@ -72,7 +72,7 @@ def test_a_space_of_any_size_is_counted_without_listing_it():
 @pytest.mark.parametrize("divided", [False, True])
 def test_multiply_adds_are_those_that_a_step_makes(options, divided):
     learner = opened(EM(**options))
-    images, labels = next(learner.active.batches.epoch(0))
+    images, labels = next(learner.task.batches())
     partition, per_node = options.get("partition") or Partition.single(3), node_bytes(learner.backbone, images, 0)
     sizes = tree_sizes(partition, options.get("candidates"), per_node)
     size = next(one for one in sizes if one.parts > 1) if divided else sizes[0]
@@ -85,7 +85,7 @@ def test_multiply_adds_are_those_that_a_step_makes(options, divided):
 
 def test_multiply_adds_of_one_network_are_those_that_its_step_makes():
     learner = opened(Fixed("all"))
-    images, labels = next(learner.active.batches.epoch(0))
+    images, labels = next(learner.task.batches())
     assert made(learner, images, labels) == len(images) * static_multiply_adds(LAYERS)
 
 

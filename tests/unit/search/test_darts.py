@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -7,9 +6,11 @@ import torch.nn.functional as F
 
 from lasem.configurations import Partition
 from lasem.errors import DataError, LasemError, SpecError
-from lasem.learners import OPTIMIZERS, SelectiveTransfer, Training
+from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Conv, Network
-from lasem.search import ARCHITECTURE_OPTIMIZERS, DARTS, Fixed, OpenTask, Schedule
+from lasem.optimizers import OPTIMIZERS
+from lasem.search import DARTS, Fixed, Schedule, TaskNetwork
+from toy_task import ToyTask
 
 SHAPE, CLASSES = (2, 5, 5), 3
 GROUPS = (0, 1, 0)  # the group of each layer in {1,3},{2}
@@ -33,13 +34,10 @@ def opened():
         with torch.no_grad():
             for i, parameter in enumerate(backbone.parameters()):
                 parameter.mul_(4 + i % 3)
-        search = strategy.search(strategy.space(3), device=torch.device("cpu"), schedule=Schedule(batches=1))
+        network = TaskNetwork(backbone, 0)
+        search = strategy.search(strategy.space(3), network=network, schedule=Schedule(batches=1))
         search.alpha.copy_(torch.tensor([[0.3, -0.2], [-0.5, 0.4]]))
-        network = OpenTask(
-            backbone=backbone, task=0, keep=keep, masks=torch.Generator().manual_seed(0), update=lambda loss: None,
-            learning_rate=rate,
-        )  # fmt: skip
-        return network, search
+        return ToyTask(rate=rate, keep=keep), network, search
 
     return make
 
@@ -88,14 +86,14 @@ def test_a_stage_outputs_the_weighted_sum_of_both_branches_after_relu_and_before
 @pytest.mark.parametrize("bits", ["000", "111", "010", "101"])
 def test_infinite_logits_are_a_fixed_configuration(opened, bits):
     seen = []
-    network, search = opened(DARTS(partition=PARTITION), keep=0.5)
+    task, network, search = opened(DARTS(partition=PARTITION), keep=0.5)
     logits = {"0": [0.0, -math.inf], "1": [-math.inf, 0.0]}
     search.alpha.copy_(torch.tensor([logits[bits[0]], logits[bits[1]]]))
-    seen.append((network, search._loss(network, batch(0), search.alpha, search._mask(network, batch(0)))))
-    network, _ = opened(DARTS(partition=PARTITION), keep=0.5)
+    seen.append((network, search._loss(batch(0), search.alpha, search._mask(task, batch(0)))))
+    task, network, _ = opened(DARTS(partition=PARTITION), keep=0.5)
     fixed = Fixed(bits)
-    network = replace(network, update=lambda losses: seen.append((network, *losses)))
-    fixed.search(fixed.space(3), device=torch.device("cpu"), schedule=Schedule(batches=1)).step(network, *batch(0))
+    fixed.search(fixed.space(3), network=network, schedule=Schedule(batches=1)).step(task, *batch(0))
+    seen.append((network, *task.losses))
     torch.testing.assert_close(seen[0][1], seen[1][1], rtol=1e-12, atol=0)
     gradients = []
     for network, loss in seen:
@@ -110,23 +108,23 @@ def test_infinite_logits_are_a_fixed_configuration(opened, bits):
 
 
 def test_the_first_order_is_the_gradient_of_the_held_out_loss_at_the_present_weights(opened):
-    network, search = opened(DARTS(partition=PARTITION))
+    task, network, search = opened(DARTS(partition=PARTITION))
     alpha = search.alpha.clone().requires_grad_()
     expected = torch.autograd.grad(mixed_loss(named_values(network.backbone), alpha, *batch(2)), alpha)[0]
-    found = search.architecture_gradient(network, batch(1), batch(2))
+    found = search.architecture_gradient(task, batch(1), batch(2))
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("keep", [1.0, 0.5])
 def test_the_second_order_is_the_gradient_through_one_more_step_of_the_weights(opened, keep):
-    network, search = opened(DARTS(partition=PARTITION, order="second", radius=1e-4), rate=0.02, keep=keep)
+    task, network, search = opened(DARTS(partition=PARTITION, order="second", radius=1e-4), rate=0.02, keep=keep)
     values = named_values(network.backbone)
     before = {name: value.detach().clone() for name, value in values.items()}
     masks = None, None
     if keep < 1:
-        twin, _ = opened(DARTS(partition=PARTITION), keep=keep)
+        twin, _, _ = opened(DARTS(partition=PARTITION), keep=keep)
         ones = torch.ones(1, 6, network.backbone.num_features, dtype=torch.float64)
-        masks = [twin.draw_masks(1, 6).apply(ones)[0] for _ in "ab"]
+        masks = [twin.draw_masks(1, 6, network.num_features).apply(ones)[0] for _ in "ab"]
     alpha = search.alpha.clone().requires_grad_()
     inner = torch.autograd.grad(
         mixed_loss(values, alpha, *batch(1), mask=masks[0]), list(values.values()), create_graph=True
@@ -134,64 +132,64 @@ def test_the_second_order_is_the_gradient_through_one_more_step_of_the_weights(o
     moved = {name: v - 0.02 * g for (name, v), g in zip(values.items(), inner, strict=True)}
     expected = torch.autograd.grad(mixed_loss(moved, alpha, *batch(2), mask=masks[1]), alpha)[0]
     first = torch.autograd.grad(mixed_loss(values, alpha, *batch(2), mask=masks[1]), alpha)[0]
-    found = search.architecture_gradient(network, batch(1), batch(2))
+    found = search.architecture_gradient(task, batch(1), batch(2))
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
     assert (expected - first).abs().max() > 1e-3 * expected.abs().max()
     assert all(torch.equal(before[name], value) for name, value in named_values(network.backbone).items())
 
 
 def test_without_a_step_of_the_weights_the_second_order_is_the_first(opened):
-    network, search = opened(DARTS(partition=PARTITION, order="second"), rate=0.0)
-    first = opened(DARTS(partition=PARTITION))[1].architecture_gradient(network, batch(1), batch(2))
-    torch.testing.assert_close(search.architecture_gradient(network, batch(1), batch(2)), first)
+    task, _, search = opened(DARTS(partition=PARTITION, order="second"), rate=0.0)
+    first = opened(DARTS(partition=PARTITION))[2].architecture_gradient(task, batch(1), batch(2))
+    torch.testing.assert_close(search.architecture_gradient(task, batch(1), batch(2)), first)
 
 
 def test_a_penalty_is_weighted_by_the_share_of_its_branch_and_leaves_the_architecture_alone(opened, monkeypatch):
-    network, search = opened(DARTS(partition=PARTITION))
-    plain = search._loss(network, batch(0), search.alpha, search._mask(network, batch(0)))
-    gradient = search.architecture_gradient(network, batch(0), batch(1))
+    task, network, search = opened(DARTS(partition=PARTITION))
+    plain = search._loss(batch(0), search.alpha, search._mask(task, batch(0)))
+    gradient = search.architecture_gradient(task, batch(0), batch(1))
     penalties = [(0, torch.tensor(2.0, dtype=torch.float64)), (1, torch.tensor(5.0, dtype=torch.float64))]
     monkeypatch.setattr(network.backbone, "penalties", lambda task: penalties)
     shares = search.alpha.softmax(1)[:, 1]
-    loss = search._loss(network, batch(0), search.alpha, search._mask(network, batch(0)))
+    loss = search._loss(batch(0), search.alpha, search._mask(task, batch(0)))
     torch.testing.assert_close(loss - plain, 2 * shares[0] + 5 * shares[1])
-    torch.testing.assert_close(search.architecture_gradient(network, batch(0), batch(1)), gradient)
+    torch.testing.assert_close(search.architecture_gradient(task, batch(0), batch(1)), gradient)
 
 
 # Steps of the architecture
 
 
-def test_adam_is_torchs():
-    alpha = torch.tensor([[0.1, -0.2], [0.0, 0.3]], dtype=torch.float64)
-    theirs = torch.nn.Parameter(alpha.clone())
-    options = {"betas": (0.5, 0.999), "weight_decay": 1e-3}
-    ours = ARCHITECTURE_OPTIMIZERS["adam"](alpha, learning_rate=3e-4, **options)
-    optimizer = torch.optim.Adam([theirs], lr=3e-4, **options)
-    for seed in range(5):
-        theirs.grad = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        ours.step(theirs.grad, model_rate=1.0)
+def test_adam_steps_on_the_architecture_with_its_own_options(opened, monkeypatch):
+    task, _, search = opened(DARTS(partition=PARTITION, weight_decay=1e-2))
+    theirs = torch.nn.Parameter(search.alpha.clone())
+    optimizer = torch.optim.Adam([theirs], lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-2)
+    gradients = [torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(s)) for s in range(5)]
+    for theirs.grad in gradients:
+        monkeypatch.setattr(search, "architecture_gradient", lambda *_: theirs.grad)
+        search.step(task, *batch(0))
         optimizer.step()
-    torch.testing.assert_close(alpha, theirs.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(search.alpha, theirs.detach(), rtol=1e-12, atol=0)
 
 
-def test_rmsprop_is_that_of_the_weights_at_their_rate():
-    alpha = torch.tensor([[0.1, -0.2]], dtype=torch.float64)
-    theirs = torch.nn.Parameter(alpha.clone())
-    ours = ARCHITECTURE_OPTIMIZERS["rmsprop-tf"](alpha, learning_rate=9.0, betas=(0.5, 0.9), weight_decay=9.0)
-    optimizer = OPTIMIZERS["rmsprop-tf"]([theirs], 0.0)
+def test_rmsprop_steps_on_the_architecture_at_the_rate_of_the_weights(opened, monkeypatch):
+    options = {"optimizer": "rmsprop-tf", "learning_rate": 9.0, "betas": (0.5, 0.9), "weight_decay": 9.0}
+    task, _, search = opened(DARTS(partition=PARTITION, **options))
+    alpha, square = search.alpha.clone(), torch.ones(2, 2, dtype=torch.float64)
     for seed in range(4):
-        theirs.grad = torch.randn(1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        optimizer.param_groups[0]["lr"] = 0.1 / (1 + seed)
-        ours.step(theirs.grad, model_rate=0.1 / (1 + seed))
-        optimizer.step()
-    torch.testing.assert_close(alpha, theirs.detach(), rtol=1e-12, atol=0)
+        gradient = torch.randn(2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        task.learning_rate = 0.1 / (1 + seed)
+        monkeypatch.setattr(search, "architecture_gradient", lambda *_, gradient=gradient: gradient)
+        search.step(task, *batch(0))
+        square = 0.9 * square + 0.1 * gradient**2
+        alpha = alpha - task.learning_rate * gradient / (square + 1e-10).sqrt()
+    torch.testing.assert_close(search.alpha, alpha, rtol=1e-12, atol=0)
 
 
 # Decisions
 
 
 def test_ties_go_to_the_own_branch(opened):
-    _, search = opened(DARTS(partition=PARTITION))
+    _, _, search = opened(DARTS(partition=PARTITION))
     search.alpha.zero_()
     assert search.space.candidates[search.leader()] == (0, 0)
     search.alpha[1, 1] = 1e-12
@@ -199,7 +197,7 @@ def test_ties_go_to_the_own_branch(opened):
 
 
 def test_a_candidates_probability_is_the_product_of_its_groups(opened):
-    _, search = opened(DARTS(partition=PARTITION))
+    _, _, search = opened(DARTS(partition=PARTITION))
     one, two = search.alpha.softmax(1).tolist()
     expected = [one[0] * two[0], one[0] * two[1], one[1] * two[0], one[1] * two[1]]
     assert search.log_prior().exp().tolist() == pytest.approx(expected)
@@ -240,9 +238,9 @@ def make_learner(make_backbone):
 def watched(learner, monkeypatch):
     """Note the batches of the weights and of the architecture."""
     seen = {"train": [], "held out": []}
-    search = learner.active.search
+    search = learner.search
 
-    def gradient(network, batch, held_out):
+    def gradient(task, batch, held_out):
         seen["train"].append([float(image.sum()) for image in batch[0]])
         seen["held out"].append([float(image.sum()) for image in held_out[0]])
         return torch.zeros_like(search.alpha)
@@ -301,7 +299,7 @@ def test_with_none_held_out_the_architecture_learns_from_the_batch_of_the_weight
 def test_too_few_images_are_refused_before_the_task_opens(make_learner, make_task):
     learner = make_learner(DARTS(held_out="half"))
     assert learner.least_images == 8
-    with pytest.raises(DataError, match="at least one batch, 8 images - got 7"):
+    with pytest.raises(DataError, match=r"at least one batch of training images, 8 here \(got 7"):
         learner.begin_task(make_task(train=7))
     assert learner.backbone.learning is None
 
@@ -312,7 +310,7 @@ def test_too_few_images_are_refused_before_the_task_opens(make_learner, make_tas
 def test_while_it_trains_the_larger_branch_answers(make_learner, make_task):
     learner, task = make_learner(), make_task()
     learner.begin_task(task)
-    learner.active.search.alpha.copy_(torch.tensor([[0.0, 0.1], [0.2, 0.1]]))
+    learner.search.alpha.copy_(torch.tensor([[0.0, 0.1], [0.2, 0.1]]))
     assert learner.configuration(0) == (1, 0)
     expected = learner.backbone.path_logits(task.test.images, 0, bits=(1, 0))
     assert torch.equal(learner.logits(task.test.images, 0), expected)
@@ -323,7 +321,7 @@ def test_while_it_trains_the_larger_branch_answers(make_learner, make_task):
 def test_the_status_shows_the_weights(make_learner, make_task):
     learner = make_learner(DARTS(partition=Partition.parse("{1,2}")))
     learner.begin_task(make_task())
-    learner.active.search.alpha.copy_(torch.tensor([[0.0, math.log(3)]]))
+    learner.search.alpha.copy_(torch.tensor([[0.0, math.log(3)]]))
     status = learner.status()
     assert dict(zip(status.names, status.prior.tolist(), strict=True)) == {
         "0": pytest.approx(0.25),

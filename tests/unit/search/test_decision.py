@@ -23,23 +23,25 @@ def trained(strategy, *, epochs=EPOCHS, watch=lambda learner: None):
 def test_no_posteriors_can_turn_over_a_certain_lead(prior):
     """The worst case: from then on, all mass goes to the runner-up; a step earlier that would still win."""
     learner = opened(EM(prior=prior), epochs=EPOCHS)
-    search, steps, leads = learner.active.search, EPOCHS * 4, []
-    for epoch in range(EPOCHS):
-        for images, labels in learner.active.batches.epoch(epoch):
-            learner.train_step(images, labels)
-            leads.append((float(search._prior.lead()), steps - len(leads) - 1))
+    search, steps, leads = learner.search, EPOCHS * 4, []
+    for _ in range(EPOCHS):
+        losses = []
+        for images, labels in learner.task.batches():
+            losses.append(learner.train_step(images, labels))
+            leads.append((float(search._prior.margin()), steps - len(leads) - 1))
+        learner.task.end_epoch(losses)
     certain = search.decision.certain
     assert certain == next(number for number, (lead, left) in enumerate(leads, start=1) if lead > left)
     assert 1 < certain < steps
     assert all(lead <= left for lead, left in leads[: certain - 1])
     final = search.leader()
     again = opened(EM(prior=prior), epochs=EPOCHS)
-    for epoch in range(EPOCHS):
-        for images, labels in again.active.batches.epoch(epoch):
-            if again.active.search.decision.certain is None:
-                again.train_step(images, labels)
+    for _ in range(EPOCHS):
+        if again.search.decision.certain is None:
+            losses = [again.train_step(images, labels) for images, labels in again.task.batches()]
+            again.task.end_epoch(losses)
     rest = steps - certain
-    held = again.active.search._prior
+    held = again.search._prior
     second = int(held.log_prior.topk(2).indices[1])
     assert int(held.log_prior.argmax()) == final
     against = torch.full((8,), float("-inf"), dtype=torch.float64)
@@ -54,7 +56,7 @@ def test_stopping_when_certain_keeps_the_decision_and_trains_it_alone():
     stopped = trained(EM(stop_when_certain=True))
     decision = stopped.status().decision
     assert decision.settled == decision.certain == exact.status().decision.certain
-    assert stopped.active.search.leader() == exact.active.search.leader() == decision.candidate
+    assert stopped.search.leader() == exact.search.leader() == decision.candidate
     assert exact.status().decision.settled is None
     before = {name: value.clone() for name, value in stopped.backbone.named_parameters()}
     stopped.train_epoch()
@@ -115,8 +117,8 @@ def test_the_lead_is_counted_in_batches():
     for q in ([0.7, 0.2, 0.1], [0.5, 0.5, 0.0], [0.6, 0.1, 0.3]):
         for prior in (mean, counts):
             prior.update(torch.tensor(q, dtype=torch.float64).log())
-    assert float(mean.lead()) == pytest.approx(1.8 - 0.8)
-    assert float(counts.lead()) == 3.0
+    assert float(mean.margin()) == pytest.approx(1.8 - 0.8)
+    assert float(counts.margin()) == 3.0
 
 
 def test_a_restored_search_goes_on_where_it_was():

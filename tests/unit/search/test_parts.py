@@ -12,7 +12,7 @@ from lasem.search._parts import Part, kept_bytes, node_bytes
 
 def needed(learner) -> int:
     """Bytes that the whole tree keeps for a batch."""
-    images, _ = next(learner.active.batches.epoch(0))
+    images, _ = next(learner.task.batches())
     per_node = node_bytes(learner.backbone, images, 0)
     return kept_bytes(Part(learner.space, tuple(range(len(learner.space)))).layout, per_node)
 
@@ -38,9 +38,9 @@ def test_sub_trees_give_the_result_of_the_whole_tree(share, options):
 
 def test_a_backward_pass_keeps_no_more_than_the_budget():
     learner = opened(EM(memory=whole_budget() / 2**21))
-    images, labels = next(learner.active.batches.epoch(0))
+    images, labels = next(learner.task.batches())
     learner.train_step(images, labels)
-    parts = learner.active.search._budget._divided(tuple(range(8)))
+    parts = learner.search._budget._divided(tuple(range(8)))
     assert len(parts) > 1
     kept: dict[int, int] = {}
     own = {p.untyped_storage().data_ptr() for p in learner.backbone.parameters()}
@@ -63,7 +63,7 @@ def test_a_backward_pass_keeps_no_more_than_the_budget():
 
 def test_the_estimate_of_a_tree_is_what_autograd_keeps():
     learner = opened(EM())
-    images, _ = next(learner.active.batches.epoch(0))
+    images, _ = next(learner.task.batches())
     per_node = node_bytes(learner.backbone, images, 0)
     # conv 2 -> 6 channels on 6x6 keeps its input and its output (for ReLU), in float32, for six images
     assert per_node[0] == 6 * 4 * (2 + 6) * 36

@@ -21,11 +21,11 @@ LOGITS = st.lists(st.floats(-40, 0), min_size=2, max_size=12)
 @given(LOGITS, st.floats(0, 1))
 def test_the_least_probable_are_dropped_up_to_a_mass_and_no_further(logits, mass):
     log_probability = torch.tensor(logits, dtype=torch.float64).log_softmax(0)
-    kept, dropped, total = least_probable(log_probability, mass)
-    q = log_probability.exp()
+    kept, dropped, log_total = least_probable(log_probability, math.log(mass) if mass else -math.inf)
+    total, q = math.exp(log_total), log_probability.exp()
     assert sorted([*kept, *dropped]) == list(range(len(logits)))
     assert kept
-    assert total <= mass
+    assert total <= mass * (1 + 1e-12)
     assert total == pytest.approx(float(q[list(dropped)].sum()))
     assert all(q[one] <= q[other] for one in dropped for other in kept)
     if len(kept) > 1:
@@ -40,21 +40,41 @@ def test_what_was_not_computed_has_at_most_the_bounded_posterior(prior, evidence
     log_evidence = torch.tensor(evidence[:size], dtype=torch.float64)  # at most 0
     joint = log_prior + log_evidence
     truth = float(joint.softmax(0)[number:].sum())
-    bound = unseen_mass(float(log_prior[number:].exp().sum()), float(joint[:number].logsumexp(0)))
+    bound = unseen_mass(float(log_prior[number:].logsumexp(0)), float(joint[:number].logsumexp(0)))
     assert truth <= bound + 1e-12
+
+
+@pytest.mark.parametrize("nats", [800, 10_000])
+def test_candidates_of_a_prior_below_the_smallest_number_are_evaluated_when_the_others_explain_even_less(nats):
+    """exp(-800) is 0 in double precision, but the others' evidence of exp(-2 * 800) makes it the whole posterior."""
+    log_prior = torch.tensor([0.0, -nats], dtype=torch.float64)
+    selection = Selection(ConfigurationSpace.full(Partition.single(1)), epsilon=0.1, each_step=True)
+    selection.second(log_prior, torch.tensor([0.0, -math.inf], dtype=torch.float64), (0,))  # a batch well explained
+    assert selection.first(log_prior) == (0,)
+    log_evidence = torch.tensor([-2.0 * nats, -math.inf], dtype=torch.float64)
+    assert unseen_mass(-nats, -2.0 * nats) == 1
+    assert selection.second(log_prior, log_evidence, (0,)) == (1,)
+    assert selection.first(log_prior) == (0, 1)  # now that such evidence has been seen, it is evaluated at once
+
+
+def test_the_bound_is_that_of_its_definition_and_of_its_limits():
+    assert unseen_mass(math.log(0.03), math.log(0.27)) == pytest.approx(0.1)
+    assert unseen_mass(-10_000, -10_000) == pytest.approx(0.5)
+    assert unseen_mass(-20_000, -10_000) == 0
+    assert unseen_mass(-math.inf, -10_000) == 0
 
 
 def posteriors(learner: SelectiveTransfer, epochs: int) -> list[Tensor]:
     """The posterior of every step."""
     seen: list[Tensor] = []
-    step = learner.train_step
+    step = learner.search.step
 
-    def watched(*args, **options):
-        loss = step(*args, **options)
+    def watched(task, images, labels):
+        loss = step(task, images, labels)
         seen.append(learner.posterior())
         return loss
 
-    learner.train_step = watched  # pyright: ignore[reportAttributeAccessIssue]
+    learner.search.step = watched  # pyright: ignore[reportAttributeAccessIssue]
     for _ in range(epochs):
         learner.train_epoch()
     return seen
@@ -86,13 +106,14 @@ def test_every_step_stays_within_epsilon_of_the_exact_step_from_the_same_place()
     epsilon = 0.02
     lean, exact = opened(EM(epsilon=epsilon), keep=1.0), opened(EM(), keep=1.0)
     skipped = 0
-    for epoch in range(12):
-        for images, labels in lean.active.batches.epoch(epoch):
+    for _ in range(12):
+        losses = []
+        for images, labels in lean.task.batches():
             exact.backbone.load_state_dict(lean.backbone.state_dict())
-            for name, value in exact.active.search.state().items():
-                value.copy_(lean.active.search.state()[name])
+            for name, value in exact.search.state().items():
+                value.copy_(lean.search.state()[name])
             before = [p.detach().clone() for p in exact.backbone.parameters()]
-            lean.train_step(images, labels)
+            losses.append(lean.train_step(images, labels))
             exact.train_step(images, labels)
             one, other = lean.posterior(), exact.posterior()
             assert float((one - other).abs().sum()) <= 2 * epsilon
@@ -138,15 +159,15 @@ def test_an_early_bound_that_fails_is_made_good_by_computing_the_rest():
     selection.start_epoch()
     log_prior = torch.tensor([0.97, 0.01, 0.01, 0.01], dtype=torch.float64).log()
     assert selection.first(log_prior) == (0, 1, 2, 3)  # nothing is known of the evidence yet
-    assert selection.second(log_prior, log_prior, (0, 1, 2, 3)) == ()
+    assert selection.second(log_prior, torch.zeros_like(log_prior), (0, 1, 2, 3)) == ()
     selection.choose(log_prior, learned=None)
     assert selection.first(log_prior) == (0,)
-    joint = torch.full((4,), -math.inf, dtype=torch.float64)
-    joint[0] = log_prior[0] + math.log(0.2)
-    assert selection.second(log_prior, joint, (0,)) == (1, 2, 3)  # 0.03 / (0.194 + 0.03) is more than 0.05
-    joint[0] = log_prior[0] + math.log(0.9)
-    assert selection.second(log_prior, joint, (0,)) == ()
-    selection.choose(joint.log_softmax(0), learned=(0,))
+    log_evidence = torch.full((4,), -math.inf, dtype=torch.float64)
+    log_evidence[0] = math.log(0.2)
+    assert selection.second(log_prior, log_evidence, (0,)) == (1, 2, 3)  # 0.03 / (0.194 + 0.03) is more than 0.05
+    log_evidence[0] = math.log(0.9)
+    assert selection.second(log_prior, log_evidence, (0,)) == ()
+    selection.choose((log_prior + log_evidence).log_softmax(0), learned=(0,))
     assert selection.effort.skipped == pytest.approx(0.03 / (0.97 * 0.9 + 0.03))
 
 
@@ -160,12 +181,12 @@ class NoHostReads(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("options", [{}, {"prior": "counts"}, {"epsilon": 0.01}, {"evidence": "mean"}])
-def test_away_from_the_host_a_step_reads_nothing_back(options, monkeypatch):
+def test_away_from_the_host_a_step_reads_nothing_back(options):
     learner = opened(EM(**options), keep=1.0)
-    search, updates = learner.active.search, learner.active.updates
+    search = learner.search
     search._selection.each_step = False
-    monkeypatch.setattr(type(updates), "on_host", False)
-    images, labels = next(learner.active.batches.epoch(0))
+    learner.task._opened.steps.on_host = False
+    images, labels = next(learner.task.batches())
     for _ in range(3):
         search.start_epoch()
         learner.train_step(images, labels)
@@ -176,7 +197,7 @@ def test_away_from_the_host_a_step_reads_nothing_back(options, monkeypatch):
 
 def test_decided_per_epoch_the_mass_left_out_is_measured():
     learner = opened(EM(epsilon=0.01))
-    search = learner.active.search
+    search = learner.search
     search._selection.each_step = False
     learned = []
     for _ in range(30):

@@ -166,6 +166,11 @@ class DEN(AbstractLearner):
         """Answer with the units that the task sees, without dropout."""
         return self.layers.logits(images, self._kernels(task, trial=trial))
 
+    @torch.no_grad()
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
+        return self.logits(images, task, trial=True)
+
     def _kernels(self, task: int, *, trial: bool = False) -> list[Kernel]:
         self._visits.known(task)
         if self.open is not None and task == self._visits.learning:

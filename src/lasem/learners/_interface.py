@@ -1,0 +1,267 @@
+"""The interface of learners: what each of them does, and what only some can do besides."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from lasem.benchmarks import Outline, Task
+from lasem.learners._status import Growth, ParameterCounts, SearchStatus
+from lasem.nn import AbstractMechanism, Backbone, Network
+from lasem.search import AbstractStrategy
+from lasem.training import Training
+
+Values = TypeVar("Values", bound=BaseModel)
+
+
+@dataclass
+class LearnerState:
+    """State of a learner between two epochs: everything that it needs to continue.
+
+    Every learner has a pydantic model of its own for `values`, so that what a checkpoint holds is checked when it is
+    read.
+
+    Attributes:
+        tensors: Parameters, buffers and optimizer state by name.
+        values: JSON values by name.
+    """
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: BaseModel, tensors: Mapping[str, Tensor]) -> "LearnerState":
+        """Make a state of a model and tensors."""
+        return cls(tensors=dict(tensors), values=values.model_dump(mode="json"))
+
+    def read(self, kind: type[Values]) -> Values:
+        """Return the values as a learner's own model.
+
+        Raises:
+            pydantic.ValidationError: They are not those of this learner.
+        """
+        return kind.model_validate(self.values)
+
+
+class AbstractLearner(ABC):
+    """Learns tasks in order and continues to answer for the earlier ones.
+
+    The unit of work is an epoch: a runner calls `begin_task`, `train_epoch` as often as it likes, and `end_task`. Tasks
+    are named by their identity, the number that all visits of a task share. What only some learners can do is a
+    protocol of its own below, which a runner asks for with `isinstance`.
+
+    Attributes:
+        training: How a task is trained.
+    """
+
+    training: Training
+
+    @abstractmethod
+    def begin_task(self, task: Task) -> None:
+        """Open a task. Until it ends, its training split is the only data that is read.
+
+        A search that learns from held-out images also reads the validation split.
+
+        Raises:
+            DataError: There are too few training images, or they do not fit the network.
+            LasemError: Another task is open.
+        """
+
+    @abstractmethod
+    def train_epoch(self) -> float:
+        """Train the open task for one epoch and return the mean loss of its batches.
+
+        Raises:
+            RunError: A loss or a gradient is not finite.
+        """
+
+    @abstractmethod
+    def end_task(self) -> None:
+        """Close the open task and store what it has learned."""
+
+    @abstractmethod
+    def logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for a task: (B, C, H, W) -> (B, classes).
+
+        Args:
+            images: A batch.
+            task: Identity of a task that was begun, the open one included.
+
+        Raises:
+            LasemError: The learner has not been trained on this task.
+        """
+
+    @abstractmethod
+    def network(self, task: int) -> nn.Module:
+        """Return the network of a task as a plain module with its own values: (B, C, H, W) -> (B, classes)."""
+
+    @abstractmethod
+    def state(self) -> LearnerState:
+        """Return everything that is needed to continue after the last epoch."""
+
+    @abstractmethod
+    def restore(self, state: LearnerState, *, task: Task | None) -> None:
+        """Continue from a state; called on a new learner.
+
+        Args:
+            state: State of a learner that was built alike.
+            task: The task that was open then; None if none was.
+        """
+
+
+@runtime_checkable
+class Searches(Protocol):
+    """A learner that decides which layers a task shares."""
+
+    def status(self) -> SearchStatus | None:
+        """Return how far the search of the open task has come; None if nothing is searched."""
+        ...
+
+    def configuration(self, task: int) -> tuple[int, ...]:
+        """Return one bit per stage, 1 = shared: the committed ones, or the leading candidate's for the open task."""
+        ...
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A learner whose candidates train one after another, each for all epochs of the task."""
+
+    def turns(self) -> list[str] | None:
+        """Return the names of the candidates that train the open task in turn; None if it is trained once."""
+        ...
+
+    def end_turn(self, valid_accuracy: float) -> None:
+        """Let the next candidate train, from the same start. Called after each of the `turns`, also the last one.
+
+        Args:
+            valid_accuracy: Best validation accuracy of the current candidate over its epochs.
+        """
+        ...
+
+    def trainings(self, identities: Sequence[int]) -> list[int]:
+        """Return how often each visit of a stream, given by the identities of its tasks, is trained for all epochs."""
+        ...
+
+
+@runtime_checkable
+class Grows(Protocol):
+    """A learner whose network gains units."""
+
+    def growth(self) -> Growth:
+        """Return how far the network has grown."""
+        ...
+
+
+@runtime_checkable
+class CountsParameters(Protocol):
+    """A learner that knows how many parameters it stores."""
+
+    def parameter_counts(self) -> ParameterCounts:
+        """Return the numbers of parameters stored now."""
+        ...
+
+
+@runtime_checkable
+class LoadsKnowledge(Protocol):
+    """A learner whose shared knowledge can start from given values."""
+
+    def load_knowledge(self, values: Mapping[str, Tensor]) -> None:
+        """Start the shared knowledge from values by parameter name."""
+        ...
+
+
+@runtime_checkable
+class AnswersOnTrial(Protocol):
+    """A learner whose earlier tasks do not read what the open task changes until it ends."""
+
+    def trial_logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
+        ...
+
+
+@runtime_checkable
+class HoldsOut(Protocol):
+    """A learner that may need more training images than one batch, because its search holds some out."""
+
+    @property
+    def least_images(self) -> int:
+        """Fewest training images that a task may have."""
+        ...
+
+
+@runtime_checkable
+class Estimable(Protocol):
+    """A learner whose steps can be counted before any is made: a strategy over the paths of a backbone."""
+
+    @property
+    def backbone(self) -> Backbone:
+        """The network."""
+        ...
+
+    @property
+    def strategy(self) -> AbstractStrategy:
+        """How each task's configuration is chosen."""
+        ...
+
+
+def least_images(learner: AbstractLearner) -> int:
+    """Return the fewest training images that a task may have: one batch, or what the learner says."""
+    return learner.least_images if isinstance(learner, HoldsOut) else learner.training.batch_size
+
+
+def trainings(learner: AbstractLearner, identities: Sequence[int]) -> list[int]:
+    """Return how often each visit of a stream, given by the identities of its tasks, is trained for all epochs."""
+    return learner.trainings(identities) if isinstance(learner, TakesTurns) else [1] * len(identities)
+
+
+def parameter_counts(learner: AbstractLearner) -> ParameterCounts:
+    """Return the numbers of parameters that a learner stores; zeros if it does not count them."""
+    none = ParameterCounts(shared=0, per_task=[], search=0, rollback=0)
+    return learner.parameter_counts() if isinstance(learner, CountsParameters) else none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Everything that a learner is built from.
+
+    Attributes:
+        network: Layers of the network.
+        outline: Shapes and class numbers of the stream.
+        mechanism: How shared branches get their parameters.
+        strategy: How each task's configuration is chosen.
+        training: How a task is trained.
+        seed: Seed of initial values, batches and dropout.
+        device: Where tensors go.
+        capture: Whether steps are compiled; see `lasem.search.capture`.
+    """
+
+    network: Network
+    outline: Outline
+    mechanism: AbstractMechanism
+    strategy: AbstractStrategy
+    training: Training
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    capture: bool = False
+
+    def backbone(self) -> Backbone:
+        """Build the network with own and shared branches, on the device."""
+        backbone = self.network.build(self.outline.shape, mechanism=self.mechanism, seed=self.seed)
+        backbone.to(self.device)
+        return backbone
+
+
+class AbstractLearnerOptions(ABC):
+    """Options of a kind of learner; they build it."""
+
+    @abstractmethod
+    def build(self, setup: Setup) -> AbstractLearner:
+        """Build a new learner.
+
+        Raises:
+            SpecError: The options do not go with the rest of the setup.
+        """

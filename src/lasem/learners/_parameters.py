@@ -1,0 +1,36 @@
+"""Which parameters of a backbone belong to which task, and how many a learner stores."""
+
+from collections.abc import Sequence
+
+from lasem.learners._status import ParameterCounts
+from lasem.nn import Backbone
+
+
+def belongs_to_task(parameter: str, task: int) -> bool:
+    """Whether a parameter of a backbone, by name, is one task's own: its head, an own branch or a mapping."""
+    words = parameter.split(".")
+    return words[:2] == ["heads", str(task)] or words[2:4] in (["own", str(task)], ["mapping", str(task)])
+
+
+def count_parameters(
+    backbone: Backbone, *, usable: Sequence[bool], visits: Sequence[int], search: int, rollback: int
+) -> ParameterCounts:
+    """Count the parameters that are stored (LASEM, appendix E).
+
+    Args:
+        backbone: The network whose parameters are counted.
+        usable: Per stage, whether any candidate can use its shared knowledge.
+        visits: Identities of the tasks by position; a task's parameters count at its first visit.
+        search: Most parameters trained at once so far.
+        rollback: Most values kept so far to undo what a task does not share.
+    """
+    stages = zip(backbone.iter_stages(), usable, strict=True)
+    shared = sum(p.numel() for stage, used in stages if used for p in stage.shared.parameters())
+    sizes = {name: p.numel() for name, p in backbone.named_parameters()}
+    per_task = [
+        sum(size for name, size in sizes.items() if belongs_to_task(name, identity))
+        if identity not in visits[:i]
+        else 0
+        for i, identity in enumerate(visits)
+    ]
+    return ParameterCounts(shared=shared, per_task=per_task, search=search, rollback=rollback)

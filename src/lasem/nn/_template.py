@@ -1,0 +1,213 @@
+"""The module of a stage without values: a function of parameters that each branch brings along."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lasem.errors import SpecError
+from lasem.nn._norm import AbstractNodeNorm, NodeBatchNorm, NormInputs, Statistics
+from lasem.nn._parameters import nest, tensors_of
+
+Module = TypeVar("Module", bound=nn.Module)
+
+BATCH = 2
+"""Number of inputs in a run without values; batch norm refuses to train on one value per channel."""
+
+
+class AbstractPureModule(ABC):
+    """A module that computes from parameters it is given, without `functional_call`.
+
+    `functional_call` takes some 30 microseconds to put parameters into a module and to restore what was there. That is
+    as long as a small convolution takes, so the convolutions of small networks do without it.
+    """
+
+    @abstractmethod
+    def compute(self, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Apply the module with these parameters: (B, ...) -> (B, ...)."""
+
+    @abstractmethod
+    def activations(self, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Compute the activations that DARTS averages over two branches, before the tail applied by `finish`."""
+
+    @abstractmethod
+    def finish(self, activations: Tensor) -> Tensor:
+        """Apply the tail without parameters, such as a pool, that follows the average."""
+
+
+class Template:
+    """A stage's module as a function of (parameters, batch).
+
+    Batch norm within it is replaced by `NodeBatchNorm`. The module keeps shapes, but no values.
+
+    Args:
+        made: The module as `make` built it; it stays as it is.
+
+    Raises:
+        SpecError: The module contains dropout, or a layer whose parameters are not there yet.
+    """
+
+    def __init__(self, made: nn.Module) -> None:
+        _refuse_what_cannot_be_right(made)
+        self.module = _with_node_norms(copy_with(made, {k: v.to("meta") for k, v in tensors_of(made).items()}))
+        self.names = tuple(tensors_of(self.module))
+        self._pure = self.module if isinstance(self.module, AbstractPureModule) else None
+        self._norms = {n: child for n, child in self.module.named_modules() if isinstance(child, AbstractNodeNorm)}
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether the module contains batch norm."""
+        return bool(self._norms)
+
+    def new_statistics(self) -> nn.Module | None:
+        """Make a task's running statistics for all batch norms; None where there are none."""
+        statistics = {name: Statistics(norm.channels) for name, norm in self._norms.items()}
+        return nest(statistics) if statistics else None
+
+    def compute(
+        self,
+        tensors: Mapping[str, Tensor],
+        x: Tensor,
+        *,
+        nodes: int = 1,
+        statistics: nn.Module | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Apply the module with given tensors: (N B, ...) -> (N B, ...).
+
+        Args:
+            tensors: Its parameters and buffers by name.
+            x: Batches of all nodes, one after another.
+            nodes: Number of nodes, N.
+            statistics: Running statistics of a task, to normalize by these.
+            training: Whether the module is in training mode.
+        """
+        if self._pure is not None:
+            return self._pure.compute(tensors, x)
+        for name, norm in self._norms.items():
+            running = None if statistics is None else statistics.get_submodule(name)
+            assert running is None or isinstance(running, Statistics)
+            norm.inputs = NormInputs(nodes, running)
+        if self.module.training != training:
+            self.module.train(training)
+        return functional_call(self.module, dict(tensors), (x,))
+
+    def activations(self, tensors: Mapping[str, Tensor], x: Tensor, *, nodes: int = 1) -> Tensor:
+        """Compute what DARTS averages over both branches; see `AbstractPureModule.activations`."""
+        return self.compute(tensors, x, nodes=nodes) if self._pure is None else self._pure.activations(tensors, x)
+
+    def finish(self, activations: Tensor) -> Tensor:
+        """Apply what follows the average; see `AbstractPureModule.finish`."""
+        return activations if self._pure is None else self._pure.finish(activations)
+
+    def filled(self, tensors: Mapping[str, Tensor], statistics: nn.Module | None) -> nn.Module:
+        """Make an ordinary module with copies of given tensors, in evaluation mode."""
+        module = copy_with(self.module, {name: tensor.detach().clone() for name, tensor in tensors.items()})
+
+        def replaced(name: str, child: nn.Module) -> nn.Module | None:
+            if not isinstance(child, AbstractNodeNorm):
+                return None
+            running = None if statistics is None else statistics.get_submodule(name)
+            assert running is None or isinstance(running, Statistics)
+            return child.plain(running)
+
+        return _replace(module, replaced).eval()
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Run the module on the meta device, without values, to find the shape of its output.
+
+        Args:
+            shape: Shape of one input, without the batch axis.
+
+        Raises:
+            SpecError: The module draws random numbers or changes a buffer.
+        """
+        buffers = dict(self.module.named_buffers())
+        versions = {name: buffer._version for name, buffer in buffers.items()}
+        for norm in self._norms.values():
+            norm.inputs = NormInputs()
+        with torch.no_grad(), _NoRandomNumbers():
+            # Not by `functional_call`, which would put back a buffer that the module has replaced.
+            y = self.module.train()(torch.empty(BATCH, *shape, device="meta"))
+        for name, buffer in self.module.named_buffers():
+            if buffers.get(name) is not buffer or buffer._version != versions[name]:
+                raise SpecError(
+                    f"the module of a stage must not change a buffer in forward (got a new value of {name!r}), because"
+                    " all tasks and branches use it in the same step; keep such values as parameters, or use batch"
+                    " norm of torch.nn, which has statistics per task"
+                )
+        return tuple(y.shape[1:])
+
+
+class _NoRandomNumbers(TorchDispatchMode):
+    """Refuses operations that draw random numbers."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        """Run an operation unless it is random."""
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise SpecError(
+                f"the module of a stage must not draw random numbers in forward (got {func}), because a seed could not"
+                " decide them; leave this operation out, and use training.keep for dropout before the head"
+            )
+        return func(*args, **(kwargs or {}))
+
+
+def copy_with(module: Module, tensors: Mapping[str, Tensor]) -> Module:
+    """Copy a module with other values of its parameters and buffers, tied ones tied again.
+
+    Args:
+        module: The module, which stays as it is.
+        tensors: Values by name, for all of its parameters and buffers.
+    """
+    replacements: dict[int, object] = {}
+    for name, old in tensors_of(module).items():
+        if id(old) not in replacements:
+            value = tensors[name]
+            parameter = isinstance(old, nn.Parameter)
+            replacements[id(old)] = nn.Parameter(value, requires_grad=old.requires_grad) if parameter else value
+    return copy.deepcopy(module, replacements)
+
+
+def _with_node_norms(module: nn.Module) -> nn.Module:
+    """Replace the batch norms of torch within a module."""
+    return _replace(module, lambda _, child: NodeBatchNorm(child) if isinstance(child, _BatchNorm) else None)
+
+
+def _replace(module: nn.Module, replaced: Callable[[str, nn.Module], nn.Module | None]) -> nn.Module:
+    """Replace submodules, the module itself included, where a function of (name, submodule) gives another one."""
+    whole = replaced("", module)
+    if whole is not None:
+        return whole
+    for name, child in list(module.named_modules(remove_duplicate=False))[1:]:
+        other = replaced(name, child)
+        if other is not None:
+            module.set_submodule(name, other)
+    return module
+
+
+def _refuse_what_cannot_be_right(module: nn.Module) -> None:
+    """Refuse layers that would make a stage's answers depend on more than its input and parameters."""
+    for name, child in module.named_modules():
+        where = f"{type(child).__name__} at {name!r}" if name else type(child).__name__
+        if isinstance(child, LazyModuleMixin):
+            raise SpecError(
+                f"the module of a stage must have all its parameters when it is made (got {where}); use the layer with"
+                " the number of its inputs instead"
+            )
+        if isinstance(child, nn.SyncBatchNorm):
+            raise SpecError(
+                f"the module of a stage must normalize on one device (got {where}); use torch.nn.BatchNorm2d instead"
+            )
+        if isinstance(child, _DropoutNd) and child.p > 0:
+            raise SpecError(
+                f"the module of a stage must not contain dropout (got {where} with p = {child.p}), because a seed could"
+                " not decide its masks; set p to 0, and use training.keep for dropout before the head"
+            )

@@ -1,0 +1,50 @@
+"""The task that is being learned, as a search sees it: where gradients go, and what besides a batch a step needs."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from lasem.search._dropout import DropoutMasks
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, C, H, W) and labels (B,)."""
+
+
+class AbstractOpenTask(ABC):
+    """The training of the open task, which a search drives one optimizer step at a time.
+
+    A search computes losses; the task collects their gradients and makes the step. `lasem.training` implements it, so
+    a search depends neither on optimizers nor on how images are shuffled.
+    """
+
+    @property
+    @abstractmethod
+    def learning_rate(self) -> float:
+        """Learning rate of the next optimizer step."""
+
+    @abstractmethod
+    def draw_masks(self, candidates: int, batch: int, features: int) -> DropoutMasks:
+        """Draw the dropout masks of one optimizer step: for each candidate, one for (B, F) features."""
+
+    @abstractmethod
+    def held_out_batch(self) -> Batch | None:
+        """Return the next batch of held-out images; None if the strategy holds nothing out."""
+
+    @abstractmethod
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss, a scalar, to those of the next optimizer step.
+
+        Called once per sub-tree, so that the activations of one are freed before the next is evaluated.
+        """
+
+    @abstractmethod
+    def step(self, *losses: Tensor) -> Tensor:
+        """Make one optimizer step on the sum of these losses and of those given to `backward` since the last step.
+
+        Returns:
+            That sum, a detached scalar.
+
+        Raises:
+            RunError: The sum or a gradient is not finite, and parameters lie on the host. On another device the error
+                waits for the end of the epoch, and parameters stay as they were.
+        """

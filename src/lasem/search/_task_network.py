@@ -1,0 +1,53 @@
+"""The network of the open task, as a search evaluates and trains it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lasem.nn import Backbone
+from lasem.search._capture import LeafFeatures
+from lasem.search._tree import Plan, leaf_features
+
+
+@dataclass(frozen=True)
+class TaskNetwork:
+    """A backbone with one task open, which has an own and a shared branch at every stage that decides.
+
+    Attributes:
+        backbone: The network; the task is open on it.
+        identity: Identity of the task.
+        features: Runs a batch through a tree of branches; `leaf_features`, or what `capture` made of it.
+    """
+
+    backbone: Backbone
+    identity: int
+    features: LeafFeatures = leaf_features
+
+    def leaves(self, images: Tensor, layout: Plan) -> Tensor:
+        """Run a batch through every path of a tree: (B, C, H, W) -> (N, B, F), in the order of the leaves."""
+        if self.features is not leaf_features:  # CUDA graphs may overwrite what earlier steps have returned
+            torch.compiler.cudagraph_mark_step_begin()
+        return self.features(self.backbone, images, self.identity, layout=layout)
+
+    @property
+    def head(self) -> nn.Module:
+        """The task's output layers: (..., F) -> (..., classes)."""
+        return self.backbone.heads[str(self.identity)]
+
+    @property
+    def num_features(self) -> int:
+        """Number of features F before the head."""
+        return self.backbone.num_features
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        return next(self.backbone.parameters()).device
+
+    def penalties(self) -> list[tuple[int, Tensor]]:
+        """Penalties of shared branches as (stage, scalar), for the stages that have one.
+
+        A search adds each of them times the probability that the stage is shared.
+        """
+        return self.backbone.penalties(self.identity)
