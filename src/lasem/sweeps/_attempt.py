@@ -78,7 +78,7 @@ class AbstractExecutor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Leave no process behind."""
+        """End whatever still runs, and leave no process behind."""
 
 
 def make_attempt(

@@ -1,4 +1,4 @@
-"""Files of a sweep beside its runs: who executes it, how attempts ended, what their processes printed."""
+"""Files of a sweep besides its runs: who executes it, how attempts ended, what their processes printed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class Beginning(Record):
 
     event: Literal["beginning"] = "beginning"
     time: float
-    """Seconds since 1970."""
+    """Time of the event, in seconds since 1970."""
     runs: int
     done: int
     """Number of runs that already have a result."""
@@ -34,9 +34,9 @@ class Ending(Record):
 
     event: Literal["ending"] = "ending"
     time: float
-    """Seconds since 1970."""
+    """Time of the event, in seconds since 1970."""
     run: str
-    """Name of the run folder."""
+    """Name of the run's own folder."""
     label: str
     attempt: int
     """Number of the attempt in this execution of the sweep, from 1."""
@@ -46,7 +46,7 @@ class Ending(Record):
     error: str | None = None
     """What was wrong, in words."""
     trace: str | None = None
-    """Traceback of an exception."""
+    """Traceback of an exception, if there was one."""
 
 
 _ENTRY: TypeAdapter[Beginning | Ending] = TypeAdapter(Annotated[Beginning | Ending, Field(discriminator="event")])
