@@ -59,8 +59,10 @@ def sweep(
     from lasem.runs import RunOptions, choose_device
     from lasem.sweeps import StatusReader, SweepFolder, execute, live_table, read_sweep, status_table
 
-    if sum((ray is not None, slurm is not None, workers > 1)) > 1:
-        raise SpecError("a sweep must have one of --workers, --ray and --slurm (got several); leave the others out")
+    places = {"--workers": workers if workers > 1 else None, "--ray": ray, "--slurm": slurm}
+    given = [f"{name} {value}" for name, value in places.items() if value is not None]
+    if len(given) > 1:
+        raise SpecError(f"a sweep must have one of --workers, --ray and --slurm (got {' and '.join(given)}); keep one")
     found = read_sweep(spec, settings or [])
     every = interval(checkpoint_every)
     options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
