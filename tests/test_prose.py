@@ -28,7 +28,6 @@ NOT_YET = {
     "runs",
     "search",
     "specs",
-    "sweeps",
     "tables",
 }
 

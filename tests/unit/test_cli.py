@@ -495,7 +495,10 @@ def test_a_sweep_with_a_failure_has_status_1(lasem, small):
     [
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
         (["small.toml", "--set", "training.epoch=3"], ["'training.epoch'", "did you mean 'epochs'"]),
-        (["small.toml", "--ray", "auto", "--workers", "2"], ["--workers 2 too"]),
+        (
+            ["small.toml", "--ray", "auto", "--workers", "2"],
+            ["must have one of --workers, --ray and --slurm", "got --workers 2 and --ray auto"],
+        ),
         (["small.toml", "--device", "gpu"], ["'gpu'"]),
     ],
 )

@@ -220,7 +220,7 @@ def test_a_state_of_another_version_is_named_with_the_version(tmp_path, monkeypa
 
 def test_a_second_process_is_told_who_holds_the_folder(tmp_path):
     folder = stopped(tmp_path)
-    with exclusive(folder), pytest.raises(RunError, match=r"is used by process \d+ on .+ since 20\d\d-") as caught:
+    with exclusive(folder), pytest.raises(RunError, match=r"\(got process \d+ on .+ since 20\d\d-") as caught:
         run(SPEC, place_in(tmp_path))
     assert f"process {os.getpid()} " in str(caught.value)
     assert not folder.holder_path.exists()
@@ -240,7 +240,7 @@ def test_the_lock_of_a_process_that_was_killed_is_taken_over(tmp_path):
     process = context.Process(target=hold, args=(folder.path, ready))
     process.start()
     assert ready.wait(60)
-    with pytest.raises(RunError, match=f"used by process {process.pid} "):
+    with pytest.raises(RunError, match=f"got process {process.pid} "):
         run(SPEC, place_in(tmp_path))
     process.kill()
     process.join()
