@@ -1,21 +1,17 @@
 """The kinds of learners that a spec can name: options that build them."""
 
-from dataclasses import asdict
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from lasem.learners._brute_force import BruteForce
 from lasem.learners._ewc import ElasticWeightConsolidation
 from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, Setup
-from lasem.learners._layers import PlainNetwork
 from lasem.learners._selective import SelectiveTransfer
 from lasem.learners._single import SingleNetwork
-from lasem.learners.apd import APD, APDOptions
-from lasem.learners.den import DEN, DENOptions
-from lasem.learners.gating import ChannelGating
-from lasem.learners.prognn import ProgressiveNetworks
-from lasem.options import Count, Fraction, NonNegative, Positive, Rate, Share, options
+from lasem.learners.apd import APDOptions
+from lasem.learners.den import DENOptions
+from lasem.learners.gating import GatingOptions
+from lasem.learners.prognn import ProgNNOptions
+from lasem.options import NonNegative, Share, options
 from lasem.registry import Registry
 from lasem.search import InTurn
 
@@ -96,77 +92,6 @@ class EWCOptions(AbstractLearnerOptions):
         )
 
 
-def _plain(setup: Setup) -> PlainNetwork:
-    """The layers of the network, for learners that change it."""
-    return PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
-
-
-@options
-class ProgNNOptions(AbstractLearnerOptions):
-    """Options of progressive networks.
-
-    Attributes:
-        reduction: C channels of each of P older columns are reduced to floor(C / (reduction (P + 1))), at least one.
-    """
-
-    reduction: Positive = 2
-
-    def build(self, setup: Setup) -> AbstractLearner:
-        """Build the learner."""
-        return ProgressiveNetworks(
-            _plain(setup), reduction=self.reduction, training=setup.training, seed=setup.seed, device=setup.device
-        )
-
-
-@options
-class GatingOptions(AbstractLearnerOptions):
-    """Options of conditional channel gating.
-
-    Attributes:
-        hidden: Hidden units of a gate.
-        open_share: About the share of gates that are open when a task begins.
-        gain: How much faster than other parameters gates open and close.
-        sparsity_weight: Weight of the sparsity of gates.
-        sparsity: When sparsity counts: as far as the task is "learned", or in full after some epochs ("patience").
-        patience: Epochs of a task before sparsity counts, either way.
-        relevance: Images on which a task's relevant channels are found.
-        threshold: Share of images above which a channel is relevant.
-    """
-
-    hidden: Positive = 16
-    open_share: Fraction = 0.85
-    gain: Rate = 1.0
-    sparsity_weight: NonNegative = 0.5
-    sparsity: Literal["learned", "patience"] = "patience"
-    patience: Count = 20
-    relevance: Literal["valid", "train"] = "valid"
-    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-    def build(self, setup: Setup) -> AbstractLearner:
-        """Build the learner."""
-        return ChannelGating(
-            _plain(setup), **asdict(self), training=setup.training, seed=setup.seed, device=setup.device
-        )
-
-
-@options
-class DENKind(DENOptions, AbstractLearnerOptions):
-    """Options of the learner, which build it."""
-
-    def build(self, setup: Setup) -> AbstractLearner:
-        """Build the learner."""
-        return DEN(_plain(setup), options=self, training=setup.training, seed=setup.seed, device=setup.device)
-
-
-@options
-class APDKind(APDOptions, AbstractLearnerOptions):
-    """Options of the learner, which build it."""
-
-    def build(self, setup: Setup) -> AbstractLearner:
-        """Build the learner."""
-        return APD(_plain(setup), options=self, training=setup.training, seed=setup.seed, device=setup.device)
-
-
 LEARNERS: Registry[type[AbstractLearnerOptions]] = Registry(
     "learner",
     group="lasem.learners",
@@ -177,8 +102,8 @@ LEARNERS: Registry[type[AbstractLearnerOptions]] = Registry(
         "prognn": ProgNNOptions,
         "ewc": EWCOptions,
         "gating": GatingOptions,
-        "den": DENKind,
-        "apd": APDKind,
+        "den": DENOptions,
+        "apd": APDOptions,
     },
 )
 """Kinds of learners by name."""

@@ -3,30 +3,29 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, log
+from math import log
 from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
 
-from lasem.errors import require
 from lasem.learners._layers import Kernel, PlainNetwork, convolve, flatten
 from lasem.nn import generator, mlp
 from lasem.seeds import derive_seed
 
 TEMPERATURE = 2 / 3
-"""Of the binary concrete distribution, as Maddison et al. (2017) propose for two values."""
+"""Temperature of the binary concrete distribution; Maddison et al. (2017) propose 2/3 for two values."""
 
 
 def straight_through(logits: Tensor, *, noise: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """Binary gates with the gradient of their relaxation (Jang et al. 2017; Maddison et al. 2017).
+    """Sample binary gates with the gradient of their relaxation (Jang et al. 2017; Maddison et al. 2017).
 
     The value is 1 where logits + noise > 0, else 0; the gradient is that of sigmoid((logits + noise) / temperature).
 
     Args:
-        logits: Of any shape.
-        noise: Of the same shape, logistic; see `logistic`.
-        temperature: Above 0.
+        logits: Log-odds of the gates, of any shape.
+        noise: Logistic noise of the same shape; see `logistic`.
+        temperature: Temperature of the relaxation, above 0.
     """
     soft = torch.sigmoid((logits + noise) / temperature)
     hard = (logits + noise > 0).to(logits.dtype)
@@ -34,7 +33,7 @@ def straight_through(logits: Tensor, *, noise: Tensor, temperature: float = TEMP
 
 
 def logistic(like: Tensor, *, source: Generator) -> Tensor:
-    """Standard logistic noise, the difference of two Gumbel variables, in the shape of a tensor."""
+    """Draw standard logistic noise, the difference of two Gumbel variables, in the shape of a tensor."""
     return torch.empty_like(like).uniform_(generator=source).logit()
 
 
@@ -42,16 +41,17 @@ class Gate(nn.Module):
     """Which channels of a layer one task uses: a small network over its input, averaged over positions.
 
     Attributes:
-        relevant: (C',) the channels that the task may use; all while it is learned.
+        relevant: (C',) whether the task may use a channel; while it is learned, it may use all.
 
     Args:
-        inputs: C, channels of the layer's input.
-        outputs: C'.
+        inputs: Number C of channels of the layer's input.
+        outputs: Number C' of channels of the layer's output.
         hidden: Hidden units.
-        open_share: About the share of sampled gates that are open at first.
-        gain: What the last layer's outputs are multiplied by, and its initial weights divided by. It changes nothing
-            at first; under an optimizer whose steps don't grow with gradients, gates open and close so much faster.
-        source: Generator of the initial weights.
+        open_share: Approximate share of sampled gates that are open at first.
+        gain: Factor of the last layer's outputs, by which its initial weights are divided, so that it changes nothing
+            at first. With an optimizer whose steps do not grow with gradients, such as RMSProp or Adam, gates open and
+            close faster by this factor.
+        source: Source of the initial weights.
     """
 
     relevant: Tensor
@@ -70,7 +70,7 @@ class Gate(nn.Module):
         self.register_buffer("relevant", torch.ones(outputs, dtype=torch.bool))
 
     def forward(self, x: Tensor, masks: Generator | None = None) -> Tensor:
-        """Gates per image: (B, C, H, W) -> (B, C'), 0 or 1; sampled where a source of noise is given."""
+        """Compute 0 or 1 per image and channel, (B, C, H, W) -> (B, C'); sampled if a source of noise is given."""
         logits = self.gain * self.logits(x.mean((2, 3)))
         if masks is None:
             return ((logits > 0) & self.relevant).to(x.dtype)
@@ -78,12 +78,12 @@ class Gate(nn.Module):
 
 
 @dataclass(frozen=True)
-class Gated:
-    """What a batch came to.
+class GatedOutput:
+    """Output of `GatedConvs`: the features, and the gates that produced them.
 
     Attributes:
-        features: (B, F).
-        gates: Per layer (B, C').
+        features: (B, F), the head's input.
+        gates: Per layer, (B, C'): 1 for an open gate, 0 for a closed one.
     """
 
     features: Tensor
@@ -91,30 +91,27 @@ class Gated:
 
     @property
     def open_share(self) -> Tensor:
-        """Mean share of open gates over layers and images, a scalar."""
+        """Mean share of open gates over layers and images; a scalar."""
         return torch.stack([gates.mean() for gates in self.gates]).mean()
 
 
 class GatedConvs(nn.Module):
     """One set of kernels for all tasks, with gates and a head per task.
 
-    A channel that is relevant to a task is frozen for the others. So what an older task reads stays as it is: its own
-    channels are frozen, and the others are multiplied by zero.
+    A channel that is relevant to a task is frozen for the others. So an older task's answers never change: its own
+    channels are frozen, and all others are multiplied by zero.
 
     Parameters are named ``kernels.{l}.*``, ``gates.{task}.{l}.logits.*`` and ``heads.{task}.*``, with l from 0; buffers
     ``gates.{task}.{l}.relevant``.
 
     Args:
-        plain: The layers.
+        plain: Layers of the network.
         hidden: Hidden units of a gate.
-        open_share: About the share of sampled gates that are open at first.
-        gain: Of the gates' logits; see `Gate`.
+        open_share: Approximate share of sampled gates that are open at first.
+        gain: Factor of the gates' logits; see `Gate`.
     """
 
     def __init__(self, plain: PlainNetwork, *, hidden: int = 16, open_share: float = 0.85, gain: float = 1.0) -> None:
-        require(hidden >= 1, "a gate has at least one hidden unit", hidden=hidden)
-        require(0 < open_share < 1, "gates are open at first for a share between 0 and 1", open_share=open_share)
-        require(0 < gain < inf, "a gain is above 0", gain=gain)
         super().__init__()
         self.plain = plain
         self.hidden = hidden
@@ -126,7 +123,7 @@ class GatedConvs(nn.Module):
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def grow(self, task: int, classes: int) -> None:
-        """Add fresh gates and a fresh head."""
+        """Add new gates and a new head for a task."""
         gates = [self._new_gate(layer, task).eval() for layer in range(self.plain.num_convs)]
         device = next(self.kernels.parameters()).device
         self.gates[str(task)] = nn.ModuleList(gates).to(device)
@@ -138,16 +135,17 @@ class GatedConvs(nn.Module):
         return Gate(inputs, outputs, hidden=self.hidden, open_share=self.open_share, gain=self.gain, source=source)
 
     def task_gates(self, task: int) -> list[Gate]:
-        """A task's gate of every layer."""
+        """Return the gate of every layer for a task."""
         return [cast(Gate, gate) for gate in cast(nn.ModuleList, self.gates[str(task)])]
 
-    def forward(self, images: Tensor, task: int, masks: Generator | None = None) -> Gated:
+    def forward(self, images: Tensor, task: int, masks: Generator | None = None) -> GatedOutput:
         """Carry a batch through the gated layers.
 
         Args:
             images: (B, C, H, W).
             task: Identity of the task.
-            masks: Samples the gates, to train them; by default they are open where their logit is above 0.
+            masks: Source of noise to sample the gates with, in training; by default gates are open if their logit is
+                above 0.
         """
         gates, values = self.task_gates(task), [torch.empty(0)] * self.plain.num_convs
         frozen = list(self.used(excluding=task)) if torch.is_grad_enabled() else None
@@ -158,10 +156,10 @@ class GatedConvs(nn.Module):
             activation = self.plain.activate(layer, convolve(x, weight, bias))
             return activation * values[layer][:, :, None, None]
 
-        return Gated(features=flatten(self.plain.walk(images, step)), gates=values)
+        return GatedOutput(features=flatten(self.plain.walk(images, step)), gates=values)
 
     def _kernel(self, layer: int, frozen: Tensor | None) -> Kernel:
-        """A layer's kernel, without gradient where channels are frozen."""
+        """A layer's kernel; frozen channels get no gradient."""
         kernel = cast(nn.ParameterDict, self.kernels[layer])
         weight, bias = kernel["weight"], kernel["bias"]
         if frozen is None:
@@ -172,10 +170,10 @@ class GatedConvs(nn.Module):
         )
 
     def used(self, *, excluding: int | None = None) -> Iterator[Tensor]:
-        """Per layer, (C',): which channels are relevant to a task.
+        """Yield per layer, (C',), which channels are relevant to any task.
 
         Args:
-            excluding: A task that does not count, such as the open one.
+            excluding: Identity of a task that does not count, such as the open one.
         """
         tasks = [self.task_gates(int(name)) for name in self.gates if name != str(excluding)]
         for layer, kernel in enumerate(self.kernels):
@@ -186,14 +184,14 @@ class GatedConvs(nn.Module):
 
     @torch.no_grad()
     def redraw_unused(self, visit: int) -> None:
-        """Draw anew what no task uses."""
+        """Draw new kernels for the channels that no task uses."""
         for layer, used in enumerate(self.used()):
             fresh = self.plain.new_kernel(layer, visit)
             for name, value in cast(nn.ParameterDict, self.kernels[layer]).items():
                 value[~used] = fresh[name].to(value.device)[~used]
 
     def network(self, task: int) -> nn.Module:
-        """A task's gated network with its own copies: (B, C, H, W) -> (B, classes)."""
+        """Copy a task's gated network into a module: (B, C, H, W) -> (B, classes)."""
         needed = GatedConvs(self.plain, hidden=self.hidden, gain=self.gain)
         needed.kernels = copy.deepcopy(self.kernels)
         needed.gates[str(task)] = copy.deepcopy(self.gates[str(task)])
@@ -201,12 +199,12 @@ class GatedConvs(nn.Module):
 
 
 class GatedNetwork(nn.Module):
-    """The network of one task.
+    """The network of one task, with its gates and its head.
 
     Args:
-        convs: With the task's gates.
-        head: (..., features) -> (..., classes).
-        task: Its identity.
+        convs: Kernels, and the task's gates.
+        head: Fully connected layers, (..., features) -> (..., classes).
+        task: Identity of the task.
     """
 
     def __init__(self, convs: GatedConvs, head: nn.Module, task: int) -> None:
@@ -216,5 +214,5 @@ class GatedNetwork(nn.Module):
         self.task = task
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, classes)."""
+        """Compute logits, (B, C, H, W) -> (B, classes)."""
         return self.head(self.convs(images, self.task).features)
