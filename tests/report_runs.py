@@ -15,7 +15,6 @@ import tomli_w
 
 from lasem.records import EpochRecord, EvaluationRecord, line
 from lasem.report import collect
-from lasem.report._history import history, measured
 
 LEARNERS = ("stl", "hps", "hps-top-1", "hps-top-2", "hps-bottom-1", "hps-alternating", "lasem-hps", "darts-hps")
 
@@ -26,14 +25,14 @@ def multiply(source, out, *, runs, seeds=5, learners=LEARNERS):
     for number in range(runs):
         learner, seed = number // seeds, number % seeds
         stream, name = learner // len(learners), learners[learner % len(learners)]
-        folder = Path(out) / f"{original.part('benchmark')}-{name}-s{seed}-{number:08x}"
+        folder = Path(out) / f"{original.benchmark}-{name}-s{seed}-{number:08x}"
         folder.mkdir(parents=True)
         for file in ("environment.json", "stream.json"):
             shutil.copy(Path(source) / file, folder)
         spec = tomllib.loads(original.spec_text)
         spec["seeds"] = {"stream": stream, "data": seed, "training": seed}
         spec["learner"]["name"] = name
-        spec["name"] = f"{original.part('benchmark')}/{name}"
+        spec["name"] = f"{original.benchmark}/{name}"
         (folder / "spec.toml").write_text(tomli_w.dumps(spec), encoding="utf-8")
         draw = random.Random(number)
         events = [_varied(event, draw, 0.04 * (learner % len(learners))) for event in original.events]
@@ -58,7 +57,7 @@ def _varied(event, draw, shift):
 def _finish(folder, original, *, name, learner, seed):
     """The result that these records come to."""
     (run,) = collect([folder])
-    found = {**original.result.model_dump(), **measured(run, history(run)).model_dump()}
+    found = {**original.result.model_dump(), **run.measures.model_dump()}
     found |= {"name": name, "learner": learner, "seed": seed}
     (folder / "result.json").write_text(json.dumps(found), encoding="utf-8")
 

@@ -1,12 +1,13 @@
 """Gates are hard with a soft gradient, channels in use are frozen, and older answers stay as they are."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from lasem.learners import ChannelGating, PlainNetwork, Training
-from lasem.learners.gating._gates import TEMPERATURE, Gate, GatedConvs, logistic, straight_through
+from lasem.learners import ChannelGating, GatingOptions, PlainNetwork, Training
+from lasem.learners.gating._gated_convs import TEMPERATURE, Gate, GatedConvs, logistic, straight_through
 from lasem.learners.gating._gating import learned_share
 from lasem.nn import NETWORKS, Conv, Network
 
@@ -16,15 +17,15 @@ CASES = {
     "skipping": (SKIPPING, (2, 9, 7)),
 }
 TRAINING = Training(batch_size=4, learning_rate=2e-2, optimizer="adam")
-SPARSE = {
-    "gain": 20.0,
-    "sparsity_weight": 3.0,
-    "sparsity": "patience",
-    "patience": 0,
-    "open_share": 0.6,
-    "relevance": "train",
-    "threshold": 0.3,
-}
+SPARSE = GatingOptions(
+    gain=20.0,
+    sparsity_weight=3.0,
+    sparsity="patience",
+    patience=0,
+    open_share=0.6,
+    relevance="train",
+    threshold=0.3,
+)
 networks = pytest.mark.parametrize(("network", "shape"), CASES.values(), ids=CASES.keys())
 
 
@@ -70,9 +71,9 @@ def test_gates_wait_for_a_task_that_is_not_learned(make_task):
     task, shares = make_task(shape=shape, train=60), {}
     task.train.labels.copy_(torch.randint(3, (60,), generator=torch.Generator().manual_seed(0)))
     for sparsity in ("patience", "learned"):
-        options = {**SPARSE, "sparsity": sparsity, "open_share": 0.9}
+        options = replace(SPARSE, sparsity=sparsity, open_share=0.9)
         training = Training(batch_size=30, learning_rate=5e-3, optimizer="adam")
-        learner = ChannelGating(PlainNetwork(network, shape=shape), training=training, **options)
+        learner = ChannelGating(PlainNetwork(network, shape=shape), training=training, options=options)
         learner.begin_task(task)
         for _ in range(4):
             learner.train_epoch()
@@ -112,7 +113,7 @@ def learn(learner, task, *, epochs=8):
 
 @networks
 def test_channels_in_use_are_frozen_the_others_drawn_anew_and_older_answers_never_change(network, shape, make_task):
-    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, **SPARSE)
+    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, options=SPARSE)
     tasks = [make_task(seed=seed, shape=shape, identity=seed) for seed in range(3)]
     answers, kernels, used = {}, None, None
     for task in (*tasks, tasks[1]):
@@ -135,7 +136,7 @@ def test_channels_in_use_are_frozen_the_others_drawn_anew_and_older_answers_neve
 
 def test_channels_that_no_task_uses_are_drawn_anew(make_task):
     network, shape = CASES["digits-3"]
-    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, **SPARSE)
+    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, options=SPARSE)
     task = make_task(shape=shape)
     learner.begin_task(task)
     for _ in range(6):
@@ -153,7 +154,7 @@ def test_channels_that_no_task_uses_are_drawn_anew(make_task):
 
 def test_relevant_are_the_channels_that_open_for_more_than_a_share_of_images(make_task):
     network, shape = CASES["digits-3"]
-    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, **SPARSE)
+    learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, options=SPARSE)
     task = make_task(shape=shape)
     learner.begin_task(task)
     for _ in range(6):
@@ -168,8 +169,8 @@ def test_sparsity_closes_gates(make_task):
     network, shape = CASES["digits-3"]
     shares = []
     for weight in (0.0, 3.0):
-        options = {**SPARSE, "sparsity_weight": weight}
-        learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, **options)
+        options = replace(SPARSE, sparsity_weight=weight)
+        learner = ChannelGating(PlainNetwork(network, shape=shape), training=TRAINING, options=options)
         task = make_task(shape=shape)
         learner.begin_task(task)
         for _ in range(6):

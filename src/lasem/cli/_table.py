@@ -24,7 +24,7 @@ def table(
     list_tables: Annotated[bool, typer.Option("--list", help="Name the tables.")] = False,
 ) -> None:
     """Print a table about runs, or write it for a paper, a page or a program."""
-    from lasem.report import FORMATS, SUFFIXES, TABLES, SheetView, collect
+    from lasem.report import FORMATS, SUFFIXES, TABLES, TableView, collect
     from lasem.report import table as make
 
     if list_tables or name is None or not runs:
@@ -37,12 +37,12 @@ def table(
         raise ReportError(f"a table's format is one of {', '.join(known)} - got {wanted!r} - {nearest(wanted, known)}")
     found = collect(runs)
     print_warnings(found)
-    sheet = make(name, found, deviation=deviation)
+    made = make(name, found, deviation=deviation)
     if out is None and wanted == "terminal":
-        Console().print(SheetView(sheet))
+        Console().print(TableView(made))
     elif out is None:
-        typer.echo(FORMATS[wanted](sheet), nl=False)
+        typer.echo(FORMATS[wanted](made), nl=False)
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(FORMATS[wanted](sheet) if wanted != "terminal" else SheetView(sheet).text(), encoding="utf-8")
+        out.write_text(FORMATS[wanted](made) if wanted != "terminal" else TableView(made).text(), encoding="utf-8")
         typer.echo(f"table: {out}")

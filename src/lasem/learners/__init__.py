@@ -29,5 +29,7 @@ from lasem.learners.apd import APDOptions as APDOptions
 from lasem.learners.den import DEN as DEN
 from lasem.learners.den import DENOptions as DENOptions
 from lasem.learners.gating import ChannelGating as ChannelGating
+from lasem.learners.gating import GatingOptions as GatingOptions
+from lasem.learners.prognn import ProgNNOptions as ProgNNOptions
 from lasem.learners.prognn import ProgressiveNetworks as ProgressiveNetworks
 from lasem.training import Training as Training

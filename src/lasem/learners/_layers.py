@@ -52,8 +52,8 @@ class PlainNetwork:
         rows: The convolutions as the network's table has them.
         hidden: Hidden fully connected layers of the head.
         skips: Identity skips around convolutions.
-        shape: As given.
-        seed: As given.
+        shape: Shape (C, H, W) of an image.
+        seed: Seed of all initial values.
         shapes: (C, H, W) of the image and of every convolution's result.
         windows: (h, w) of every kernel, the output layer's last.
         units: Units of every hidden layer, as the table has them.

@@ -1,18 +1,18 @@
-"""What runs leave behind, made readable: from run folders to tables, figures, a page and tidy data, without torch."""
+"""Reports about runs: from run folders to tables, figures, a page and tidy data, without torch."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lasem.report._collect import Run, collect
+from lasem.report._run import Run
+from lasem.report._run_folders import collect
 
 if TYPE_CHECKING:
     from lasem.report._export import export
-    from lasem.report._formats import FORMATS, SUFFIXES
-    from lasem.report._page import write_page
-    from lasem.report._sheets import TABLES, table
-    from lasem.report._terminal import SheetView, comparison, run_table, show
-    from lasem.report._watch import watch_page
+    from lasem.report._table_formats import FORMATS, SUFFIXES
+    from lasem.report._tables import TABLES, table
+    from lasem.report._terminal import TableView, comparison, run_table, show
     from lasem.report.figures import FIGURES, write_figure
+    from lasem.report.page import watch_page, write_page
 
 __all__ = [
     "FIGURES",
@@ -20,7 +20,7 @@ __all__ = [
     "SUFFIXES",
     "TABLES",
     "Run",
-    "SheetView",
+    "TableView",
     "collect",
     "comparison",
     "export",
@@ -34,18 +34,18 @@ __all__ = [
 
 _LAZY = {
     "FIGURES": "figures",
-    "FORMATS": "_formats",
-    "SUFFIXES": "_formats",
-    "SheetView": "_terminal",
-    "TABLES": "_sheets",
+    "FORMATS": "_table_formats",
+    "SUFFIXES": "_table_formats",
+    "TableView": "_terminal",
+    "TABLES": "_tables",
     "comparison": "_terminal",
     "export": "_export",
     "run_table": "_terminal",
     "show": "_terminal",
-    "table": "_sheets",
-    "watch_page": "_watch",
+    "table": "_tables",
+    "watch_page": "page",
     "write_figure": "figures",
-    "write_page": "_page",
+    "write_page": "page",
 }
 
 

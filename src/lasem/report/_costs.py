@@ -1,16 +1,15 @@
-"""The data of what learning costs: accuracy against time and memory, memory against its bound, regret."""
+"""What learning costs: accuracy against time and parameters, parameters against their bound, regret."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from lasem.metrics import Spread, spread
-from lasem.report._collect import Run, same_spec
-from lasem.report._facts import Facts, facts, seeds, stream_key
-from lasem.report._series import group_labels
+from lasem.report._groups import Group, finished_groups, group_labels, stream_and_network, trial
+from lasem.report._run import Run
 
 
 class CostPoint(NamedTuple):
-    """A learner's accuracy and what it took, over seeds."""
+    """Accuracy of a learner and what it took, over seeds."""
 
     label: str
     peak: Spread
@@ -20,21 +19,21 @@ class CostPoint(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Parameters that a learner holds, means over seeds, and the bound of appendix E; None where not known."""
+    """Numbers of parameters of a learner, means over seeds, and the bound of appendix E; None where not known."""
 
     label: str
     seeds: int
     shared: float
     per_task: float
-    """Mean over tasks."""
+    """Mean over the tasks."""
     end: float
     """After the last task."""
     most: float
-    """While the last task is learned, without the copy kept for the roll-back."""
+    """While the last task is learned, without the copy that rolling back needs."""
     bound: float | None
     bound_text: str
     missing: tuple[str, ...]
-    """Runs that the bound needs and that are not there."""
+    """Presets whose runs the bound needs and that are not there."""
 
 
 class Regret(NamedTuple):
@@ -50,80 +49,71 @@ class Regret(NamedTuple):
 
 
 def cost_points(runs: Sequence[Run]) -> list[CostPoint]:
-    """One point per learner of finished runs."""
-    groups = [group for group in same_spec(runs) if group[0].finished]
-    points = []
-    for label, group in zip(group_labels(groups), groups, strict=True):
-        found = [facts(run) for run in group]
-        peak = spread([fact.measures.peak_accuracy.validation.mean for fact in found])
-        time, held = spread([fact.seconds for fact in found]), spread([fact.parameters for fact in found])
-        points.append(CostPoint(label, peak, time, held))
-    return points
+    """Make one point per learner of finished runs."""
+    groups = finished_groups(runs)
+    return [
+        CostPoint(
+            label,
+            peak=spread([run.measures.peak_accuracy.validation.mean for run in group]),
+            seconds=spread([run.training_seconds for run in group]),
+            parameters=spread([run.num_parameters for run in group]),
+        )
+        for label, group in zip(group_labels(groups), groups, strict=True)
+    ]
 
 
 def memory(runs: Sequence[Run]) -> list[Memory]:
-    """Memory of every finished learner, against S + (T + 1) max(A, B), or S + T max(A, B) where nothing is searched.
+    """Compare the parameters of finished learners with S + (T + 1) max(A, B), or S + T max(A, B) without a search.
 
-    A and B are what a task holds that shares nothing and everything, S is all shared knowledge: they are read off the
+    A and B are what a task adds that shares nothing and everything, S is all shared knowledge: they are read off the
     runs of single-task learning and of static sharing of all layers, on the same stream with the same network.
     """
-    groups = [group for group in same_spec(runs) if group[0].finished]
-    found = [[facts(run) for run in group] for group in groups]
-    labels = group_labels(groups)
-    return [_memory(number, labels[number], groups, found) for number in range(len(groups))]
+    groups = finished_groups(runs)
+    return [_memory(label, group, groups) for label, group in zip(group_labels(groups), groups, strict=True)]
 
 
 def regrets(runs: Sequence[Run]) -> list[Regret]:
-    """Of every learner on a stream with brute force over the same mechanism and configurations."""
-    groups = [group for group in same_spec(runs) if group[0].finished]
-    labels = group_labels(groups)
-    references = [group for group in groups if strategy(group[0]) == "brute-force"]
-    rows = []
-    for label, group in zip(labels, groups, strict=True):
-        for reference in references:
-            if group is not reference and _alike(group, reference):
-                rows.append(_regret(label, group, reference))
+    """Compare every learner with brute force over the same mechanism and configurations on the same stream."""
+    groups = finished_groups(runs)
+    references = [group for group in groups if group[0].strategy == "brute-force"]
+    rows = [
+        _regret(label, group, reference)
+        for label, group in zip(group_labels(groups), groups, strict=True)
+        for reference in references
+        if group is not reference and _alike(group, reference)
+    ]
     return [row for row in rows if row.tasks]
 
 
-def strategy(run: Run) -> str:
-    """How a run came by its configurations: "fixed", "em", "darts", "brute-force", or what another learner is."""
-    kind = run.setting("learner", "kind") or "selective"
-    return str(run.setting("learner", "strategy") or "fixed") if kind == "selective" else str(kind)
+def all_shared(group: Group, groups: Sequence[Group]) -> Group | None:
+    """Find the group that shares all layers with the same mechanism, stream and network; None where there is none."""
+    return next((other for other in groups if other[0].static_configuration == "all" and _alike(group, other)), None)
 
 
-def static(run: Run) -> str | None:
-    """Name of a static configuration, such as "all"; None for other learners."""
-    return str(run.setting("learner", "configuration") or "all") if strategy(run) == "fixed" else None
-
-
-def mechanism(run: Run) -> str:
-    """How the shared branch reads a kernel: "hps", "tf", "dfcnn"."""
-    return str(run.setting("learner", "mechanism") or "hps")
-
-
-def place(group: Sequence[Run]) -> tuple[object, ...]:
-    """Stream and network, on which learners are compared."""
-    return *stream_key(group), group[0].part("network"), group[0].part("profile")
-
-
-def _memory(number: int, label: str, groups: Sequence[tuple[Run, ...]], found: Sequence[Sequence[Facts]]) -> Memory:
-    run, counts = groups[number][0], [fact.counts for fact in found[number] if fact.counts]
-    alike = [i for i, group in enumerate(groups) if place(group) == place(groups[number])]
-    alone = next((i for i in alike if static(groups[i][0]) == "none"), None)
-    whole = next(
-        (i for i in alike if static(groups[i][0]) == "all" and mechanism(groups[i][0]) == mechanism(run)), None
+def _alike(group: Group, reference: Group) -> bool:
+    """Whether two groups had one stream, network and mechanism; single-task learning uses no mechanism."""
+    free = group[0].static_configuration == "none"
+    return stream_and_network(group) == stream_and_network(reference) and (
+        free or group[0].mechanism == reference[0].mechanism
     )
-    searched = strategy(run) in ("em", "darts", "brute-force")
+
+
+def _memory(label: str, group: Group, groups: Sequence[Group]) -> Memory:
+    run, counts = group[0], [run.parameters for run in group if run.parameters]
+    searched = run.strategy in ("em", "darts", "brute-force")
     bound, missing, text = None, (), ""
-    if searched or static(run) not in (None, "none"):
-        tasks = len(counts[0].per_task)
-        text = f"S + {tasks + 1 if searched else tasks} max(A, B)"
-        absent = {"stl": alone, mechanism(run): whole}
-        missing = tuple(f"{run.part('benchmark')}/{name}" for name, place in absent.items() if place is None)
-        if alone is not None and whole is not None:
-            (own,), (all_shared,) = ([fact.counts for fact in found[i][:1] if fact.counts] for i in (alone, whole))
-            bound = all_shared.shared + (tasks + searched) * max(*own.per_task, *all_shared.per_task)
+    if searched or run.static_configuration not in (None, "none"):
+        same = [other for other in groups if stream_and_network(other) == stream_and_network(group)]
+        alone = next((other[0] for other in same if other[0].static_configuration == "none"), None)
+        whole = all_shared(group, same)
+        factor = len(counts[0].per_task) + searched
+        text = f"S + {factor} max(A, B)"
+        missing = tuple(
+            f"{run.benchmark}/{name}" for name, found in (("stl", alone), (run.mechanism, whole)) if found is None
+        )
+        if alone and alone.parameters and whole and whole[0].parameters:
+            largest = max(*alone.parameters.per_task, *whole[0].parameters.per_task)
+            bound = whole[0].parameters.shared + factor * largest
     return Memory(
         label=label,
         seeds=len(counts),
@@ -137,25 +127,15 @@ def _memory(number: int, label: str, groups: Sequence[tuple[Run, ...]], found: S
     )
 
 
-def _alike(group: Sequence[Run], reference: Sequence[Run]) -> bool:
-    """Whether brute force chose from what a learner could use: one stream, network and mechanism."""
-    free = static(group[0]) == "none"  # single-task learning uses no mechanism
-    return place(group) == place(reference) and (free or mechanism(group[0]) == mechanism(reference[0]))
-
-
-def _regret(label: str, group: Sequence[Run], reference: Sequence[Run]) -> Regret:
-    theirs = {seeds(run): facts(run).measures.peak_accuracy.validation for run in reference}
-    pairs = [
-        (facts(run).measures.peak_accuracy.validation, theirs[seeds(run)]) for run in group if seeds(run) in theirs
-    ]
+def _regret(label: str, group: Group, reference: Group) -> Regret:
+    """The differences of peak accuracies, in the trials that both have and over the tasks that all of them know."""
+    theirs = {trial(run): run.measures.peak_accuracy.validation.per_task for run in reference}
+    pairs = [(run.measures.peak_accuracy.validation.per_task, theirs.get(trial(run), [])) for run in group]
     gaps = [
-        [
-            best - ours
-            for ours, best in zip(mine.per_task, other.per_task, strict=True)
-            if ours is not None and best is not None
-        ]
+        [best - ours for ours, best in zip(mine, other, strict=True) if ours is not None and best is not None]
         for mine, other in pairs
+        if other
     ]
     whole = [row for row in gaps if row and len(row) == len(gaps[0])]
     tasks = [sum(column) / len(whole) for column in zip(*whole, strict=True)]
-    return Regret(label, group[0].part("benchmark"), len(whole), tasks, spread([sum(row) / len(row) for row in whole]))
+    return Regret(label, group[0].benchmark, len(whole), tasks, spread([sum(row) / len(row) for row in whole]))

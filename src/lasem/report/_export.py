@@ -5,7 +5,6 @@ The columns' meaning stands in the schemas, in the Parquet files and in docs/dat
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,8 +12,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from lasem.report._collect import Run
-from lasem.report._observations import OBSERVATIONS
+from lasem.files import replacing, writing
+from lasem.report._export_records import RECORDS
+from lasem.report._run import Run
 
 RUN: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType(
     {
@@ -126,25 +126,30 @@ def export(runs: Sequence[Run], out: Path) -> list[Path]:
     Args:
         runs: What to export.
         out: Folder, made where it is missing.
+
+    Returns:
+        The files.
+
+    Raises:
+        RunError: The system refuses to write them.
     """
-    out.mkdir(parents=True, exist_ok=True)
     written = []
     names = Counter(run.path.name for run in runs)
-    for table, rows in OBSERVATIONS.items():
-        kinds = schema(table)
-        files = [out / f"{table}.parquet", out / f"{table}.csv"]
-        beside = [file.with_name(file.name + ".new") for file in files]
-        with ExitStack() as stack:
-            parquet = stack.enter_context(pa_parquet.ParquetWriter(beside[0], kinds))
-            text = stack.enter_context(pa_csv.CSVWriter(beside[1], kinds))
-            for run in runs:
-                name = run.path.name if names[run.path.name] == 1 else str(run.path)
-                parts = {"learner": run.part("learner"), "benchmark": run.part("benchmark")}
-                keys = {"run": name, **parts, "seed": run.seed}
-                batch = pa.Table.from_pylist([keys | row for row in rows(run)], schema=kinds)
-                parquet.write_table(batch)
-                text.write_table(batch)
-        for file, new in zip(files, beside, strict=True):
-            new.replace(file)
-        written += files
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for table, rows in RECORDS.items():
+            kinds = schema(table)
+            files = [out / f"{table}.parquet", out / f"{table}.csv"]
+            with (
+                replacing(*files) as (parquet_file, csv_file),
+                pa_parquet.ParquetWriter(parquet_file, kinds) as parquet,
+                pa_csv.CSVWriter(csv_file, kinds) as text,
+            ):
+                for run in runs:
+                    name = run.path.name if names[run.path.name] == 1 else str(run.path)
+                    keys = {"run": name, "learner": run.learner, "benchmark": run.benchmark, "seed": run.seed}
+                    batch = pa.Table.from_pylist([keys | row for row in rows(run)], schema=kinds)
+                    parquet.write_table(batch)
+                    text.write_table(batch)
+            written += files
     return written

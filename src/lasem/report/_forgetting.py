@@ -1,4 +1,4 @@
-"""The data of figure 9: forgetting as tasks arrive, for all layers shared, the best static configuration, and LASEM."""
+"""Forgetting as tasks arrive: by learner, and for all layers shared, the best static configuration and LASEM."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,12 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lasem.metrics import spread
-from lasem.report._collect import Run, same_spec
-from lasem.report._costs import mechanism, static, strategy
-from lasem.report._facts import facts, stream_key
-from lasem.report._series import Band
-
-Group = tuple[Run, ...]
+from lasem.report._curves import Band, band
+from lasem.report._groups import Group, finished_groups, group_labels, same_spec, stream_key
+from lasem.report._run import Run
 
 
 class ForgettingPanel(NamedTuple):
@@ -30,21 +27,28 @@ class ForgettingPanel(NamedTuple):
     """Runs that the panel lacks."""
 
 
+def forgetting_bands(runs: Sequence[Run]) -> list[Band]:
+    """Average the forgetting ratio over the seeds of every learner, after every task but the first."""
+    groups = same_spec(runs)
+    bands = [_band(label, group) for label, group in zip(group_labels(groups), groups, strict=True)]
+    return [curve for curve in bands if curve.x]
+
+
 def forgetting_panels(runs: Sequence[Run]) -> list[ForgettingPanel]:
-    """A panel per stream, network and mechanism that finished runs of these three kinds belong to."""
+    """Make a panel per stream, network and mechanism that finished runs of these three kinds belong to (figure 9)."""
     panels: dict[tuple[object, ...], list[Group]] = {}
-    for group in same_spec(runs):
-        if group[0].finished and _role(group):
-            where = (*stream_key(group), group[0].part("network"), mechanism(group[0]))
+    for group in finished_groups(runs):
+        if _role(group):
+            where = (*stream_key(group), group[0].network, group[0].mechanism)
             panels.setdefault(where, []).append(group)
     return [_panel(groups) for groups in panels.values()]
 
 
 def _role(group: Group) -> str | None:
-    name = static(group[0])
-    if strategy(group[0]) == "em":
+    static = group[0].static_configuration
+    if group[0].strategy == "em":
         return "searched"
-    return None if name in (None, "none") else "all" if name == "all" else "static"
+    return None if static in (None, "none") else "all" if static == "all" else "static"
 
 
 def _panel(groups: Sequence[Group]) -> ForgettingPanel:
@@ -53,38 +57,32 @@ def _panel(groups: Sequence[Group]) -> ForgettingPanel:
     best = max(roles["static"], key=_peak, default=None)
     wanted = {"all": "", "static": "-top-1 (or another static configuration)", "searched": ""}
     missing = [
-        f"{run.part('benchmark')}/{'lasem-' if role == 'searched' else ''}{mechanism(run)}{more}"
+        f"{run.benchmark}/{'lasem-' if role == 'searched' else ''}{run.mechanism}{more}"
         for role, more in wanted.items()
         if not roles[role]
     ]
     several = len(roles["searched"]) > 1
-    names = [f"LASEM ({group[0].part('learner')})" if several else "LASEM" for group in roles["searched"]]
+    names = [f"LASEM ({group[0].learner})" if several else "LASEM" for group in roles["searched"]]
     return ForgettingPanel(
-        benchmark=run.part("benchmark"),
-        mechanism=mechanism(run),
-        reference=facts(run).measures.forgetting_ratio.reference,
-        shared=_curve("all layers", roles["all"][0]) if roles["all"] else None,
-        best_static=_curve(f"best static ({static(best[0])})", best) if best else None,
-        searched=[_curve(name, group) for name, group in zip(names, roles["searched"], strict=True)],
+        benchmark=run.benchmark,
+        mechanism=run.mechanism,
+        reference=run.measures.forgetting_ratio.reference,
+        shared=_band("all layers", roles["all"][0]) if roles["all"] else None,
+        best_static=_band(f"best static ({best[0].static_configuration})", best) if best else None,
+        searched=[_band(name, group) for name, group in zip(names, roles["searched"], strict=True)],
         missing=tuple(missing),
     )
 
 
 def _peak(group: Group) -> float:
-    """What the best static configuration is best in: mean peak per-task accuracy, -1 where it is not known."""
-    mean = spread([facts(run).measures.peak_accuracy.validation.mean for run in group]).mean
+    """Mean peak accuracy, by which static configurations are ranked; -1 where it is not known."""
+    mean = spread([run.measures.peak_accuracy.validation.mean for run in group]).mean
     return -1.0 if np.isnan(mean) else mean
 
 
-def _curve(label: str, group: Group) -> Band:
-    """Mean over seeds after every task that has a ratio."""
-    curves = [facts(run).measures.forgetting_ratio.curve for run in group]
-    spreads = {k + 1: spread(values) for k, values in enumerate(zip(*curves, strict=False))}
+def _band(label: str, group: Group) -> Band:
+    """The mean over seeds after every task that has a ratio."""
+    curves = [run.measures.forgetting_ratio.curve for run in group]
+    spreads = {k: spread(values) for k, values in enumerate(zip(*curves, strict=False), start=1)}
     known = {k: values for k, values in spreads.items() if values.runs}
-    return Band(
-        label=label,
-        seeds=len(group),
-        x=list(known),
-        mean=[values.mean for values in known.values()],
-        half_width=[None if np.isnan(values.half_width) else values.half_width for values in known.values()],
-    )
+    return band(label, list(known), list(known.values()), seeds=len(group))

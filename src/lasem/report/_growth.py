@@ -1,53 +1,46 @@
-"""The data of growth: what learners hold as tasks arrive, and the units of networks that grow."""
+"""How parameters grow as tasks arrive, and the units of networks that grow."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from lasem.metrics import spread
-from lasem.report._collect import Run, same_spec
-from lasem.report._history import history
-from lasem.report._series import Band, group_labels
+from lasem.report._curves import Band, band
+from lasem.report._groups import Group, group_labels, same_spec
+from lasem.report._run import Run
 
 
 class GrowthCurves(NamedTuple):
-    """Of one learner, over the tasks that it has learned, from 1; means over seeds."""
+    """Growth of one learner by the number of tasks that it has learned, from 1; means over seeds."""
 
     label: str
     parameters: Band
-    """Numbers held for all tasks."""
+    """Numbers of parameters for all tasks together."""
     units: list[Band]
-    """Of every hidden layer, nearest the input first, all tasks together; empty where widths are fixed."""
+    """Units of every hidden layer, nearest the input first; empty where widths are fixed."""
 
 
 def growth(runs: Sequence[Run]) -> list[GrowthCurves]:
-    """One per learner whose records tell what it holds, over the tasks that all its seeds have learned."""
+    """List the learners whose records count parameters, over the tasks that all their seeds have learned."""
     groups = same_spec(runs)
     found = [_curves(label, group) for label, group in zip(group_labels(groups), groups, strict=True)]
     return [curves for curves in found if curves.parameters.x]
 
 
-def _curves(label: str, group: Sequence[Run]) -> GrowthCurves:
-    held = [[task.evaluation.parameters for task in history(run) if task.evaluation] for run in group]
-    units = [[task.decision.units for task in history(run) if task.decision and task.evaluation] for run in group]
-    known = [[value for value in row if value is not None] for row in held]
-    widths = [[value for value in row if value is not None] for row in units]
-    layers = min((len(value) for row in widths for value in row), default=0)
+def _curves(label: str, group: Group) -> GrowthCurves:
+    ended = [[task for task in run.tasks if task.evaluation] for run in group]
+    counts = [[task.evaluation.parameters for task in tasks if task.evaluation] for tasks in ended]
+    units = [[task.decision.units for task in tasks if task.decision] for tasks in ended]
+    known = [[count for count in row if count is not None] for row in counts]
+    widths = [[layers for layers in row if layers is not None] for row in units]
+    depth = min((len(layers) for row in widths for layers in row), default=0)
     return GrowthCurves(
         label=label,
         parameters=_band(label, known),
-        units=[_band(f"layer {i + 1}", [[value[i] for value in row] for row in widths]) for i in range(layers)],
+        units=[_band(f"layer {i + 1}", [[layers[i] for layers in row] for row in widths]) for i in range(depth)],
     )
 
 
-def _band(label: str, rows: Sequence[Sequence[int]]) -> Band:
+def _band(label: str, seeds: Sequence[Sequence[int]]) -> Band:
     """The mean over seeds, after as many tasks as all of them have learned."""
-    spreads = [spread(values) for values in zip(*rows, strict=False)]
-    return Band(
-        label=label,
-        seeds=len(rows),
-        x=list(range(1, len(spreads) + 1)),
-        mean=[values.mean for values in spreads],
-        half_width=[None if np.isnan(values.half_width) else values.half_width for values in spreads],
-    )
+    spreads = [spread(values) for values in zip(*seeds, strict=False)]
+    return band(label, range(1, len(spreads) + 1), spreads, seeds=len(seeds))

@@ -1,4 +1,4 @@
-"""The data of an accuracy matrix: how well every task is known after every task."""
+"""The accuracy matrix: test accuracy of every task after every task."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,22 +6,21 @@ from typing import NamedTuple
 import numpy as np
 
 from lasem.metrics import FloatArray
-from lasem.report._collect import Run, same_spec
-from lasem.report._history import history, measured
-from lasem.report._series import group_labels
+from lasem.report._groups import group_labels, same_spec
+from lasem.report._run import Run
 
 
 class AccuracyMatrix(NamedTuple):
-    """R of one learner, mean over seeds."""
+    """Accuracy matrix of one learner, mean over seeds."""
 
     label: str
     seeds: int
     accuracy: FloatArray
-    """(T, T): of task j (column) after task i (row); NaN where not measured."""
+    """(T, T): test accuracy of task j (column) after task i (row); NaN where it was not measured."""
 
 
 def accuracy_matrices(runs: Sequence[Run]) -> list[AccuracyMatrix]:
-    """One per learner; of unfinished runs over the tasks that all of them have begun."""
+    """Average the matrix of every learner; of unfinished runs over the tasks that all of them have begun."""
     groups = same_spec(runs)
     matrices = []
     for label, group in zip(group_labels(groups), groups, strict=True):
@@ -33,7 +32,5 @@ def accuracy_matrices(runs: Sequence[Run]) -> list[AccuracyMatrix]:
 
 
 def _matrix(run: Run) -> FloatArray:
-    rows = measured(run, history(run)).accuracy
-    return np.array([[np.nan if value is None else value for value in row] for row in rows]).reshape(
-        len(rows), len(rows)
-    )
+    rows = run.measures.accuracy
+    return np.array(rows, dtype=float).reshape(len(rows), len(rows))  # None becomes NaN

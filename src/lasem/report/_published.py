@@ -1,4 +1,4 @@
-"""Numbers that the paper prints, to be set beside ours; nothing here is read off a picture or measured by us.
+"""Numbers that the paper prints, for comparison with ours; none is read off a picture or measured by us.
 
 Source: LASEM (Lee, Behpour & Eaton, ICML 2021), appendix A, table 4 and appendix D. The appendix does not say what the
 numbers behind its ± are.
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lasem.report._collect import Run
+from lasem.report._run import Run
 
 
 class PublishedResult(NamedTuple):
-    """Mean peak per-task accuracy in percent with what stands behind its ±, and training time in seconds."""
+    """Mean peak per-task accuracy in percent with the number printed behind its ±, and training time in seconds."""
 
     peak: float
     plus_minus: float
@@ -56,16 +56,16 @@ SETTINGS: Mapping[str, PublishedSettings] = MappingProxyType(
 
 
 def published_epochs(settings: PublishedSettings, network: str) -> int:
-    """Epochs per task on a network."""
+    """Return the number of epochs per task on a network."""
     return settings.epochs.get(network, settings.epochs[""])
 
 
 def published_result(run: Run) -> PublishedResult | None:
-    """What the paper reports for a run's learner on its benchmark, if the run trains as the paper did."""
-    benchmark = run.part("benchmark")
-    result, settings = RESULTS.get((benchmark, run.part("learner"))), SETTINGS.get(benchmark)
+    """Return what the paper reports for a run's learner on its benchmark, if the run trains as the paper did."""
+    benchmark = run.benchmark
+    result, settings = RESULTS.get((benchmark, run.learner)), SETTINGS.get(benchmark)
     if result is None or settings is None or run.spec.get("small"):
         return None
-    epochs = published_epochs(settings, run.part("network"))
+    epochs = published_epochs(settings, run.network)
     trained = run.setting("training", "epochs"), run.setting("training", "learning_rate")
     return result if trained == (epochs, settings.learning_rate) else None

@@ -7,101 +7,92 @@ from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from lasem.metrics import spread
 from lasem.records import EpochRecord, TaskHistory
-from lasem.report._collect import Run
-from lasem.report._history import history
-from lasem.report._sheet import Cell, Sheet
-from lasem.report._sheets import comparison_sheet
-from lasem.report._tables import COLUMNS, UNKNOWN, comparison_rows, duration, percent, task_rows
+from lasem.report._comparison import MEASURES, UNKNOWN, comparison_rows, duration, percent, task_rows
+from lasem.report._run import Run
+from lasem.report._table import Table
+from lasem.report._tables import comparison_table
 
 LEADING = 5
-"""Candidates shown of a search that goes on."""
-
+"""Number of candidates shown of a search that goes on."""
 
 GAP = 2
 """Spaces between columns."""
 
 
-class SheetView:
-    """A table for a terminal: what does not fit beside each other goes below, with the names of the rows again.
+class TableView:
+    """A table for a terminal: columns that do not fit go below, with the names of the lines again.
 
     Args:
-        sheet: The table.
+        table: The table.
     """
 
-    def __init__(self, sheet: Sheet) -> None:
-        self.sheet = sheet
+    def __init__(self, table: Table) -> None:
+        self.table = table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The title, one block per screenful of columns, the note."""
-        yield Text(self.sheet.title, style="italic")
-        for columns in self._blocks(options.max_width):
-            yield self._block(columns, options.max_width)
-        yield Text(self.sheet.note, style="dim")
+        """Yield the title, one block per screenful of columns, and the note."""
+        yield Text(self.table.title, style="italic")
+        for keys in self._blocks(options.max_width):
+            yield self._block(keys, options.max_width)
+        yield Text(self.table.note, style="dim")
 
     def text(self, width: int = 120) -> str:
-        """As plain text of so many columns."""
+        """Return the table as plain text of at most so many characters a line."""
         console = Console(width=width, file=StringIO(), record=True)
         console.print(self)
         return console.export_text()
 
-    def _blocks(self, room: int) -> list[list[int]]:
-        """Columns of each block, the keys first."""
-        keys = list(range(self.sheet.keys))
-        named = sum(self._width(column, room) for column in keys)
-        blocks: list[list[int]] = []
+    def _blocks(self, available: int) -> list[list[str]]:
+        """Keys of the columns of each block, those that name a line first."""
+        keys = list(self.table.titles)
+        names, others = keys[: self.table.num_names], keys[self.table.num_names :]
+        blocks: list[list[str]] = []
         left = 0
-        for column in range(self.sheet.keys, len(self.sheet.heads)):
-            width = self._width(column, room)
+        for key in others:
+            width = self._width(key, available)
             if not blocks or width > left:
-                blocks.append([*keys])
-                left = room + GAP - named  # nothing stands behind the last column
-            blocks[-1].append(column)
+                blocks.append([*names])
+                left = available + GAP - sum(self._width(name, available) for name in names)  # no gap at the end
+            blocks[-1].append(key)
             left -= width
         return blocks
 
-    def _width(self, column: int, room: int) -> int:
-        """Of the widest cell, or word of the head, with the gap behind it; keys leave room for numbers."""
-        cells = [cell_len(row[column].marked) for row in self.sheet.rows]
-        words = [cell_len(word) for word in self.sheet.heads[column].title.split()]
-        width = max([*cells, *words], default=0) + GAP
-        return min(width, room // 2 // self.sheet.keys) if column < self.sheet.keys else width
+    def _width(self, key: str, available: int) -> int:
+        """Characters of the widest cell or word of the title, and the gap; names leave space for numbers."""
+        cells = [cell_len(text) for text in self.table.texts[key]]
+        width = max([*cells, *(cell_len(word) for word in self.table.titles[key].split())], default=0) + GAP
+        names = list(self.table.titles)[: self.table.num_names]
+        return min(width, available // 2 // len(names)) if key in names else width
 
-    def _block(self, columns: Sequence[int], room: int) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
-        for column in columns:
-            head = self.sheet.heads[column]
-            width = self._width(column, room) - GAP
-            table.add_column(
-                Text(head.title), justify="right" if head.right else "left", overflow="fold", width=width,
-                vertical="top",
+    def _block(self, keys: Sequence[str], available: int) -> RichTable:
+        shown = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+        for key in keys:
+            shown.add_column(
+                Text(self.table.titles[key]), justify="left" if key in self.table.words else "right", overflow="fold",
+                width=self._width(key, available) - GAP, vertical="top",
             )  # fmt: skip
-        for row in self.sheet.rows:
-            table.add_row(*(_ranked(row[column]) for column in columns))
-        return table
+        for texts, best in zip(self.table.texts[keys].to_numpy(), self.table.best[keys].to_numpy(), strict=True):
+            shown.add_row(*(Text(text, style="bold" if bold else "") for text, bold in zip(texts, best, strict=True)))
+        return shown
 
 
 def comparison(runs: Sequence[Run]) -> RenderableType:
-    """One row per spec: mean and 95% interval over its seeds; unfinished runs in rows of their own, with a star."""
-    return SheetView(comparison_sheet(runs))
+    """Compare runs: one line per spec, with mean and 95% interval over its seeds; a star marks unfinished runs."""
+    return TableView(comparison_table(runs))
 
 
-def _ranked(cell: Cell) -> Text:
-    """A number with the mark of its rank."""
-    return Text(cell.marked, style="bold" if cell.rank == "best" else "")
+def run_table(run: Run) -> RichTable:
+    """List the tasks of a run with their accuracies in percent.
 
-
-def run_table(run: Run) -> Table:
-    """One row per task of a run; accuracies in percent.
-
-    The columns: one bit per layer, 1 = shared, the layer nearest the input first; the peak inside the task's own
+    The columns: one digit per layer, 1 = shared, the layer nearest the input first; the peak inside the task's own
     training, selected by validation; the accuracy at its end; now; the forgetting ratio; epochs to 98% of the peak.
     """
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("task", justify="right")
     table.add_column("name", overflow="fold", min_width=16)
     for title in ("shares", "peak, %", "end, %", "now, %", "forgetting", "to 98%"):
@@ -121,14 +112,13 @@ def run_table(run: Run) -> Table:
 
 
 def show(run: Run) -> RenderableType:
-    """What a run is, how far it is, its table, and what to know about it."""
-    parts = [f"{what} {run.part(what)}" for what in ("learner", "benchmark", "network", "profile")]
+    """Describe a run: what it is, how far it is, its table, and what to know about it."""
     title = Text(run.name, style="bold")
     title.append("" if run.seed is None else f"  seed {run.seed}", style="not bold")
-    lines: list[RenderableType] = [title, Text(" · ".join(parts)), Text(str(run.path), style="dim")]
-    tasks = history(run)
+    what = f"learner {run.learner} · benchmark {run.benchmark} · network {run.network} · profile {run.profile}"
+    lines: list[RenderableType] = [title, Text(what), Text(str(run.path), style="dim")]
     if not run.finished:
-        lines.extend(_progress(tasks))
+        lines.extend(_progress(run.tasks))
     lines.append(run_table(run))
     if run.finished:
         lines.append(_summary(run))
@@ -136,12 +126,12 @@ def show(run: Run) -> RenderableType:
     return Group(*lines)
 
 
-def _summary(run: Run) -> Table:
-    """The comparison's row of one run, one measure a line."""
-    grid = Table.grid(padding=(0, 2))
+def _summary(run: Run) -> RichTable:
+    """The measures of one run, one a line."""
+    grid = RichTable.grid(padding=(0, 2))
     (row,) = comparison_rows([run])
-    for column, values in zip(COLUMNS.values(), row.spreads, strict=True):
-        grid.add_row(column.title, column.text(values))
+    for key, measure in MEASURES.items():
+        grid.add_row(measure.title, measure.text(row.spreads[key]))
     return grid
 
 

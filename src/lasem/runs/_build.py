@@ -22,7 +22,9 @@ from lasem.learners import (
     ChannelGating,
     DENOptions,
     EWCOptions,
+    GatingOptions,
     PlainNetwork,
+    ProgNNOptions,
     ProgressiveNetworks,
     SelectiveTransfer,
     SingleNetwork,
@@ -205,12 +207,14 @@ def build_training(spec: Spec) -> Training:
 
 def _progressive(spec: Spec, convs: PlainNetwork, device: torch.device) -> AbstractLearner:
     seed, training = spec.seeds.training, build_training(spec)
-    return ProgressiveNetworks(convs, training=training, seed=seed, device=device, **spec.prognn.model_dump())
+    options = ProgNNOptions(**spec.prognn.model_dump())
+    return ProgressiveNetworks(convs, options=options, training=training, seed=seed, device=device)
 
 
 def _gated(spec: Spec, convs: PlainNetwork, device: torch.device) -> AbstractLearner:
     seed, training = spec.seeds.training, build_training(spec)
-    return ChannelGating(convs, training=training, seed=seed, device=device, **spec.gating.model_dump())
+    options = GatingOptions(**spec.gating.model_dump())
+    return ChannelGating(convs, options=options, training=training, seed=seed, device=device)
 
 
 def den_options(spec: Spec) -> DENOptions:

@@ -127,7 +127,7 @@ def _to_the_end(
     facts = {
         "fingerprint": stream.fingerprint,
         "data": None if options.data is None else str(options.data.resolve()),
-        "layers": NETWORKS[spec.network.name].summary,
+        "layers": NETWORKS[spec.network.name].layers_table(),
     }
     keep_freed_memory()
     with torch_threads(options.threads or threads_before(folder, checkpoint) or suited):

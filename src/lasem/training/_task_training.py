@@ -165,7 +165,7 @@ class TaskTraining(AbstractOpenTask):
 
     @property
     def task(self) -> Task:
-        """The open task."""
+        """The task that is being trained."""
         return self._opened.task
 
     @property
@@ -187,6 +187,11 @@ class TaskTraining(AbstractOpenTask):
     def optimizer(self) -> Optimizer:
         """Optimizer of the open task."""
         return self._opened.steps.optimizer
+
+    @property
+    def finite(self) -> Tensor:
+        """() whether all losses and gradients of the open task have been finite, on the parameters' device."""
+        return self._opened.steps.finite
 
     @property
     def _opened(self) -> _Visit:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from lasem.errors import SpecError
 from lasem.learners import APD, APDOptions, LearnerState, PlainNetwork, Training
 from lasem.learners.apd._consolidation import consolidate
-from lasem.learners.apd._packed import Packed
+from lasem.learners.apd._packed import PackedTensor
 from lasem.nn import Conv, Network
 from lasem.presets import resolve
 from lasem.runs import check
@@ -59,12 +59,12 @@ def test_retention_and_norm_are_those_of_the_published_loss(make_task):
         shared = shared.detach().numpy()
         for row in range(2):
             mask = 1 / (1 + np.exp(-network.other_masks[layer][row].detach().numpy()))
-            own = network.other_own[layer][row].detach().numpy()
+            own = network.other_sparse[layer][row].detach().numpy()
             for unit in range(len(shared)):
                 now = shared[unit] * mask[unit] + own[unit]
                 squares += float(((before[row][layer][unit] - now) ** 2).sum())
             norm += float(np.abs(own).sum())
-        norm += float(network.own[layer].detach().abs().sum())
+        norm += float(network.sparse[layer].detach().abs().sum())
     assert float(network.retention().detach()) == pytest.approx(squares, rel=1e-4)
     assert squares > 0
     assert float(network.norm().detach()) == pytest.approx(norm, rel=1e-4)
@@ -109,16 +109,16 @@ def loss_of(learner, task):
 def test_older_tasks_answer_as_before_until_the_task_ends_and_keep_biases_and_heads(make_task):
     learner, images = make(retention=0.0), make_task().test.images
     learn(learner, make_task())
-    before, kept = learner.logits(images, 0), learner.store.parts[0]
+    before, kept = learner.logits(images, 0), learner.store.tasks[0]
     learner.begin_task(make_task(seed=1))
     for _ in range(6):
         learner.train_epoch()
     assert torch.equal(learner.logits(images, 0), before)
-    trial = learner.logits(images, 0, trial=True)
+    trial = learner.trial_logits(images, 0)
     assert not torch.equal(trial, before)
     learner.end_task()
     torch.testing.assert_close(learner.logits(images, 0), trial)
-    now = learner.store.parts[0]
+    now = learner.store.tasks[0]
     assert all(map(torch.equal, kept.biases, now.biases))
     assert all(
         torch.equal(a, b)
@@ -137,16 +137,25 @@ def test_own_parts_end_without_values_below_the_threshold_and_what_answers_is_wh
     before = learner.logits(task.test.images, 0)
     learner.end_task()
     torch.testing.assert_close(learner.logits(task.test.images, 0), before)
-    values = torch.cat([learner.store.own(0, layer).flatten() for layer in range(3)])
+    values = torch.cat([learner.store.sparse(0, layer).flatten() for layer in range(3)])
     assert (values[values != 0].abs() > 0.01).all()
     assert 0 < int((values != 0).sum()) < len(values) / 2
+
+
+def test_where_a_number_was_not_finite_a_proximal_step_moves_nothing(make_task):
+    learner = make(optimizer="sgd", rate=0.1)
+    learner.begin_task(make_task())
+    before = [tau.detach().clone() for tau in learner.open.sparse]
+    for finite, moves in ((False, False), (True, True)):
+        learner.open.shrink(learner.task.optimizer, 1.0, finite=torch.tensor(finite))
+        assert all(map(torch.equal, before, learner.open.sparse)) != moves
 
 
 def test_a_packed_tensor_is_itself_again_and_takes_the_smaller_form():
     source = torch.Generator().manual_seed(0)
     for share in (0.0, 0.1, 0.49, 0.51, 1.0):
         tensor = torch.randn(4, 5, 3, 3, generator=source) * (torch.rand(4, 5, 3, 3, generator=source) < share)
-        packed, number = Packed.of(tensor), int((tensor != 0).sum())
+        packed, number = PackedTensor.of(tensor), int((tensor != 0).sum())
         assert torch.equal(packed.unpacked(), tensor)
         assert packed.numbers == min(2 * number, tensor.numel())
 

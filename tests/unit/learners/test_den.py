@@ -9,11 +9,10 @@ import torch
 from lasem.benchmarks import Split, Task
 from lasem.errors import SpecError
 from lasem.learners import DEN, DENOptions, LearnerState, PlainNetwork, Training
-from lasem.learners.den._bank import Bank
-from lasem.learners.den._drift import distances
-from lasem.learners.den._network import FRESH
+from lasem.learners.den._grown_layer import GrownLayer
+from lasem.learners.den._open_network import FRESH, distances
 from lasem.learners.den._options import PHASES
-from lasem.learners.den._training import stretch
+from lasem.learners.den._phases import make_phase
 from lasem.nn import Conv, Network
 from lasem.presets import resolve
 from lasem.runs import build_learner, check
@@ -48,27 +47,27 @@ def vectors(kernel):
     return torch.cat([kernel[0].flatten(1), kernel[1][:, None]], 1)
 
 
-def test_a_bank_reads_what_was_written_last_over_every_connection():
+def test_a_layer_reads_what_was_written_last_over_every_connection():
     """Against a dictionary from (unit, input) to a number."""
     source = torch.Generator().manual_seed(0)
-    bank, weights, biases, seen = Bank(), {}, {}, list(range(4))
+    layer, weights, biases, seen = GrownLayer((1, 2), device=torch.device("cpu")), {}, {}, list(range(4))
     below = list(range(3))
     for visit in range(5):
-        fresh = list(range(bank.num_units, bank.num_units + (4 if visit == 0 else visit % 3)))
+        fresh = list(range(layer.num_units, layer.num_units + (4 if visit == 0 else visit % 3)))
         units = fresh if visit == 0 else [unit for unit in seen if (unit + visit) % 3] + fresh
         below = [unit for unit in below if (unit + visit) % 4] + [10 * visit + 5]
         kernel = torch.randn(len(units), len(below), 1, 2, generator=source), torch.randn(len(units), generator=source)
-        bank.write(units, below, kernel)
+        layer.write(units, below, kernel)
         weights |= {(u, i): kernel[0][a, b] for a, u in enumerate(units) for b, i in enumerate(below)}
         biases |= {u: kernel[1][a] for a, u in enumerate(units)}
         seen = units
-        wanted, inputs = sorted(biases, reverse=True), [25, 15, 0, 5]
-        weight, bias = bank.read(wanted, inputs)
+        wanted, inputs = sorted(biases, reverse=True), sorted({i for _, i in weights}, reverse=True)
+        weight, bias = layer.read(wanted, inputs)
         for a, unit in enumerate(wanted):
             assert bias[a] == biases[unit]
             for b, number in enumerate(inputs):
                 assert torch.equal(weight[a, b], weights.get((unit, number), torch.zeros(1, 2)))
-    assert bank.num_parameters < 2 * bank.num_units * (len({i for _, i in weights}) + 1)
+    assert layer.num_parameters == 2 * len(weights) + len(biases)
 
 
 def test_connected_units_are_those_with_a_path_to_the_output(make_task):
@@ -81,7 +80,7 @@ def test_connected_units_are_those_with_a_path_to_the_output(make_task):
             keep = torch.rand(weight.shape[:2], generator=source) < 0.25
             weight.mul_(keep[..., None, None])
     links = [(weight.detach() != 0).flatten(2).any(2).double() for weight in network.weights]
-    for layer, found in enumerate(network.connected()):
+    for layer, found in enumerate(network.connected_units()):
         paths = torch.eye(links[layer].shape[0], dtype=torch.float64)
         for link in links[layer + 1 :]:
             paths = link @ paths
@@ -116,32 +115,51 @@ def test_group_lasso_that_outweighs_everything_leaves_no_new_unit(make_task):
 
 
 def expanded(make_task, steps, **options):
-    """A learner in its second task with added units, the optimizer of "expand" and what this phase is."""
+    """A learner in its second task with added units, and a function that makes a step of the phase "expand"."""
     learner = make(**options)
     learn(learner, make_task())
     learner.begin_task(make_task(seed=1))
     learner.open.grow(3, torch.Generator().manual_seed(0))
-    phase = stretch("expand", learner.open, learner.options, chosen=[], steps=steps)
+    phase = make_phase("expand", learner.open, learner.options, chosen=[])
     optimizer = torch.optim.SGD(phase.trained, lr=0.01)
-    phase.equip(optimizer)
-    return learner, optimizer
+
+    def step():
+        phase.mask_gradients()
+        optimizer.step()
+        phase.shrink(optimizer, steps=steps, finite=torch.tensor(True))
+
+    return learner, step
+
+
+@pytest.mark.parametrize("name", ["first", "select", "expand"])
+def test_where_a_number_was_not_finite_a_proximal_step_moves_nothing(make_task, name):
+    learner = make(l1=0.1, group_lasso=0.1)
+    learn(learner, make_task())
+    learner.begin_task(make_task(seed=1))
+    learner.open.grow(3, torch.Generator().manual_seed(0))
+    phase = make_phase(name, learner.open, learner.options, chosen=[])
+    optimizer = torch.optim.SGD(phase.trained, lr=0.01)
+    before = [parameter.detach().clone() for parameter in learner.open.parameters]
+    for finite, moves in ((False, False), (True, True)):
+        phase.shrink(optimizer, steps=1, finite=torch.tensor(finite))
+        assert all(map(torch.equal, before, learner.open.parameters)) != moves
 
 
 @pytest.mark.parametrize("steps", [1, 40])
 def test_a_phase_takes_what_it_says_from_what_no_gradient_holds(make_task, steps):
-    learner, optimizer = expanded(make_task, steps, shrinkage="per-phase", group_lasso=0.01, l1=0.0)
+    learner, step = expanded(make_task, steps, shrinkage="per-phase", group_lasso=0.01, l1=0.0)
     before = [weight[-3:].detach().flatten(1).clone() for weight in learner.open.weights[:-1]]
     for _ in range(steps):
         for parameter in learner.open.parameters:
             parameter.grad = torch.zeros_like(parameter)
-        optimizer.step()
+        step()
     for weight, rows in zip(learner.open.weights[:-1], before, strict=True):
         size = rows.square().mean(1, keepdim=True).sqrt()
         torch.testing.assert_close(weight[-3:].detach().flatten(1), rows * (1 - 0.01 / size))
 
 
 def test_units_that_no_gradient_holds_are_removed_and_those_that_one_holds_stay(make_task):
-    learner, optimizer = expanded(make_task, 40, shrinkage="per-phase", group_lasso=0.07, l1=0.0)
+    learner, step = expanded(make_task, 40, shrinkage="per-phase", group_lasso=0.07, l1=0.0)
     network = learner.open
     pulls = [weight.detach().sign() for weight in network.weights[:-1]]  # outwards, at the pace of 0.1 in the phase
     for _ in range(40):
@@ -149,7 +167,7 @@ def test_units_that_no_gradient_holds_are_removed_and_those_that_one_holds_stay(
             parameter.grad = torch.zeros_like(parameter)
         for weight, pull in zip(network.weights[:-1], pulls, strict=True):
             weight.grad[-1] = -0.25 * pull[-1]
-        optimizer.step()
+        step()
     assert all((weight[-3:-1] == 0).all() for weight in network.weights[:-1])
     assert network.prune() == [1, 1, 1]
 
@@ -189,20 +207,20 @@ def test_it_grows_where_a_task_cannot_be_fitted_and_not_where_it_can(make_task):
 def test_a_unit_of_an_older_task_is_as_before_or_within_the_split_threshold(make_task, threshold):
     learner, images = make(split_threshold=(threshold, threshold)), make_task().test.images
     learn(learner, make_task())
-    before, answers = learner.units.kernels(0), learner.logits(images, 0)
+    before, answers = learner.grown.kernels(0), learner.logits(images, 0)
     learn(learner, make_task(seed=1))
-    for old, new in zip(before[:-1], learner.units.kernels(0)[:-1], strict=True):
+    for old, new in zip(before[:-1], learner.grown.kernels(0)[:-1], strict=True):
         far = (vectors(new) - vectors(old)).norm(dim=1)
         assert (far <= threshold).all()
     split = sum(
         a != b
-        for one, other in zip(learner.units.seen[0], learner.units.seen[1], strict=True)
+        for one, other in zip(learner.grown.seen[0], learner.grown.seen[1], strict=True)
         for a, b in zip(one, other, strict=False)
     )
     assert (split == 0) == (threshold == 9e9)
     if threshold == 0:
         assert torch.equal(learner.logits(images, 0), answers)
-    assert torch.equal(learner.units.kernels(0)[-1][0], before[-1][0])
+    assert torch.equal(learner.grown.kernels(0)[-1][0], before[-1][0])
 
 
 def test_the_split_itself_changes_no_answer_of_the_open_task(make_task):
@@ -214,7 +232,7 @@ def test_the_split_itself_changes_no_answer_of_the_open_task(make_task):
     before = learner.logits(task.test.images, 1)
     learner.end_task()  # splits
     assert torch.equal(learner.logits(task.test.images, 1), before)
-    assert learner.units.seen[0][0] != learner.units.seen[1][0][:6]
+    assert learner.grown.seen[0][0] != learner.grown.seen[1][0][:6]
 
 
 def test_cosines_split_by_the_angle_and_not_by_the_length(make_task):
@@ -234,7 +252,7 @@ def test_beside_the_original_stays_and_both_feed_what_is_above(make_task):
     learner = make(split="beside", expand=0, split_threshold=(0.0, 0.0))
     for seed in range(2):
         learn(learner, make_task(seed=seed))
-    for first, second in zip(*(learner.units.seen[task] for task in range(2)), strict=True):
+    for first, second in zip(*(learner.grown.seen[task] for task in range(2)), strict=True):
         assert second[: len(first)] == first
         assert len(second) == 2 * len(first)
 
@@ -242,7 +260,7 @@ def test_beside_the_original_stays_and_both_feed_what_is_above(make_task):
 def test_older_tasks_never_see_younger_units_and_answer_as_before_until_the_task_ends(make_task):
     learner, images = make(split_threshold=(0.0, 0.0)), make_task().test.images
     for seed in range(3):
-        counts = {task: [len(row) for row in learner.units.seen[task]] for task in range(seed)}
+        counts = {task: [len(row) for row in learner.grown.seen[task]] for task in range(seed)}
         answers = [learner.logits(images, task) for task in range(seed)]
         learner.begin_task(make_task(seed=seed))
         changed = []
@@ -250,45 +268,46 @@ def test_older_tasks_never_see_younger_units_and_answer_as_before_until_the_task
             learner.train_epoch()
             assert all(torch.equal(learner.logits(images, task), answers[task]) for task in range(seed))
             if seed:
-                latest = learner.logits(images, seed - 1, trial=True)
+                latest = learner.trial_logits(images, seed - 1)
                 changed.append(not torch.equal(latest, answers[seed - 1]))
         assert not seed or any(changed)  # the trial shows what the split will put back
         learner.end_task()
         assert all(torch.equal(learner.logits(images, task), answers[task]) for task in range(seed))
-        assert counts == {task: [len(row) for row in learner.units.seen[task]] for task in range(seed)}
+        assert counts == {task: [len(row) for row in learner.grown.seen[task]] for task in range(seed)}
 
 
-def test_phases_train_what_they_say(make_task):
-    learner = make(l1=0.02, split_threshold=(0.05, 0.05))
-    learn(learner, make_task())
-    learner.begin_task(make_task(seed=1))
-    values, chosen = [], None
+def test_phases_train_what_they_say_on_a_network_that_has_learned(make_task):
+    task, epochs = make_task(train=40), []
+    learner = make(l1=2e-4, loss_threshold=0.0, split_threshold=(0.5, 0.5))
+    learn(learner, task)
+    assert (learner.logits(task.test.images, 0).argmax(1) == task.test.labels).float().mean() > 0.6
+    for layer in learner.grown.layers[1:]:
+        layer.weight[:, 0] = 0  # nothing reads the first unit of the convolutions, so they lead to no output
+    learner.begin_task(make_task(seed=1, train=40))
     for _ in range(EPOCHS):
         before = [p.detach().clone() for p in learner.open.parameters]
         learner.train_epoch()
-        values.append((learner.growth().phase, before, [p.detach().clone() for p in learner.open.parameters]))
-        chosen = learner._chosen or chosen
-    layers = 3
-    for phase, before, after in values:
-        same = [a.shape == b.shape and torch.equal(a, b) for a, b in zip(before, after, strict=True)]
-        if phase == "select":
-            assert same == [*[True] * layers, False, *[True] * layers, False]
-        if phase == "retrain":
-            for layer in range(layers):
-                idle = [unit for unit in range(len(before[layer])) if unit not in chosen[layer]]
-                assert torch.equal(before[layer][idle], after[layer][idle])
-        if phase == "expand":
-            for layer in range(layers):
-                rows, columns = NETWORK_UNITS[layer], ([1, *NETWORK_UNITS])[layer]
-                first = learner.units.kernels(0)[layer][0]
-                assert after[layer].shape[0] >= rows
-                assert first.shape[:2] == (rows, columns)
-        if phase == "settle":
-            shared = [learner.open.shared[layer] for layer in range(layers)]
-            for layer in range(1, layers):
-                mask = shared[layer][:, None] & shared[layer - 1]
-                assert torch.equal(before[layer][mask], after[layer][mask])
-    assert [phase for phase, *_ in values] == ["select", *["retrain"] * 4, *["expand"] * 2, *["drift"] * 2, "settle"]
+        after = [p.detach().clone() for p in learner.open.parameters]
+        epochs.append((learner.growth().phase, before, after))
+        if epochs[-1][0] == "retrain":
+            assert learner._chosen == [[1, 2, 3, 4, 5], [1, 2, 3, 4], [0, 1, 2, 3, 4, 5, 6]]
+    for phase, before, after in epochs:
+        moved = [a.shape != b.shape or not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+        assert moved == ([False, False, False, True] * 2 if phase == "select" else [True] * 8)
+        for layer in range(len(NETWORK_UNITS)):
+            old, new = before[layer], after[layer]
+            if phase == "retrain":  # the first unit of a convolution, and what reads it
+                idle = [0] if layer < 2 else []
+                assert torch.equal(old[idle], new[idle])
+                assert layer == 0 or torch.equal(old[:, 0], new[:, 0])
+            if phase == "expand":  # connections that were there before the task
+                rows, columns = NETWORK_UNITS[layer], [1, *NETWORK_UNITS][layer]
+                assert torch.equal(old[:rows, :columns], new[:rows, :columns])
+            if phase == "settle":  # connections between units that the first task sees
+                shared = learner.open.shared[layer][:, None] & learner.open.inputs_shared(layer)
+                assert shared.any()
+                assert torch.equal(old[shared], new[shared])
+    assert [phase for phase, *_ in epochs] == ["select", *["retrain"] * 4, *["expand"] * 2, *["drift"] * 2, "settle"]
 
 
 NETWORK_UNITS = [6, 5, 7]
@@ -347,33 +366,34 @@ def test_a_task_that_comes_back_spares_what_only_others_see(make_task):
 
 def test_gathered_kernels_answer_as_those_read_anew_and_are_read_once(make_task, monkeypatch):
     tasks, reads = [make_task(seed=seed, identity=seed) for seed in range(3)], []
-    read = Bank.read
-    monkeypatch.setattr(Bank, "read", lambda bank, *place: reads.append(bank) or read(bank, *place))
+    read = GrownLayer.read
+    monkeypatch.setattr(GrownLayer, "read", lambda layer, *numbers: reads.append(layer) or read(layer, *numbers))
     learner, images = make(split_threshold=(0.05, 0.05)), tasks[0].test.images
 
     def compare(learner, met, *, trial):
         """Twice by the learner, and against a reading of its own."""
         for task in met:
-            units, below = learner.units, [list(range(SHAPE[0])), *learner.units.seen[task]]
+            grown, below = learner.grown, [list(range(SHAPE[0])), *learner.grown.seen[task]]
             kernels = [
-                read(bank, seen, below[i]) for i, (bank, seen) in enumerate(zip(units.banks, below[1:], strict=True))
+                read(layer, seen, below[i]) for i, (layer, seen) in enumerate(zip(grown.layers, below[1:], strict=True))
             ]
             if trial:
-                units._overlay(kernels, units.seen[task], learner.open)
-            expected = learner.layers.logits(images, [*kernels, units.heads[task]])
+                grown._lay_over(kernels, grown.seen[task], learner.open)
+            expected = learner.plain.logits(images, [*kernels, grown.heads[task]])
             reads.clear()
-            assert all(torch.equal(learner.logits(images, task, trial=trial), expected) for _ in range(3))
-            assert len(reads) == len(units.banks)
+            answer = learner.trial_logits if trial else learner.logits
+            assert all(torch.equal(answer(images, task), expected) for _ in range(3))
+            assert len(reads) == len(grown.layers)
 
     for position, task in enumerate([*tasks, tasks[0]]):
-        met = sorted(learner.units.seen)
+        met = sorted(learner.grown.seen)
         learner.begin_task(task)
         for _ in range(EPOCHS):
             learner.train_epoch()
             compare(learner, [other for other in met if other != task.identity], trial=True)
             compare(learner, [other for other in met if other != task.identity], trial=False)
         learner.end_task()
-        compare(learner, sorted(learner.units.seen), trial=False)
+        compare(learner, sorted(learner.grown.seen), trial=False)
         if position == 1:
             other = make(split_threshold=(0.05, 0.05))
             other.restore(through_disk(learner.state()), task=None)
@@ -409,10 +429,10 @@ def test_a_phase_goes_on_from_the_mean_squares_of_what_the_last_one_trained(make
     for _ in range(EPOCHS // 2):
         learner.train_epoch()
     network = learner.open
-    ended = [learner._visits.opened.optimizer.state[p]["mean_square"].clone() for p in network.parameters]
-    learner._go_on("expand")
+    ended = [learner.task.optimizer.state[p]["mean_square"].clone() for p in network.parameters]
+    learner._advance_to("expand")
     for now, before in zip(learner.open.parameters, ended, strict=True):
-        square = learner._visits.opened.optimizer.state[now]["mean_square"]
+        square = learner.task.optimizer.state[now]["mean_square"]
         assert square.shape == now.shape
         torch.testing.assert_close(square, before.mean().expand_as(square))  # all of it was retrained
 
@@ -428,7 +448,7 @@ def test_networks_with_skips_or_batch_norm_are_refused_before_training(network):
     with pytest.raises(SpecError, match=f"'den' is not offered on {network}: .* - choose"):
         check(resolve("cifar100-10/den", [f"network.name={network}"]))
     skipping = Network((Conv(3, 4), Conv(3, 4, skip=1)), hidden=())
-    with pytest.raises(SpecError, match=r"nothing can be added to them unchanged \(got skips = 1\); choose a network"):
+    with pytest.raises(SpecError, match=r"must have no skips, .* \(got 1\); choose a network without"):
         make(network=skipping)
 
 
@@ -456,7 +476,7 @@ def test_where_tasks_are_short_the_weights_count_for_a_phase_unless_set_otherwis
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("den.shares=[0.5,0.5,0.5,0,0]", "add up to 1 .got "),
+        ("den.shares=[0.5,0.5,0.5,0,0]", "five shares that add up to 1"),
         ("den.expand=-1", "den.expand"),
         ("den.expend=1", "did you mean 'expand'"),
     ],

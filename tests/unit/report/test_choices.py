@@ -46,7 +46,10 @@ def test_a_share_map_of_an_unfinished_run_leaves_open_what_is_not_decided(unfini
 
 
 def test_accuracy_matrices_are_means_over_seeds(tmp_path):
-    rows = {0: [[0.8, None], [0.6, 0.9]], 1: [[0.6, None], [0.4, 0.7]]}
+    rows = {
+        0: [[0.8, None, None], [0.6, 0.9, None], [0.6, 0.8, 0.7]],
+        1: [[0.6, None, None], [0.4, 0.7, None], [0.2, 0.4, 0.5]],
+    }
     write_learner(tmp_path, "hps", seeds=(0, 1), accuracy=lambda seed: rows[seed])
     (found,) = accuracy_matrices(collect([tmp_path]))
-    np.testing.assert_allclose(found.accuracy, [[0.7, np.nan], [0.5, 0.8]])
+    np.testing.assert_allclose(found.accuracy, [[0.7, np.nan, np.nan], [0.5, 0.8, np.nan], [0.4, 0.6, 0.6]])

@@ -7,14 +7,13 @@ from run_folders import task_events, write_run
 from lasem.errors import RunError
 from lasem.records import InterruptedRecord
 from lasem.report import collect
-from lasem.report._collect import learner_names, same_spec
-from lasem.report._history import history, measured
+from lasem.report._groups import learner_names, same_spec
 
 
 def test_a_finished_run_is_read_whole(finished):
     (run,) = collect([finished])
     assert (run.name, run.seed, run.finished, run.warnings) == ("small", 0, True, ())
-    assert [run.part(what) for what in ("learner", "benchmark")] == ["lasem-hps", "digits"]
+    assert [run.learner, run.benchmark] == ["lasem-hps", "digits"]
     assert len(run.events) == 3 * 5
 
 
@@ -31,7 +30,7 @@ def test_a_folder_without_a_run_is_refused_with_a_remedy(tmp_path, make):
 
 def test_an_unfinished_run_is_read_and_its_bad_lines_are_named(unfinished):
     (run,) = collect([unfinished])
-    assert (run.seed, run.finished, run.part("learner")) == (1, False, "lasem-hps")
+    assert (run.seed, run.finished, run.learner) == (1, False, "lasem-hps")
     warnings = " | ".join(run.warnings)
     for words in ("line 10: not a record", "line 11: not a record", "not finished", "the data stands in"):
         assert words in warnings
@@ -77,8 +76,8 @@ def test_the_reference_of_the_forgetting_ratio_is_the_specs(tmp_path):
         file.write('\n[evaluation]\nreference = "peak"\n')
     (run,) = collect([folder])
     # validation selects the second epoch of t0, with test accuracy 0.8
-    assert measured(run, history(run)).forgetting_ratio.reference == "peak"
-    assert measured(run, history(run)).forgetting_ratio.mean == pytest.approx(0.6 / 0.8)
+    assert run.measures.forgetting_ratio.reference == "peak"
+    assert run.measures.forgetting_ratio.mean == pytest.approx(0.6 / 0.8)
 
 
 def test_runs_without_a_spec_stay_apart(finished, second_seed):
@@ -91,15 +90,15 @@ def test_of_an_epoch_repeated_after_a_resumption_the_later_record_counts(tmp_pat
     events = list(task_events(0))
     repeated = events[2].model_copy(update={"valid_accuracy": 0.1, "test_accuracy": 0.2})
     (run,) = collect([write_run(tmp_path / "run", [*events[:3], repeated, *events[3:]])])
-    (task,) = history(run)
+    (task,) = run.tasks
     assert task.curve.valid.tolist() == [0.5, 0.1]
-    assert measured(run, [task]).peak_accuracy.validation.per_task == [0.82]
+    assert run.measures.peak_accuracy.validation.per_task == [0.82]
 
 
 def test_a_lost_epoch_leaves_the_others_in_their_places(tmp_path):
     events = list(task_events(0))
     (run,) = collect([write_run(tmp_path / "run", [*events[:1], *events[2:]])])
-    (task,) = history(run)
+    (task,) = run.tasks
     assert task.curve.test.tolist()[1] == 0.8
     assert task.curve.test.shape == (2,)
 
@@ -108,7 +107,7 @@ def test_records_and_result_give_the_same_measures(finished):
     (complete,) = collect([finished])
     (finished / "result.json").unlink()
     (rebuilt,) = collect([finished])
-    ours, theirs = measured(rebuilt, history(rebuilt)), complete.result
+    ours, theirs = rebuilt.measures, complete.result
     assert (ours.accuracy, ours.final_accuracy) == (theirs.accuracy, theirs.final_accuracy)
     assert ours.forgetting_ratio.per_task == theirs.forgetting_ratio.per_task
 
@@ -116,16 +115,16 @@ def test_records_and_result_give_the_same_measures(finished):
 def test_a_run_that_has_not_begun_is_a_run(tmp_path):
     folder = write_run(tmp_path / "run", [])
     (run,) = collect([folder])
-    assert history(run) == []
+    assert run.tasks == []
 
 
 def test_candidates_are_named_by_their_bits_or_by_the_tasks_list(tmp_path):
     events = list(task_events(0))
     listed = events[0].model_copy(update={"candidates": ["11", "00", "01", "10"]})
     (run,) = collect([write_run(tmp_path / "run", [*events, listed])])
-    assert history(run)[0].candidate(0) == "11"
+    assert run.tasks[0].candidate(0) == "11"
     (run,) = collect([write_run(tmp_path / "other", events)])
-    assert [history(run)[0].candidate(k) for k in range(4)] == ["00", "01", "10", "11"]
+    assert [run.tasks[0].candidate(k) for k in range(4)] == ["00", "01", "10", "11"]
 
 
 def test_the_report_needs_no_torch():

@@ -7,7 +7,7 @@ import pytest
 
 from lasem.report import collect, export
 from lasem.report._export import COLUMNS, schema
-from lasem.report._observations import OBSERVATIONS
+from lasem.report._export_records import RECORDS
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "data-export.md"
 
@@ -23,7 +23,7 @@ def rows(folder, table):
 
 
 def test_both_formats_hold_the_same_rows(written):
-    for table in OBSERVATIONS:
+    for table in RECORDS:
         with (written / f"{table}.csv").open(newline="") as file:
             text = list(csv.DictReader(file))
         data = rows(written, table)
@@ -81,7 +81,7 @@ def test_folders_of_one_name_are_told_apart(finished, tmp_path):
 
 def test_every_column_is_documented_where_it_is_and_in_the_page():
     page = DOCUMENTED.read_text(encoding="utf-8")
-    assert set(COLUMNS) == set(OBSERVATIONS)
+    assert set(COLUMNS) == set(RECORDS)
     for table in COLUMNS:
         section = re.search(rf"^## {table}\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE)
         assert section, table

@@ -42,8 +42,8 @@ def runs(tmp_path_factory):
 def of(runs, name):
     if name == "growth":
         widths = {"lasem-hps": [(4, 8), (5, 8), (9, 10)]}
-        return [grown(run, units=widths.get(run.part("learner"), ())) for run in runs]
-    return [run for run in runs if run.part("learner") == "lasem-hps"] if name in SEARCHES_ONLY else runs
+        return [grown(run, units=widths.get(run.learner, ())) for run in runs]
+    return [run for run in runs if run.learner == "lasem-hps"] if name in SEARCHES_ONLY else runs
 
 
 def test_every_figure_is_tested():
@@ -81,7 +81,7 @@ def test_a_figure_without_its_runs_says_which_are_missing(tmp_path, name):
 
 
 def test_the_figure_of_forgetting_names_the_learners_that_are_missing(runs, tmp_path):
-    only = [run for run in runs if run.part("learner") in ("stl", "lasem-hps")]
+    only = [run for run in runs if run.learner in ("stl", "lasem-hps")]
     with pytest.raises(ReportError, match="no finished run of digits/hps, digits/hps-top-1"):
         write_figure("forgetting", only, tmp_path / "figure.svg")
 
@@ -112,7 +112,7 @@ def test_many_runs_made_of_one_read_like_runs(finished, tmp_path):
     found = collect([tmp_path / "many"])
     assert len(found) == 12
     assert all(run.finished and not run.warnings for run in found)
-    assert {(run.part("learner"), run.seed) for run in found} == {
+    assert {(run.learner, run.seed) for run in found} == {
         (name, seed) for name in ("stl", "hps", "hps-top-1", "hps-top-2") for seed in range(3)
     }
 

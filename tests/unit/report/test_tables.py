@@ -1,163 +1,190 @@
+import csv
 import re
+from html.parser import HTMLParser
 from io import StringIO
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
-from run_folders import result, task_events, write_run
+from run_folders import task_events, write_learner, write_run
 
-from lasem.metrics import Spread, spread
-from lasem.report import collect, comparison, run_table, show, write_page
-from lasem.report._tables import COLUMNS, comparison_rows, duration, percent, task_rows, with_interval
+from lasem.errors import ReportError
+from lasem.metrics import Spread
+from lasem.report import FORMATS, TABLES, TableView, collect, comparison, table
+from lasem.report._published import RESULTS, SETTINGS
+from lasem.report._table import Column, make_table
 
-
-def text_of(renderable):
-    console = Console(width=200, record=True, file=StringIO())
-    console.print(renderable)
-    return console.export_text()
+FULL = "\n[training]\nepochs = 500\nlearning_rate = 1e-4\n"
 
 
-def test_numbers_are_written_for_readers():
-    assert percent(0.4567) == "45.7"
-    assert percent(None) == "-"
-    assert with_interval(Spread(3, 0.454, 0.001, 0.0041), scale=100) == "45.4 ± 0.4"
-    assert with_interval(spread([0.5]), scale=100, sign="+") == "+50.0"
-    assert with_interval(spread([])) == "-"
-    assert [duration(spread([s])) for s in (75.2, 750, 11160)] == ["75.2 s", "12.5 min", "3.1 h"]
+def cells(table, key):
+    return dict(zip(table.texts.iloc[:, 0], table.texts[key], strict=True))
 
 
-def test_a_comparison_row_is_the_mean_over_the_seeds_of_one_spec(finished, second_seed, unfinished):
-    row, open_row = comparison_rows(collect([finished.parent]))
-    assert (row.learner, row.benchmark, row.finished, row.tasks, len(row.runs)) == ("lasem-hps", "digits", True, "3", 2)
-    values = dict(zip(COLUMNS, row.spreads, strict=True))
-    assert values["peak"].mean == pytest.approx((0.8 + 0.95 + 0.5) / 3)  # 0.75
-    assert values["peak-test"].mean == pytest.approx((0.82 + 0.95 + 0.5) / 3)
-    assert values["final"].mean == pytest.approx((0.4 + 0.72 + 0.5) / 3)
-    assert values["forgetting-ratio"].mean == pytest.approx((0.5 + 0.8) / 2)
-    assert values["backward-transfer"].mean == pytest.approx((-0.4 - 0.18) / 2)
-    assert values["parameters"].mean == 100 + 10 + 20 + 30
-    assert values["seconds"][:2] == (2, 10.0)  # 9 and 11
-    assert values["seconds"].half_width == pytest.approx(12.706, rel=1e-3)  # t(1) sd / sqrt 2, sd = sqrt 2
-    assert (open_row.finished, open_row.tasks, len(open_row.runs)) == (False, "1 of 3", 1)
-    values = dict(zip(COLUMNS, open_row.spreads, strict=True))
-    assert values["peak"].mean == pytest.approx(0.8)
-    assert values["seconds"].mean == pytest.approx(3 * 1.5)
-    assert values["parameters"].runs == 0
+NAN = float("nan")
+SAMPLE = make_table(
+    "A <script>sample</script> & more",
+    (
+        Column("learner", "learner", ["a_b & c", "<i>", "c"], words=True),
+        Column(
+            "peak", "peak, %", ["50.0 ± 2.5", "49.0 ± 2.0", "-"],
+            [Spread(3, 0.5, 0.01, 0.025), Spread(3, 0.49, 0.02, 0.02), Spread(0, NAN, NAN, NAN)], ["best", "level", ""],
+        ),
+        Column("odd", "a|b & c_d", ["1", "x|y", "3"]),
+        Column("empty", "empty", ["", "", ""]),
+    ),
+    "best in bold; 95% intervals, $5 {each} ~^\\",
+)  # fmt: skip
 
 
-def test_a_run_is_told_task_by_task(finished):
-    rows = task_rows(collect([finished])[0])
-    assert [row.name for row in rows] == ["t0", "t1", "t2"]
-    assert [row.configuration for row in rows] == ["11", "10", "00"]
-    assert [row.end for row in rows] == [0.8, 0.9, 0.5]
-    assert [row.now for row in rows] == [0.4, 0.72, 0.5]
-    assert [row.forgetting_ratio for row in rows] == [pytest.approx(0.5), pytest.approx(0.8), None]
-    assert [row.epochs_to_98_percent for row in rows] == [1, 1, 2]  # 0.98 * 0.82 = 0.8036
+def test_markdown_is_a_pipe_table_with_the_best_in_bold():
+    lines = FORMATS["markdown"](SAMPLE).splitlines()
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[:5]]
+    assert rows[0] == ["learner", "peak, %", "a\\|b & c_d"]
+    assert [bool(re.fullmatch("-+:", cell)) for cell in rows[1]] == [False, True, True]
+    assert rows[2][:2] == ["a_b & c", "**50.0 ± 2.5**"]
+    assert rows[3] == ["<i>", "49.0 ± 2.0 ≈", "x\\|y"]
+    assert lines[-1] == SAMPLE.note
 
 
-def test_the_task_that_is_being_learned_has_no_end_yet(unfinished):
-    learned, learning = task_rows(collect([unfinished])[0])
-    assert (learned.end, learned.configuration) == (0.8, "11")
-    assert (learning.end, learning.now, learning.configuration, learning.peak_validation) == (None, None, None, 0.95)
+def test_latex_has_booktabs_rules_and_escapes_what_is_special():
+    text = FORMATS["latex"](SAMPLE)
+    for words in (
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\begin{tabular}{lrr}",
+        r"a\_b \& c",
+        r"95\% intervals",
+        r"\$5 \{each\}",
+    ):
+        assert words in text
+    assert r"\bfseries 50.0 $\pm$ 2.5" in text
+    assert r"49.0 $\pm$ 2.0 $\approx$" in text
+    assert text.count(r"\\") == 1 + len(SAMPLE.texts)
+    assert text.count("{") == text.count("}")
 
 
-def test_a_result_alone_fills_the_tables(finished):
-    (finished / "records.jsonl").unlink()
-    (run,) = collect([finished])
-    assert [row.now for row in task_rows(run)] == [0.4, 0.72, 0.5]
-    assert comparison_rows([run])[0].tasks == "3"
+class Cells(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
 
 
-def test_the_terminal_shows_the_comparison_and_the_tasks(finished, second_seed, unfinished):
-    runs = collect([finished.parent])
-    text = text_of(comparison(runs))
-    assert "75.0 ± 0.0" in text
-    assert "lasem-hps*" in text
-    assert "1 of 3" in text
-    assert "72.0" in text_of(run_table(runs[0]))
+def test_html_is_a_table_whose_texts_are_escaped():
+    found = Cells(FORMATS["html"](SAMPLE))
+    assert (found.tags.count("tr"), found.tags.count("td"), found.tags.count("i")) == (4, 9, 0)
+    assert "script" not in found.tags
+    for text in ("<i>", "a_b & c", "49.0 ± 2.0 ≈", f"{SAMPLE.title}. {SAMPLE.note}"):
+        assert text in found.texts
 
 
-def test_showing_a_running_run_tells_where_it_stands(unfinished):
-    text = text_of(show(collect([unfinished])[0]))
-    assert "task 1 (t1), epoch 1 of the task, 3 of the stream" in text
-    assert "valid 90.0 %, test 95.0 %" in text
-    assert "leading: 00 0.250, 01 0.250" in text
-    assert "line 10: not a record" in text
+def test_csv_holds_the_numbers_themselves():
+    rows = list(csv.DictReader(StringIO(FORMATS["csv"](SAMPLE))))
+    assert rows[0] == {
+        "learner": "a_b & c", "peak": "0.5", "peak_ci95": "0.025", "peak_sd": "0.01", "peak_seeds": "3", "odd": "1",
+    }  # fmt: skip
+    assert (rows[2]["peak"], rows[2]["peak_seeds"]) == ("", "0")
 
 
-def test_showing_a_run_that_has_not_begun(tmp_path):
-    assert "no epoch yet" in text_of(show(collect([write_run(tmp_path / "run", [])])[0]))
+def test_a_table_without_lines_is_written_in_every_format(unfinished):
+    empty = table("time", collect([unfinished]))
+    assert len(empty.texts) == 0
+    assert all(write(empty) is not None for write in FORMATS.values())
+    assert TableView(empty).text()
 
 
-def test_names_in_brackets_are_shown_as_they_are(tmp_path):
-    first, *others = task_events(0)
-    events = [first.model_copy(update={"name": "[red]x"}), *others]
-    assert "[red]x" in text_of(run_table(collect([write_run(tmp_path / "run", events)])[0]))
-
-
-def test_showing_a_finished_run_sums_it_up(finished):
-    text = text_of(show(collect([finished])[0]))
-    assert "backward transfer, points" in text
-    assert "-29.0" in text
-    assert "warning" not in text
-
-
-# Ranks
-
-
-def compared(folder, peaks, *, more=""):
-    """Finished runs of two learners over some seeds: {learner: final accuracy per seed}."""
-    for learner, values in peaks.items():
-        for seed, value in enumerate(values):
-            end = result(seed).model_copy(update={"final_accuracy": value, "learner": learner})
-            path = write_run(folder / f"{learner}-s{seed}-abc", list(task_events(0)), seed=seed, end=end)
-            text = (path / "spec.toml").read_text().replace("lasem-hps", learner) + more
-            (path / "spec.toml").write_text(text)
-    rows = comparison_rows(collect([folder]))
-    return {row.learner: dict(zip(COLUMNS, row.ranks, strict=True)) for row in rows}
-
-
-FIVE = [0.50, 0.52, 0.54, 0.56, 0.58]
-
-
-@pytest.mark.parametrize(
-    ("others", "rank"),
-    [
-        ([0.48, 0.50, 0.52, 0.54, 0.5601], ""),  # 2 points less in every pair, though the intervals overlap
-        ([0.52, 0.49, 0.55, 0.50, 0.56], "level"),  # now more, now less
-        (FIVE, "best"),
-    ],
-)
-def test_with_five_seeds_a_paired_test_tells_what_is_level_with_the_best(tmp_path, others, rank):
-    ranks = compared(tmp_path, {"a": FIVE, "b": others})
-    assert ranks["a"]["final"] == "best"
-    assert ranks["b"]["final"] == rank
-
-
-def test_with_fewer_seeds_nothing_is_said_about_differences(tmp_path):
-    ranks = compared(tmp_path, {"a": FIVE[:4], "b": [0.52, 0.49, 0.55, 0.50]})
-    assert (ranks["a"]["final"], ranks["b"]["final"]) == ("best", "")
-
-
-def test_costs_single_rows_and_unfinished_runs_have_no_rank(finished, second_seed, unfinished, tmp_path):
-    assert all(rank == "" for row in comparison_rows(collect([finished.parent])) for rank in row.ranks)
-    ranks = compared(tmp_path / "two", {"a": FIVE, "b": FIVE[:3]})
-    assert {(row["seconds"], row["parameters"]) for row in ranks.values()} == {("", "")}
-
-
-def test_ranks_are_within_a_stream(tmp_path):
-    compared(tmp_path, {"a": FIVE[:1]})
-    compared(tmp_path / "other", {"b": [0.1]}, more='[benchmark.x]\nname = "other"\n')
-    assert {rank for row in comparison_rows(collect([tmp_path / "other", tmp_path])) for rank in row.ranks} == {""}
-
-
-def test_the_best_is_bold_and_what_is_level_is_marked(tmp_path):
-    compared(tmp_path, {"a": FIVE, "b": [0.52, 0.49, 0.55, 0.50, 0.56]})
-    console = Console(width=250, record=True, file=StringIO(), force_terminal=True)
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_comparison_fits_the_terminal_and_loses_no_number(tmp_path, width):
+    for name in ("lasem-hps", "hps", "brute-force-hps"):
+        write_learner(tmp_path, name, seeds=range(3))
+    console = Console(width=width, file=StringIO(), record=True)
     console.print(comparison(collect([tmp_path])))
-    text = console.export_text(styles=True)
-    assert re.search(r"\x1b\[1m *54\.0 ± 3\.9", text)
-    assert re.search(r"(?<!\x1b\[1m)52\.4 ± 3\.8 ≈", text)
-    write_page(collect([tmp_path]), tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text()
-    assert "<strong>54.0 ± 3.9</strong>" in page
-    assert '52.4 ± 3.8 <span title="not distinguishable from the best">≈</span>' in page
+    lines = console.export_text().splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert sum("brute-force-hps" in line for line in lines) == (2 if width == 80 else 1)
+    for text in table("comparison", collect([tmp_path])).texts.to_numpy().ravel():
+        assert any(text in line for line in lines), text  # on one line: nothing is folded
+
+
+def test_one_long_name_leaves_room_for_the_numbers(tmp_path):
+    write_learner(tmp_path, "a-learner-with-a-name-" + "x" * 60)
+    lines = TableView(table("comparison", collect([tmp_path]))).text(80).splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    assert any("0.650" in line for line in lines)
+
+
+def test_standard_deviations_come_on_demand(tmp_path):
+    write_learner(tmp_path, "hps", seeds=(0, 1), final_accuracy=lambda seed: 0.5 + 0.02 * seed)
+    runs = collect([tmp_path])
+    # 0.02 apart: sd = 0.02 / sqrt 2, half width = 12.706 * 0.02 / 2
+    assert cells(table("comparison", runs), "final") == {"hps": "51.0 ± 12.7"}
+    shown = table("comparison", runs, deviation=True)
+    assert cells(shown, "final") == {"hps": "51.0 ± 1.4"}
+    assert "standard deviation" in shown.note
+
+
+def test_published_numbers_stand_beside_ours_for_the_full_settings_only(tmp_path):
+    write_learner(tmp_path / "full", "dfcnn", benchmark="stl10-15", extra=FULL)
+    made = table("comparison", collect([tmp_path / "full"]))
+    assert cells(made, "paper-peak") == {"dfcnn": "45.4 ± 0.4"}
+    assert cells(made, "paper-seconds") == {"dfcnn": "21.1 h"}  # 7.58e4 s
+    write_learner(tmp_path / "short", "dfcnn", benchmark="stl10-15", extra=FULL.replace("500", "5"))
+    assert "paper-peak" not in table("comparison", collect([tmp_path / "short"])).titles
+
+
+def test_every_published_result_is_of_a_benchmark_whose_settings_are_published():
+    assert {benchmark for benchmark, _ in RESULTS} <= set(SETTINGS)
+
+
+def test_times_are_compared_with_sharing_all_layers(tmp_path):
+    seconds = {"training": 9.0, "evaluation": 3.0}
+    write_learner(tmp_path, "hps")
+    write_learner(tmp_path, "stl", configuration="none")
+    write_learner(tmp_path, "lasem-hps", strategy="em")
+    for file in tmp_path.glob("lasem-*/result.json"):
+        file.write_text(file.read_text().replace('"training":9.0', '"training":22.5'))
+    made = table("time", collect([tmp_path]))
+    assert cells(made, "relative") == {"hps": "1.00x", "lasem-hps": "2.50x", "stl": "1.00x"}
+    assert cells(made, "seconds-per-task")["hps"] == f"{seconds['training'] / 3:.1f} s"
+
+
+def test_groups_are_compared_with_sharing_all_layers_on_their_stream(tmp_path):
+    partition = '\n[search]\npartition = "{1},{2}"\n'
+    write_learner(tmp_path, "hps")
+    write_learner(tmp_path, "hps-top-1", configuration="top-1")
+    write_learner(tmp_path, "lasem-hps-2-groups", strategy="em", extra=partition)
+    write_learner(tmp_path / "other", "hps", benchmark="elsewhere")
+    made = table("groups", collect([tmp_path]))
+    assert cells(made, "groups") == {"hps": "all", "lasem-hps-2-groups": "2"}
+    with pytest.raises(ReportError, match="lasem-hps-5-groups"):
+        table("groups", collect([tmp_path / "other"]))
+
+
+def test_settings_stand_beside_those_of_the_paper(tmp_path):
+    more = FULL + 'optimizer = "rmsprop-tf"\n[search]\nm_steps = 1\n'
+    write_learner(tmp_path, "dfcnn", benchmark="stl10-15", extra=more)
+    made = table("settings", collect([tmp_path]))
+    paper, ours = cells(made, "paper-stl10-15-cifar-4"), cells(made, "stl10-15-cifar-4")
+    assert (paper["tasks"], ours["tasks"]) == ("15", "3")
+    assert paper["epochs per task"] == ours["epochs per task"] == "500"
+    assert paper["learning rate"] == ours["learning rate"] == "0.0001"
+
+
+def test_small_variants_say_what_they_change(tmp_path):
+    folder = write_run(tmp_path / "run", list(task_events(0)))
+    (folder / "spec.toml").write_text('small = ["training.epochs is 3"]\n' + (folder / "spec.toml").read_text())
+    assert "training.epochs is 3" in table("settings", collect([folder])).note
+
+
+def test_an_unknown_table_suggests_a_known_one(finished):
+    with pytest.raises(ReportError, match="did you mean 'memory'"):
+        table("memmory", collect([finished]))
+    assert all(len(table(name, collect([finished])).texts) for name in TABLES if name != "groups")

@@ -5,11 +5,12 @@ from run_folders import result, task_events, write_run
 
 from lasem.errors import RunError
 from lasem.records import line
-from lasem.report import _watch, watch_page
+from lasem.report import watch_page
+from lasem.report.page import _watch
 
 
 def runs_on(page):
-    return page.count('<script type="text/plain" id="run-')
+    return page.count('<script type="application/json" id="run-')
 
 
 def test_a_watched_page_follows_its_runs_and_then_stands_still(tmp_path, monkeypatch):

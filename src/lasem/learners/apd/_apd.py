@@ -1,38 +1,87 @@
-"""APD: parameters as a masked shared part and a sparse part of the task's own."""
+"""APD: weights as shared weights, masked per task, plus sparse weights of the task's own."""
 
-from functools import partial
-from typing import cast
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.learners._held import named, part
+from lasem.errors import LasemError
+from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, LearnerState, Setup
 from lasem.learners._layers import Kernel, PlainNetwork
-from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
-from lasem.learners._visits import Visits
-from lasem.learners.apd._decomposition import Decomposition, pruned
-from lasem.learners.apd._options import APDOptions
-from lasem.learners.apd._packed import Packed
-from lasem.learners.apd._store import Part, Store
+from lasem.learners._status import ParameterCounts
+from lasem.learners.apd._decomposition import Decomposition
+from lasem.learners.apd._packed import PackedTensor
+from lasem.learners.apd._store import Store, StoreState, TaskParameters
+from lasem.options import Count, NonNegative, Positive, options
 from lasem.seeds import derive_seed
+from lasem.training import TaskTraining, Training, TrainingState, add_prefix, strip_prefix
+
+
+class APDState(TrainingState):
+    """JSON values of an `APD` learner, as a checkpoint stores them.
+
+    Attributes:
+        store: Groups and layers of the stored parameters.
+        rollback: Most weights of earlier tasks that were remembered while a task was learned.
+    """
+
+    store: StoreState
+    rollback: int
+
+
+@options
+class APDOptions(AbstractLearnerOptions):
+    """How the parameters of tasks are decomposed (Yoon et al. 2020).
+
+    Attributes:
+        sparsity: Weight lambda_1 of the l1 norm of every task's sparse weights. Sparse weights that are no larger when
+            a task ends become 0.
+        retention: Weight lambda_2 of the squared distance between earlier tasks' weights and their values before the
+            task.
+        shrinkage: How the l1 norm acts: by proximal steps ("proximal"), or by its gradient as published ("gradient").
+        start: Where a task's sparse weights start: at the shared weights ("shared", as in the authors' code), or at
+            "zero".
+        layers: Which hidden layers are decomposed: "all", or the "convolutions" only; the weights of the others are the
+            task's own then.
+        consolidate_every: Number of tasks after which sparse weights are consolidated; 0 for never.
+        groups: Number K of groups for every `consolidate_every` tasks.
+        gap: Largest difference, inside a group, of values that are stored once for the group.
+    """
+
+    sparsity: NonNegative = 4e-4
+    retention: NonNegative = 100.0
+    shrinkage: Literal["proximal", "gradient"] = "proximal"
+    start: Literal["shared", "zero"] = "shared"
+    layers: Literal["all", "convolutions"] = "all"
+    consolidate_every: Count = 0
+    groups: Positive = 2
+    gap: NonNegative = 1e-2
+
+    def build(self, setup: Setup) -> "APD":
+        """Build a new learner.
+
+        Raises:
+            SpecError: The network is not made of plain convolutions.
+        """
+        plain = PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
+        return APD(plain, options=self, training=setup.training, seed=setup.seed, device=setup.device)
 
 
 class APD(AbstractLearner):
     """Additive parameter decomposition (Yoon et al. 2020), on convolutions and fully connected layers.
 
-    The weights of task t are sigma * sigmoid(M_t) + tau_t: a part that all tasks share, masked per unit, and a sparse
-    one. While a task is learned, the masks and sparse parts of earlier tasks follow the shared part, so that their
-    sum stays where it was. Biases and the output layer are the task's own.
+    The weights of task t are sigma * sigmoid(M_t) + tau_t: weights that all tasks share, masked per unit, plus sparse
+    weights. While a task is learned, the masks and sparse weights of earlier tasks follow the shared weights, so that
+    their sum stays where it was. Biases and the output layer are the task's own.
 
     Args:
-        network: The network's layers.
-        options: Weights of the penalties, consolidation.
+        network: Layers of the network.
+        options: Weights of the penalties, and consolidation.
         training: How a task is trained.
         seed: Seed of batches, dropout and consolidation.
-        device: Where parameters go.
+        device: Where tensors go.
     """
 
     def __init__(
@@ -52,158 +101,136 @@ class APD(AbstractLearner):
         self.decomposed = network.num_convs if self.options.layers == "convolutions" else len(network.units)
         self.store = Store()
         self.open: Decomposition | None = None
+        like = torch.empty(0, device=self.device)
+        self.task = TaskTraining(self.training, seed=seed, shape=network.shape, like=like)
         self._rollback = 0
-        self._visits = Visits(self.training, seed=seed, shape=network.shape, like=torch.empty(0, device=self.device))
 
     def begin_task(self, task: Task) -> None:
-        """Begin with a fresh part of the task's own, or with the one that it has where it comes back.
+        """Open a task with fresh parameters of its own or, if it has come back, with those that it has.
 
         Raises:
-            DataError: The training split holds less than one batch, or the images do not fit the network.
+            DataError: There are too few training images, or they do not fit the network.
             LasemError: Another task is open.
         """
-        batches = self._visits.check(task)
-        identity = self._visits.identity(task)
-        self._visits.open(task, self._begin(identity, task.classes), batches)
-        self._equip()
-        self._rollback = max(self._rollback, sum(target.numel() for target in self._opened().targets))
+        self.task.check(task)
+        self.open = self._decompose(self.task.identity_of(task), task.classes)
+        self.task.begin(task, self.open.parameters)
+        self._rollback = max(self._rollback, sum(target.numel() for target in self.open.targets))
 
-    def _begin(self, identity: int, classes: int) -> list[nn.Parameter]:
-        """Open the decomposition of a task; what it trains."""
+    def _decompose(self, identity: int, classes: int) -> Decomposition:
+        """Begin the decomposition of a task."""
         kernels = [
             (weight.to(self.device), bias.to(self.device))
             for weight, bias in self.plain.new_kernels(identity, classes=classes)
         ]
         if not self.store.shared:
             self.store.shared = [weight for weight, _ in kernels[: self.decomposed]]
-        own = self.store.parts.get(identity) or self._fresh(kernels)
-        self.open = Decomposition.of(self.store, identity, own)
-        return self.open.parameters
+        return Decomposition.of(self.store, identity, self.store.tasks.get(identity) or self._fresh(kernels))
 
-    def _fresh(self, kernels: list[Kernel]) -> Part:
-        """A new task's own part."""
+    def _fresh(self, kernels: list[Kernel]) -> TaskParameters:
+        """Parameters that a new task begins with; a mask of 0 is a sigmoid of 1/2."""
         shared = self.store.shared
         start = shared if self.options.start == "shared" else [torch.zeros_like(weight) for weight in shared]
-        return Part(
+        return TaskParameters(
             masks=[torch.zeros_like(bias) for _, bias in kernels[: self.decomposed]],
-            own=[Packed.of(weight) for weight in start],
+            sparse=[PackedTensor.of(weight) for weight in start],
             biases=[bias for _, bias in kernels[: self.decomposed]],
             rest=kernels[self.decomposed :],
         )
 
-    def _equip(self) -> None:
-        """Let the optimizer take proximal steps."""
-        if self.options.shrinkage == "proximal":
-
-            def shrink(optimizer: Optimizer, *_: object) -> None:
-                self._opened().shrink(optimizer, self.options.sparsity)
-
-            self._visits.opened.optimizer.register_step_post_hook(shrink)
-
     def train_epoch(self) -> float:
-        """Shuffle, then learn from every complete batch.
+        """Learn from every batch; after each step, sparse weights take a proximal step.
 
         Returns:
-            Mean cross-entropy, without the penalties.
+            Mean cross-entropy of the batches, without the penalties.
         """
-        network, options = self._opened(), self.options
-
-        def loss(images: Tensor, labels: Tensor, masks: Generator) -> Tensor:
-            drop = partial(self._visits.dropout, masks=masks)
-            entropy = F.cross_entropy(self.plain.logits(images, network.kernels(), drop=drop), labels)
-            penalty = options.retention * network.retention()
+        parameters, options, losses = self._parameters, self.options, list[Tensor]()
+        for images, labels in self.task.batches():
+            logits = self.plain.logits(images, parameters.kernels(), drop=self.task.dropout)
+            penalty = options.retention * parameters.retention()
             if options.shrinkage == "gradient":
-                penalty = penalty + options.sparsity * network.norm()
-            return entropy + (penalty - penalty.detach())  # its gradient, but not its value
-
-        return self._visits.train_epoch(loss)
+                penalty = penalty + options.sparsity * parameters.norm()
+            # The reported loss is the cross-entropy: of the penalty only the gradient counts.
+            losses.append(self.task.step(F.cross_entropy(logits, labels) + (penalty - penalty.detach())))
+            if options.shrinkage == "proximal":
+                parameters.shrink(self.task.optimizer, options.sparsity, finite=self.task.finite)
+        return self.task.end_epoch(losses)
 
     def end_task(self) -> None:
-        """Threshold and pack the sparse parts; consolidate where it is time to."""
-        identity = self._visits.opened.identity
-        new = identity not in self.store.parts
-        self._opened().commit(self.store, identity, threshold=self.options.sparsity)
-        self._visits.close()
+        """Threshold and store the sparse weights; consolidate them if it is time to."""
+        parameters, identity = self._parameters, self.task.identity
+        new = identity not in self.store.tasks
+        parameters.commit(self.store, identity, threshold=self.options.sparsity)
+        self.task.end()
         self.open = None
-        number, every = len(self.store.parts), self.options.consolidate_every
+        number, every = len(self.store.tasks), self.options.consolidate_every
         if new and every and number % every == 0:
             groups = self.options.groups * number // every
             seed = derive_seed(self.seed, "consolidation", number)
             self.store.consolidate(groups=groups, gap=self.options.gap, seed=seed)
 
     @torch.no_grad()
-    def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
-        """Answer with the task's parameters, thresholded, without dropout."""
-        return self.plain.logits(images, self._kernels(task, trial=trial))
+    def logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer with the task's parameters, thresholded, without dropout: (B, C, H, W) -> (B, classes)."""
+        return self.plain.logits(images, self._kernels(task))
 
     @torch.no_grad()
     def trial_logits(self, images: Tensor, task: int) -> Tensor:
-        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
-        return self.logits(images, task, trial=True)
-
-    def _kernels(self, task: int, *, trial: bool = False) -> list[Kernel]:
-        self._visits.known(task)
-        if self.open is not None and task == self._visits.learning:
-            return self.open.kernels(threshold=self.options.sparsity)
-        kernels = self.store.kernels(task)
-        if trial and self.open is not None:
+        """Answer for an earlier task with what its parameters have become in the open task."""
+        kernels = self._kernels(task)
+        if self.open is not None and task in self.open.others:
             row = self.open.others.index(task)
             weights = [weight[row] for weight in self.open.other_weights(threshold=self.options.sparsity)]
             pairs = zip(weights, kernels, strict=False)
             kernels[: self.decomposed] = [(weight, bias) for weight, (_, bias) in pairs]
-        return kernels
+        return self.plain.logits(images, kernels)
 
-    def configuration(self, task: int) -> None:
-        """None: every layer is shared in part."""
-        self._visits.known(task)
+    def _kernels(self, task: int) -> list[Kernel]:
+        self.task.classes_of(task)
+        if self.open is not None and task == self.task.open_identity:
+            return self.open.kernels(threshold=self.options.sparsity)
+        return self.store.kernels(task)
 
     def network(self, task: int) -> nn.Module:
-        """The task's parameters put together, with their own copies of the values."""
+        """Return the network of a task with its weights put together: (B, C, H, W) -> (B, classes)."""
         return self.plain.module(self._kernels(task))
 
     def parameter_counts(self) -> ParameterCounts:
-        """Numbers stored; a sparse part counts its values and their places."""
-        order = self._visits.order
-        sizes = {task: stored.numbers for task, stored in self.store.parts.items()}
+        """Count the numbers that are stored; sparse weights count their values and their positions."""
+        sizes = {task: parameters.numbers for task, parameters in self.store.tasks.items()}
         if self.open is not None:
-            now = (*self.open.masks, *self.open.biases, *(item for kernel in self.open.rest for item in kernel))
-            packed = [Packed.of(pruned(own, self.options.sparsity)) for own in self.open.own]
-            sizes[order[-1]] = sum(item.numel() for item in now) + sum(own.numbers for own in packed)
+            sizes[self.task.identity] = self.open.own_parameters(threshold=self.options.sparsity).numbers
         return ParameterCounts(
             shared=self.store.shared_numbers,
-            per_task=self._visits.counted(sizes),
-            search=self._visits.most_trained,
+            per_task=self.task.at_first_visits(sizes),
+            search=self.task.most_trained,
             rollback=self._rollback,
         )
 
     def state(self) -> LearnerState:
-        """What is stored, and for an open task what it trains."""
-        state = self._visits.state()
-        store = self.store.state()
-        state.tensors |= named("backbone.", store.tensors)
-        state.values |= {"store": store.values, "rollback": self._rollback}
-        if self.open is not None:
-            state.tensors |= named("open.", self.open.state())
-        return state
+        """Return what is stored and, for an open task, what it trains."""
+        store, tensors = self.store.state()
+        opened = {} if self.open is None else self.open.state()
+        values = APDState(**dict(self.task.values()), store=store, rollback=self._rollback)
+        prefixed = add_prefix("backbone.", tensors) | add_prefix("open.", opened)
+        return LearnerState.of(values, self.task.tensors() | prefixed)
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
-        """Take over what is stored; for an open task, what it has trained so far."""
-        values = state.values
-        held = {name: value.to(self.device) for name, value in part(state.tensors, "backbone.").items()}
-        self.store = Store.read(held, cast(dict[str, object], values["store"]))
-        self._rollback = cast(int, values["rollback"])
-        self._visits.restore(state, task=task, trained=lambda identity: self._reopen(identity, state))
+        """Take over what is stored and, for an open task, what it has trained so far."""
+        values = state.read(APDState)
+        tensors = {name: tensor.to(self.device) for name, tensor in strip_prefix(state.tensors, "backbone.").items()}
+        self.store = Store.read(values.store, tensors)
+        self._rollback = values.rollback
+        self.task.restore(values)
         if task is not None:
-            self._equip()
+            self.open = self._decompose(self.task.identity_of(task), task.classes)
+            self.open.restore(strip_prefix(state.tensors, "open."))
+            self.task.begin(task, self.open.parameters)
+            self.task.resume(values, state.tensors)
 
-    def _reopen(self, identity: int, state: LearnerState) -> list[nn.Parameter]:
-        """The open task's decomposition, as it was."""
-        classes = cast(dict[str, int], state.values["classes"])[str(identity)]
-        trained = self._begin(identity, classes)
-        cast(Decomposition, self.open).restore(part(state.tensors, "open."))
-        return trained
-
-    def _opened(self) -> Decomposition:
+    @property
+    def _parameters(self) -> Decomposition:
         """The open task's decomposition."""
-        self._visits.opened  # noqa: B018 - raises where no task is open
-        return cast(Decomposition, self.open)
+        if self.open is None:
+            raise LasemError("a task must be open to be trained (got none); call begin_task first")
+        return self.open

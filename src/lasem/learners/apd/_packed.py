@@ -1,4 +1,4 @@
-"""Sparse tensors as they are stored: the values that are not 0, and their places."""
+"""Sparse tensors as they are stored: the values that are not 0, and their positions."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedTensor:
     """A tensor in the smaller of two forms.
 
     Attributes:
-        shape: Of the tensor.
-        values: Those that are not 0, or all of them.
-        places: Their places in the flattened tensor, 32-bit; None where all values are stored.
+        shape: Shape of the tensor.
+        values: The values that are not 0, or all values.
+        places: Positions of these values in the flattened tensor, 32-bit; None if all values are stored.
     """
 
     shape: tuple[int, ...]
@@ -21,8 +21,8 @@ class Packed:
     places: Tensor | None
 
     @classmethod
-    def of(cls, tensor: Tensor) -> "Packed":
-        """Pack a tensor; sparsely where that takes less room, a place counting as much as a value."""
+    def of(cls, tensor: Tensor) -> "PackedTensor":
+        """Pack a tensor: sparsely if that takes fewer numbers, where a position counts as much as a value."""
         flat = tensor.detach().flatten()
         places = flat.nonzero().flatten()
         if 2 * len(places) < len(flat):
@@ -31,21 +31,21 @@ class Packed:
 
     @property
     def numbers(self) -> int:
-        """Numbers stored, values and places."""
+        """How many numbers are stored: values and positions."""
         return self.values.numel() + (0 if self.places is None else self.places.numel())
 
     def unpacked(self) -> Tensor:
-        """The tensor."""
+        """Return the tensor in its dense form."""
         if self.places is None:
             return self.values.clone().view(self.shape)
         flat = self.values.new_zeros(self.shape).flatten()
         return flat.index_copy_(0, self.places.long(), self.values).view(self.shape)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Its tensors by name."""
+        """Return the stored tensors under names that begin with the given one."""
         return {f"{name}.values": self.values} | ({} if self.places is None else {f"{name}.places": self.places})
 
     @classmethod
-    def read(cls, tensors: dict[str, Tensor], name: str, *, shape: tuple[int, ...]) -> "Packed":
-        """From tensors by name."""
+    def read(cls, tensors: dict[str, Tensor], name: str, *, shape: tuple[int, ...]) -> "PackedTensor":
+        """Take a tensor of this shape from what `tensors` returned."""
         return cls(shape, tensors[f"{name}.values"], tensors.get(f"{name}.places"))

@@ -1,42 +1,61 @@
-"""DEN: a network that retrains what a task needs, grows where that is not enough, and splits what drifts."""
+"""DEN: a network that retrains what a task needs, grows if that is not enough, and splits units that drift."""
 
 from bisect import bisect_right
-from functools import partial
-from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.errors import SpecError, require
-from lasem.learners._held import part
+from lasem.errors import LasemError, SpecError, require
+from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._layers import Kernel, PlainNetwork, count
-from lasem.learners._learner import AbstractLearner, Growth, LearnerState, ParameterCounts, Training
-from lasem.learners._optimizers import OPTIMIZERS, restore_optimizer
-from lasem.learners._updates import Updates
-from lasem.learners._visits import Visits
-from lasem.learners.den._network import OpenNetwork
+from lasem.learners._status import Growth, ParameterCounts
+from lasem.learners.den._grown_network import GrownNetwork, GrownNetworkState
+from lasem.learners.den._open_network import OpenNetwork, OpenNetworkState
 from lasem.learners.den._options import PHASES, DENOptions
-from lasem.learners.den._registry import Units
-from lasem.learners.den._training import Stretch, go_on_from, mean_entropy, mean_squares, stretch, trained
+from lasem.learners.den._phases import Phase, make_phase, mean_entropy, warm_start
+from lasem.nn import generator
+from lasem.seeds import derive_seed
+from lasem.training import TaskTraining, Training, TrainingState, add_prefix, strip_prefix
+
+
+class DENState(TrainingState):
+    """JSON values of a `DEN` learner, as a checkpoint stores them.
+
+    Attributes:
+        units: The network of all tasks.
+        rollback: Most parameters that a task began with.
+        phase: Phase of the open task; None if no task is open, as for the attributes below.
+        chosen: Per hidden layer, the units that the phase "select" has found.
+        squares: What RMSProp knew of the size of gradients when the last phase ended.
+        open: The open task's network.
+    """
+
+    units: GrownNetworkState
+    rollback: int
+    phase: str | None
+    chosen: list[list[int]]
+    squares: dict[str, float]
+    open: OpenNetworkState | None = None
 
 
 class DEN(AbstractLearner):
     """Dynamically expandable networks (Yoon et al. 2018), on convolutions and fully connected layers.
 
-    The hidden layers are one network that all tasks read; every task has its own output layer, and its own list of the
-    units that it sees. A task trains a copy of what it sees, which goes into the network when the task ends.
+    The hidden layers are one network that all tasks read. Every task has its own output layer, and its own list of the
+    units that it sees. A task trains a copy of what it sees, which goes into the network when the task ends. Its epochs
+    are divided among phases: select units, retrain them, expand, let units drift and split them, settle.
 
     Args:
-        network: The network's layers, without skips.
-        options: Weights, thresholds, phases.
-        training: How a task is trained. The phases divide its `epochs` among them; further ones belong to the last.
+        network: Layers of the network; it must have no skips.
+        training: How a task is trained. The phases divide its `epochs`; further epochs belong to the last phase.
+        options: Weights, thresholds and phases.
         seed: Seed of batches, dropout and added units.
-        device: Where parameters go.
+        device: Where tensors go.
 
     Raises:
-        SpecError: The network has skips, or the epochs of a task are not given.
+        SpecError: The network has skips, or `training.epochs` is None.
     """
 
     def __init__(
@@ -50,196 +69,183 @@ class DEN(AbstractLearner):
     ) -> None:
         require(
             not network.skips,
-            "DEN gives every layer another number of channels, so nothing can be added to them unchanged",
+            "a network for DEN must have no skips, because every layer gets another number of channels",
             remedy="choose a network without skips, such as cifar-4 or stl-6",
             skips=len(network.skips),
         )
         if training.epochs is None:
-            raise SpecError("the phases of DEN divide the epochs of a task - got none - give Training(epochs=...)")
+            raise SpecError("epochs must be given for DEN (got None in Training); its phases divide them")
         self.epochs = training.epochs
-        self.layers = network
+        self.plain = network
         self.options = options or DENOptions()
         self.training = training
         self.seed = seed
-        self.units = Units(self.layers, device=device or torch.device("cpu"))
+        self.grown = GrownNetwork(network, device=device or torch.device("cpu"))
         self.open: OpenNetwork | None = None
         self.phase: str | None = None
+        self.task = TaskTraining(training, seed=seed, shape=network.shape, like=torch.empty(0, device=device))
         self._chosen: list[list[int]] = []
         self._squares: dict[str, float] = {}
         self._rollback = 0
-        self._visits = Visits(self.training, seed=seed, shape=network.shape, like=torch.empty(0, device=device))
 
     def begin_task(self, task: Task) -> None:
-        """Begin with every unit that new tasks see, or with those of the task where it comes back.
+        """Open a task with the units that it sees or, if it is new, with those that a new task begins with.
 
         Raises:
-            DataError: The training split holds less than one batch, or the images do not fit the network.
+            DataError: There are too few training images, or they do not fit the network.
             LasemError: Another task is open.
         """
-        batches = self._visits.check(task)
-        identity = self._visits.identity(task)
-        self.open = self.units.begin(identity, classes=task.classes)
+        self.task.check(task)
+        identity = self.task.identity_of(task)
+        self.open = self.grown.begin(identity, classes=task.classes)
         self._rollback = max(self._rollback, count(self.open.start))
-        self.phase = "select" if self.units.others(identity) else "first"
-        self._visits.open(task, trained(self.phase, self.open), batches)
-        self._train_on()
+        self.phase = "select" if self.grown.seen_by_others(identity) else "first"
+        self.task.begin(task, self._begin_phase().trained)
 
     def train_epoch(self) -> float:
-        """Go over to the phase of this epoch, then learn from every complete batch.
+        """Enter the phase that this epoch belongs to, then learn from every batch.
 
         Returns:
-            Mean cross-entropy, without the phase's penalty.
+            Mean cross-entropy of the batches, without the phase's penalty.
         """
-        network = self._opened()
-        self.units.forget()
-        self._go_on(self._due(self._visits.opened.epoch))
-        penalty = self._stretch().penalty
+        network = self._network
+        self.grown.clear_cache()
+        self._advance_to(self._phase_due(self.task.epoch))
+        phase, losses = self._make_phase(), list[Tensor]()
+        steps = max(1, self.options.length(phase.name, self.epochs)) * self.task.batches_per_epoch
+        for images, labels in self.task.batches():
+            logits = self.plain.logits(images, network.kernels, drop=self.task.dropout)
+            penalty = phase.penalty()
+            # The reported loss is the cross-entropy: of the penalty only the gradient counts.
+            self.task.backward(F.cross_entropy(logits, labels) + (penalty - penalty.detach()))
+            phase.mask_gradients()
+            losses.append(self.task.step())
+            phase.shrink(self.task.optimizer, steps=steps, finite=self.task.finite)
+        return self.task.end_epoch(losses)
 
-        def loss(images: Tensor, labels: Tensor, masks: Generator) -> Tensor:
-            drop = partial(self._visits.dropout, masks=masks)
-            entropy = F.cross_entropy(self.layers.logits(images, network.kernels, drop=drop), labels)
-            added = penalty()
-            return entropy + (added - added.detach())  # its gradient, but not its value
-
-        return self._visits.train_epoch(loss)
-
-    def _due(self, epoch: int) -> str:
-        """The phase of an epoch of the open task, from 0."""
+    def _phase_due(self, epoch: int) -> str:
+        """The phase that an epoch of the open task, from 0, belongs to."""
         if self.phase == "first":
             return "first"
         return PHASES[min(bisect_right(self.options.ends(self.epochs), epoch), len(PHASES) - 1)]
 
-    def _go_on(self, due: str) -> None:
+    def _advance_to(self, due: str) -> None:
         """End phases and begin the next until one is due; a phase without epochs only ends."""
-        if due == "first" or PHASES.index(self._phase()) >= PHASES.index(due):
+        phase = self._make_phase()
+        if due == "first" or PHASES.index(phase.name) >= PHASES.index(due):
             return
-        self._squares |= mean_squares(self._visits.opened.optimizer, self._stretch(), self._opened())
-        while PHASES.index(self._phase()) < PHASES.index(due):
-            self._end_phase()
-            self.phase = PHASES[PHASES.index(self._phase()) + 1]
-            if self.phase == due == "expand":
-                split = self._visits.opened.task.train
-                if mean_entropy(self.layers, self._opened().kernels, split) > self.options.loss_threshold:
-                    place = ("expansion", len(self._visits.order))
-                    self._opened().grow(self.options.expand, self.units.source(self.seed, *place))
-                else:
-                    due = "drift"
-        self._train_on()
+        self._squares |= phase.mean_squares(self.task.optimizer)
+        for name in PHASES[PHASES.index(phase.name) : PHASES.index(due)]:
+            self._end_phase(name)
+        self.phase = due
+        if due == "expand" and not self._expand():
+            self._end_phase(due)
+            self.phase = "drift"  # which has the epochs of "expand" then
+        self.task.renew_optimizer(self._begin_phase().trained)
+        warm_start(self.task.optimizer, self._network, self._squares)
 
-    def _end_phase(self) -> None:
-        """What a phase leaves to do once its epochs are over."""
-        network = self._opened()
-        if self.phase == "select":
-            self._chosen = network.connected()
-        if self.phase == "expand":
-            network.prune()
-        if self.phase == "drift":
-            network.split(self.options)
+    def _end_phase(self, name: str) -> None:
+        """Do what a phase leaves to do once its epochs are over."""
+        if name == "select":
+            self._chosen = self._network.connected_units()
+        if name == "expand":
+            self._network.prune()
+        if name == "drift":
+            self._network.split(self.options)
 
-    def _train_on(self) -> None:
-        """A new optimizer over what the phase trains; it goes on from what the last one knew of the gradients."""
-        phase = self._stretch()
-        optimizer = OPTIMIZERS[self.training.optimizer](phase.trained, self.training.rate(self._visits.epochs_trained))
-        phase.equip(optimizer)
-        go_on_from(optimizer, self._opened(), self._squares)
-        for parameter in self._opened().parameters:
+    def _expand(self) -> bool:
+        """Add units if the open task cannot be fitted without; whether they were added."""
+        entropy = mean_entropy(self.plain, self._network.kernels, self.task.task.train)
+        if entropy <= self.options.loss_threshold:
+            return False
+        place = ("expansion", len(self.task.order))
+        self._network.grow(self.options.expand, generator(derive_seed(self.seed, *place)))
+        return True
+
+    def _begin_phase(self) -> Phase:
+        """Make the current phase; gradients are computed for what it trains, and for nothing else."""
+        phase = self._make_phase()
+        for parameter in self._network.parameters:
             parameter.requires_grad_(any(parameter is trained for trained in phase.trained))
-        self._visits.opened.updates = Updates(optimizer)
-        size = sum(parameter.numel() for parameter in phase.trained)
-        self._visits.most_trained = max(self._visits.most_trained, size)
+        return phase
 
-    def _stretch(self) -> Stretch:
-        """The phase of the open task."""
-        steps = max(1, self.options.length(self._phase(), self.epochs)) * self._visits.opened.batches.number
-        return stretch(self._phase(), self._opened(), self.options, chosen=self._chosen, steps=steps)
+    def _make_phase(self) -> Phase:
+        return make_phase(self.phase or "first", self._network, self.options, chosen=self._chosen)
 
     def end_task(self) -> None:
-        """End the phases that are left, and store what the task trained."""
-        self._visits.opened  # noqa: B018 - raises where no task is open
-        self._go_on("first" if self.phase == "first" else "settle")
-        self.units.commit(self._visits.opened.identity, self._opened())
-        self._visits.close()
+        """End the phases that are left, and store what the task has trained."""
+        network = self._network
+        self._advance_to("first" if self.phase == "first" else "settle")
+        self.grown.commit(self.task.identity, network)
+        self.task.end()
         self.open, self.phase, self._chosen, self._squares = None, None, [], {}
 
     @torch.no_grad()
-    def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
-        """Answer with the units that the task sees, without dropout."""
-        return self.layers.logits(images, self._kernels(task, trial=trial))
+    def logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer with the units that the task sees, without dropout: (B, C, H, W) -> (B, classes)."""
+        return self.plain.logits(images, self._kernels(task))
 
     @torch.no_grad()
     def trial_logits(self, images: Tensor, task: int) -> Tensor:
-        """Answer for an earlier task, (B, C, H, W) -> (B, classes), with what the open task has changed so far."""
-        return self.logits(images, task, trial=True)
+        """Answer for an earlier task with the open task's values of the units that both see."""
+        return self.plain.logits(images, self._kernels(task, trial=True))
 
     def _kernels(self, task: int, *, trial: bool = False) -> list[Kernel]:
-        self._visits.known(task)
-        if self.open is not None and task == self._visits.learning:
+        self.task.classes_of(task)
+        if self.open is not None and task == self.task.open_identity:
             return self.open.kernels
-        return self.units.kernels(task, overlay=self.open if trial else None)
-
-    def configuration(self, task: int) -> None:
-        """None: units are shared one by one, not layers."""
-        self._visits.known(task)
+        return self.grown.kernels(task, overlay=self.open if trial else None)
 
     def growth(self) -> Growth:
-        """The phase, and the units that all tasks have together."""
-        return Growth(phase=self.phase, units=self.units.numbers(self.open))
+        """Return the phase, and the numbers of units that all tasks have together."""
+        return Growth(phase=self.phase, units=self.grown.num_units(self.open))
 
     def network(self, task: int) -> nn.Module:
-        """The units that a task sees, with their own copies of the values."""
-        return self.layers.module(self._kernels(task))
+        """Return the network of the units that a task sees, with its own values: (B, C, H, W) -> (B, classes)."""
+        return self.plain.module(self._kernels(task))
 
     def parameter_counts(self) -> ParameterCounts:
-        """The hidden layers are shared; a task has its output layer for itself."""
-        order = self._visits.order
-        sizes = {task: self.units.head_size(task, overlay=self.open) for task in set(order)}
+        """Count parameters: the hidden layers are shared, and a task has its output layer to itself."""
+        sizes = {task: self.grown.head_size(task, overlay=self.open) for task in set(self.task.order)}
         return ParameterCounts(
-            shared=self.units.num_parameters,
-            per_task=self._visits.counted(sizes),
-            search=self._visits.most_trained,
+            shared=self.grown.num_parameters,
+            per_task=self.task.at_first_visits(sizes),
+            search=self.task.most_trained,
             rollback=self._rollback,
         )
 
     def state(self) -> LearnerState:
-        """The units, and for an open task its network, phase and optimizer."""
-        state = self._visits.state()
-        units = self.units.state()
-        state.tensors |= {f"backbone.{name}": value for name, value in units.tensors.items()}
-        state.values |= {"units": units.values, "rollback": self._rollback, "phase": self.phase, "chosen": self._chosen}
-        state.values["squares"] = self._squares
-        if self.open is not None:
-            tensors, values = self.open.state()
-            state.tensors |= {f"open.{name}": value for name, value in tensors.items()}
-            state.values["open"] = values
-        return state
+        """Return the network of all tasks and, for an open task, its network, phase and optimizer."""
+        units, tensors = self.grown.state()
+        opened, open_tensors = (None, {}) if self.open is None else self.open.state()
+        values = DENState(
+            **dict(self.task.values()),
+            units=units,
+            rollback=self._rollback,
+            phase=self.phase,
+            chosen=self._chosen,
+            squares=self._squares,
+            open=opened,
+        )
+        prefixed = add_prefix("backbone.", tensors) | add_prefix("open.", open_tensors)
+        return LearnerState.of(values, self.task.tensors() | prefixed)
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
-        """Take over the units; for an open task its network, and the phase that it was in."""
-        values = state.values
-        self.units.restore(part(state.tensors, "backbone."), cast(dict[str, object], values["units"]))
-        self._visits.restore(state, task=task, trained=lambda _: self._reopen(state))
-        self._rollback = cast(int, values["rollback"])
-        if task is not None:
-            most = self._visits.most_trained
-            self._train_on()
-            self._visits.most_trained = most
-            restore_optimizer(self._visits.opened.optimizer, state.tensors)
+        """Take over the network of all tasks and, for an open task, its network and the phase that it was in."""
+        values = state.read(DENState)
+        self.grown.restore(values.units, strip_prefix(state.tensors, "backbone."))
+        self.task.restore(values)
+        self._rollback, self.phase = values.rollback, values.phase
+        self._chosen, self._squares = values.chosen, values.squares
+        if task is not None and values.open is not None:
+            self.open = self.grown.begin(self.task.identity_of(task), classes=task.classes)
+            self.open.restore(values.open, strip_prefix(state.tensors, "open."))
+            self.task.begin(task, self._begin_phase().trained)
+            self.task.resume(values, state.tensors)
 
-    def _reopen(self, state: LearnerState) -> list[nn.Parameter]:
-        """The network of the open task, as it was."""
-        self.phase = cast(str, state.values["phase"])
-        self._chosen = cast(list[list[int]], state.values["chosen"])
-        self._squares = dict(cast(dict[str, float], state.values["squares"]))
-        identity = cast(list[int], state.values["visits"])[-1]
-        classes = cast(dict[str, int], state.values["classes"])[str(identity)]
-        self.open = self.units.begin(identity, classes=classes)
-        self.open.restore(part(state.tensors, "open."), cast(dict[str, list[list[int]]], state.values["open"]))
-        return trained(self.phase, self.open)
-
-    def _opened(self) -> OpenNetwork:
+    @property
+    def _network(self) -> OpenNetwork:
         """The open task's network."""
-        self._visits.opened  # noqa: B018 - raises where no task is open
-        return cast(OpenNetwork, self.open)
-
-    def _phase(self) -> str:
-        return cast(str, self.phase)
+        if self.open is None:
+            raise LasemError("a task must be open to be trained (got none); call begin_task first")
+        return self.open

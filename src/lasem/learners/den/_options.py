@@ -1,67 +1,63 @@
-"""Options of DEN."""
+"""Options of DEN, and its phases."""
 
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import inf
-from typing import Literal
+from typing import Annotated, Literal
 
-from lasem.errors import require
+from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, Setup
+from lasem.learners._layers import PlainNetwork
+from lasem.options import Count, NonNegative, must, options
 
 PHASES = ("select", "retrain", "expand", "drift", "settle")
-"""What a task's epochs are divided among, in order; the first task of a stream has one phase, "first"."""
+"""The phases that a task's epochs are divided among, in order. The first task has a single phase, "first"."""
+
+Shares = tuple[NonNegative, NonNegative, NonNegative, NonNegative, NonNegative]
 
 
-@dataclass(frozen=True)
-class DENOptions:
-    """How a dynamically expandable network learns a task.
+@options
+class DENOptions(AbstractLearnerOptions):
+    """How a dynamically expandable network learns a task (Yoon et al. 2018).
 
     Attributes:
-        expand: k, units that are added to every hidden layer.
-        l1: Weight of the l1 norm: of everything in the first task, of the new head, of added units.
+        expand: Number k of units that are added to every hidden layer.
+        l1: Weight of the l1 norm: of all weights in the first task, later of the new head and of added units.
         l2: Weight of the squared l2 norm while connected units are retrained.
         group_lasso: Weight of the norm of every added unit's incoming weights.
         drift: Weight of the squared distance from the weights before the task.
-        loss_threshold: Units are added where the training cross-entropy is above it.
-        drift_measure: How far a unit has drifted: the "distance" between its incoming weights before and after, or
-            the "cosine" of the angle between them.
-        split_threshold: (convolutions, fully connected layers): a unit is split whose distance is above it, or whose
-            cosine is below it.
-        split: A copy takes the original's place in the open task and later ones ("replace"), or stands "beside" it.
-        settle: After the split, train only what "own" connections no earlier task reads, or "all".
-        shrinkage: A proximal step shrinks by its weight ("per-step"), by its weight times the optimizer's step size
-            ("step-size"), or by its share of the weight, which a whole phase shrinks by ("per-phase"); then it is what
-            a group loses of the root mean square of its weights.
-        shares: Parts of a task's epochs that the phases take, in the order of `PHASES`.
+        loss_threshold: Units are added if the training cross-entropy, in nats, is above it.
+        drift_measure: How the drift of a unit is measured: by the "distance" between its incoming weights before and
+            after, or by the "cosine" of the angle between them.
+        split_threshold: Two thresholds, for convolutions and for fully connected layers. A unit is split if its
+            distance is above the threshold, or its cosine below it.
+        split: Whether a copy takes the original's place in the open task and later ones ("replace"), or is read
+            together with it ("beside").
+        settle: What trains after the split: only connections that no earlier task reads ("own"), or "all".
+        shrinkage: What a proximal step shrinks by: the penalty's weight ("per-step", as in the authors' code); the
+            weight times the optimizer's step size ("step-size"); or the weight divided by the steps of the phase
+            ("per-phase"), where a group's weight is what the root mean square of its weights loses in the phase.
+        shares: Shares of a task's epochs that the phases take, in the order of `PHASES`; they add up to 1.
     """
 
-    expand: int = 32
-    l1: float = 1e-5
-    l2: float = 1e-4
-    group_lasso: float = 1e-3
-    drift: float = 0.5
-    loss_threshold: float = 0.01
+    expand: Count = 32
+    l1: NonNegative = 1e-5
+    l2: NonNegative = 1e-4
+    group_lasso: NonNegative = 1e-3
+    drift: NonNegative = 0.5
+    loss_threshold: NonNegative = 0.01
     drift_measure: Literal["distance", "cosine"] = "distance"
-    split_threshold: tuple[float, float] = (0.05, 0.05)
+    split_threshold: tuple[NonNegative, NonNegative] = (0.05, 0.05)
     split: Literal["replace", "beside"] = "replace"
     settle: Literal["own", "all"] = "own"
     shrinkage: Literal["per-step", "step-size", "per-phase"] = "per-step"
-    shares: tuple[float, float, float, float, float] = (0.1, 0.4, 0.2, 0.2, 0.1)
-
-    def __post_init__(self) -> None:
-        require(self.expand >= 0, "a layer grows by at least 0 units", expand=self.expand)
-        for name in ("l1", "l2", "group_lasso", "drift", "loss_threshold"):
-            value = getattr(self, name)
-            require(0 <= value < inf, "weights and thresholds of DEN are at least 0", **{name: value})
-        require(min(self.split_threshold) >= 0, "thresholds are at least 0", split_threshold=self.split_threshold)
-        total = sum(self.shares)
-        require(
-            min(self.shares) >= 0 and abs(total - 1) < 1e-6,
-            "the phases take parts of a task's epochs that add up to 1",
-            shares=self.shares,
-        )
+    shares: Annotated[Shares, must(lambda shares: abs(sum(shares) - 1) < 1e-6, "five shares that add up to 1")] = (
+        0.1,
+        0.4,
+        0.2,
+        0.2,
+        0.1,
+    )
 
     def ends(self, epochs: int) -> list[int]:
-        """Epochs of a task after which each phase has ended.
+        """Return after how many epochs of a task each phase has ended.
 
         >>> DENOptions().ends(40)
         [4, 20, 28, 36, 40]
@@ -69,7 +65,7 @@ class DENOptions:
         return [round(epochs * share) for share in accumulate(self.shares)]
 
     def length(self, phase: str, epochs: int) -> int:
-        """Epochs of a task that a phase takes, where none before it is left out; "first" takes them all.
+        """Return how many of a task's epochs a phase takes if none before it is left out; "first" takes them all.
 
         >>> DENOptions().length("expand", 40)
         8
@@ -78,3 +74,14 @@ class DENOptions:
             return epochs
         begin, end = list(pairwise([0, *self.ends(epochs)]))[PHASES.index(phase)]
         return end - begin
+
+    def build(self, setup: Setup) -> AbstractLearner:
+        """Build a new learner.
+
+        Raises:
+            SpecError: The network has skips or batch norm, or `epochs` are not given.
+        """
+        from lasem.learners.den._den import DEN  # its phases read these options
+
+        plain = PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
+        return DEN(plain, options=self, training=setup.training, seed=setup.seed, device=setup.device)

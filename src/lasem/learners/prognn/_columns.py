@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lasem.errors import require
 from lasem.learners._layers import PlainNetwork, convolve, flatten
 from lasem.nn import generator, truncated_normal
 from lasem.seeds import derive_seed
@@ -17,10 +16,10 @@ class Column(nn.Module):
     """One task's kernels, lateral connections and head.
 
     Args:
-        kernels: Per layer weight (C', C, k, k) and bias (C',).
+        kernels: Per layer, weight (C', C, k, k) and bias (C',).
         laterals: Per layer from the second on, with P older columns and n reduced channels: scale (P,), reduction
-            (P n, C, 1, 1), weight (C', P n, k, k). Without older columns there are none.
-        head: (..., features) -> (..., classes).
+            (P n, C, 1, 1), weight (C', P n, k, k). Empty if there are no older columns.
+        head: Fully connected layers, (..., features) -> (..., classes).
     """
 
     def __init__(self, kernels: list[nn.ParameterDict], laterals: list[nn.ParameterDict], head: nn.Module) -> None:
@@ -30,19 +29,18 @@ class Column(nn.Module):
         self.head = head
 
     def preactivation(self, layer: int, x: Tensor, older: list[Tensor]) -> Tensor:
-        """W h + b, and U_p ReLU(V_p a_p h_p) of every older column p: (B, C, H, W) -> (B, C', H, W).
-
-        The reductions of all older columns are one grouped convolution, and so are the kernels over them one.
+        """Compute W h + b plus U_p ReLU(V_p a_p h_p) of every older column p: (B, C, H, W) -> (B, C', H, W).
 
         Args:
-            layer: From 0.
+            layer: Number of the layer, from 0.
             x: The column's own activation h before the layer.
-            older: Those of the older columns, each (B, C, H, W).
+            older: The older columns' activations before the layer, each (B, C, H, W).
         """
         kernel = cast(nn.ParameterDict, self.kernels[layer])
         own = convolve(x, kernel["weight"], kernel["bias"])
         if not older or layer == 0:
             return own
+        # Two convolutions for all older columns together: a grouped one for the V_p, an ordinary one for the U_p.
         lateral = cast(nn.ParameterDict, self.laterals[layer - 1])
         reduction = lateral["reduction"].unflatten(0, (len(older), -1))
         scaled = (reduction * lateral["scale"].view(-1, 1, 1, 1, 1)).flatten(0, 1)
@@ -50,9 +48,9 @@ class Column(nn.Module):
         return own + convolve(reduced, lateral["weight"])
 
     def unread(self) -> list[nn.Parameter]:
-        """Parameters that no other column's answer depends on: the last layer and the head."""
-        parts = [self.kernels[-1], *self.laterals[-1:], self.head]
-        return [parameter for part in parts for parameter in part.parameters()]
+        """Return the parameters on which no other column's answer depends: the last layer and the head."""
+        modules = [self.kernels[-1], *self.laterals[-1:], self.head]
+        return [parameter for module in modules for parameter in module.parameters()]
 
 
 class Columns(nn.Module):
@@ -62,13 +60,12 @@ class Columns(nn.Module):
     ``columns.{task}.head.*``, with l from 0.
 
     Args:
-        plain: What every column looks like.
-        reduction: r. With P older columns, a layer of C inputs reads floor(C / (r (P + 1))) channels of each, at least
-            one.
+        plain: Layers of every column.
+        reduction: Divisor r of the lateral connections. With P older columns, a layer of C inputs reads
+            floor(C / (r (P + 1))) channels of each, at least one.
     """
 
     def __init__(self, plain: PlainNetwork, *, reduction: int = 2) -> None:
-        require(reduction >= 1, "lateral connections reduce channels by 1 or more", reduction=reduction)
         super().__init__()
         self.plain = plain
         self.reduction = reduction
@@ -84,7 +81,7 @@ class Columns(nn.Module):
         return column
 
     def _new_lateral(self, layer: int, task: int) -> nn.ParameterDict:
-        """All of it truncated normal: the scales are random and small, as published."""
+        """Draw all of a layer's lateral connections; the paper wants scales that are random and small at first."""
         older, row = len(self.columns), self.plain.rows[layer]
         inputs = self.plain.shapes[layer][0]
         reduced = max(1, inputs // (self.reduction * (older + 1)))
@@ -97,15 +94,15 @@ class Columns(nn.Module):
         return nn.ParameterDict({name: truncated_normal(size, source=source) for name, size in sizes.items()})
 
     def column(self, task: int) -> Column:
-        """That of a task."""
+        """Return the column of a task, by its identity."""
         return cast(Column, self.columns[str(task)])
 
-    def newest(self, task: int) -> bool:
-        """Whether no other column reads that of a task."""
+    def is_newest(self, task: int) -> bool:
+        """Whether a task's column is the newest one, which no other column reads."""
         return list(self.columns)[-1] == str(task)
 
     def features(self, images: Tensor, task: int) -> Tensor:
-        """What a task's head reads; gradients reach its column only: (B, C, H, W) -> (B, F)."""
+        """Compute the input of a task's head, (B, C, H, W) -> (B, F); gradients reach the task's own column only."""
         older: list[list[Tensor]] = [[] for _ in self.plain.rows]
         with torch.no_grad():
             for name in self.columns:
@@ -118,7 +115,7 @@ class Columns(nn.Module):
         return flatten(self.plain.walk(images, lambda layer, x: self._layer(column, layer, x, older)))
 
     def _read(self, images: Tensor, column: Column, older: list[list[Tensor]]) -> list[Tensor]:
-        """A frozen column's activations before every layer; the last layer itself is read by no other column."""
+        """A frozen column's activations before every layer; no other column reads the last layer's result."""
         before: list[Tensor] = []
 
         def step(layer: int, x: Tensor) -> Tensor:
@@ -132,7 +129,7 @@ class Columns(nn.Module):
         return self.plain.activate(layer, column.preactivation(layer, x, older[layer]))
 
     def network(self, task: int) -> nn.Module:
-        """A task's column and those that it reads, as a module with its own copies: (B, C, H, W) -> (B, classes)."""
+        """Copy a task's column and those that it reads into a module: (B, C, H, W) -> (B, classes)."""
         needed = Columns(self.plain, reduction=self.reduction)
         for name in self.columns:
             needed.columns[name] = copy.deepcopy(self.columns[name])
@@ -143,11 +140,11 @@ class Columns(nn.Module):
 
 
 class ColumnNetwork(nn.Module):
-    """The network of one task.
+    """The network of one task: its column, and those that it reads.
 
     Args:
-        columns: That of the task, and those that it reads.
-        task: Its identity.
+        columns: These columns.
+        task: Identity of the task.
     """
 
     def __init__(self, columns: Columns, task: int) -> None:
@@ -156,5 +153,5 @@ class ColumnNetwork(nn.Module):
         self.task = task
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, classes)."""
+        """Compute logits, (B, C, H, W) -> (B, classes)."""
         return self.columns.column(self.task).head(self.columns.features(images, self.task))

@@ -1,26 +1,48 @@
 """ProgNN: a column per task, which reads the frozen columns of the tasks before it (Rusu et al. 2016)."""
 
 import torch
-from torch import Generator, Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.learners._held import named, part, restore_values
+from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, LearnerState, Setup
 from lasem.learners._layers import PlainNetwork
-from lasem.learners._learner import AbstractLearner, LearnerState, ParameterCounts, Training
-from lasem.learners._visits import Visits
+from lasem.learners._status import ParameterCounts
 from lasem.learners.prognn._columns import Columns
-from lasem.search import cross_entropies
+from lasem.options import Positive, options
+from lasem.training import TaskTraining, Training, TrainingState, add_prefix, load_values, strip_prefix
+
+
+@options
+class ProgNNOptions(AbstractLearnerOptions):
+    """How columns read older ones (Rusu et al. 2016).
+
+    Attributes:
+        reduction: Divisor r of the lateral connections. With P older columns, C channels of each are reduced to
+            floor(C / (r (P + 1))), at least one. The paper does not state r; 2 is lasem's choice.
+    """
+
+    reduction: Positive = 2
+
+    def build(self, setup: Setup) -> "ProgressiveNetworks":
+        """Build a new learner.
+
+        Raises:
+            SpecError: The network is not made of plain convolutions.
+        """
+        plain = PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
+        return ProgressiveNetworks(plain, options=self, training=setup.training, seed=setup.seed, device=setup.device)
 
 
 class ProgressiveNetworks(AbstractLearner):
-    """Adds a column per task; the answers for older tasks never change.
+    """Progressive networks: every task adds a column, and the answers for older tasks never change.
 
-    A task that comes back trains its whole column on while that is the newest. Once another column reads it, its last
-    layer and head are trained alone, which no other task's answer depends on.
+    A task that comes back continues to train its whole column while no other column reads it. After that only its last
+    layer and its head are trained, on which no other task's answer depends.
 
     Args:
-        network: What every column looks like.
-        reduction: r; with P older columns, C channels of each are reduced to floor(C / (r (P + 1))), at least one.
+        network: Layers of every column.
+        options: How columns read older ones.
         training: How a task is trained.
         seed: Seed of batches and dropout.
         device: Where new columns go.
@@ -30,86 +52,86 @@ class ProgressiveNetworks(AbstractLearner):
         self,
         network: PlainNetwork,
         *,
-        reduction: int = 2,
+        options: ProgNNOptions | None = None,
         training: Training | None = None,
         seed: int = 0,
         device: torch.device | None = None,
     ) -> None:
-        self.columns = Columns(network, reduction=reduction)
+        self.options = options or ProgNNOptions()
+        self.columns = Columns(network, reduction=self.options.reduction)
         self.training = training or Training()
         self.device = device or torch.device("cpu")
-        self._visits = Visits(self.training, seed=seed, shape=network.shape, like=torch.empty(0, device=self.device))
+        like = torch.empty(0, device=self.device)
+        self.task = TaskTraining(self.training, seed=seed, shape=network.shape, like=like)
 
     def begin_task(self, task: Task) -> None:
-        """Add the task's column, or take up the one it has.
+        """Open a task with a new column or, if it has come back, with the column that it has.
 
         Raises:
-            DataError: The training split holds less than one batch, or the images do not fit the network.
+            DataError: There are too few training images, or they do not fit the network.
             LasemError: Another task is open.
         """
-        batches = self._visits.check(task)
-        identity = self._visits.identity(task)
-        if identity not in self._visits.classes:
-            self.columns.grow(identity, task.classes).to(self.device).requires_grad_(False)
-        self._visits.open(task, self._trained(identity), batches)
+        self.task.check(task)
+        identity = self.task.identity_of(task)
+        if identity not in self.task.classes:
+            self._add_column(identity, task.classes)
+        self.task.begin(task, self._trained(identity))
+
+    def _add_column(self, task: int, classes: int) -> None:
+        self.columns.grow(task, classes).to(self.device).requires_grad_(False)
 
     def _trained(self, task: int) -> list[nn.Parameter]:
-        """What a visit of a task trains; nothing else takes gradients."""
+        """Parameters that a visit of a task trains; nothing else takes gradients."""
         column = self.columns.column(task)
-        parameters = list(column.parameters()) if self.columns.newest(task) else column.unread()
+        parameters = list(column.parameters()) if self.columns.is_newest(task) else column.unread()
         for parameter in parameters:
             parameter.requires_grad_()
         return parameters
 
     def train_epoch(self) -> float:
-        """Shuffle, then learn from every complete batch."""
-        task = self._visits.opened.identity
-        head = self.columns.column(task).head
+        """Train the open task's column for one epoch and return the mean loss of its batches."""
+        losses = [self._step(images, labels) for images, labels in self.task.batches()]
+        return self.task.end_epoch(losses)
 
-        def loss(images: Tensor, labels: Tensor, masks: Generator) -> Tensor:
-            features = self._visits.dropout(self.columns.features(images, task), masks)
-            return cross_entropies(head(features).unsqueeze(0), labels)[0]
-
-        return self._visits.train_epoch(loss)
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        task = self.task.identity
+        features = self.task.dropout(self.columns.features(images, task))
+        return self.task.step(F.cross_entropy(self.columns.column(task).head(features), labels))
 
     def end_task(self) -> None:
-        """Freeze the column."""
-        self._visits.close()
+        """Close the open task and freeze its column."""
+        self.task.end()
         self.columns.requires_grad_(False)
 
     @torch.no_grad()
-    def logits(self, images: Tensor, task: int, *, trial: bool = False) -> Tensor:
-        """Answer with the task's column, without dropout."""
-        del trial
-        self._visits.known(task)
+    def logits(self, images: Tensor, task: int) -> Tensor:
+        """Answer with the task's column, without dropout: (B, C, H, W) -> (B, classes)."""
+        self.task.classes_of(task)
         return self.columns.column(task).head(self.columns.features(images, task))
 
-    def configuration(self, task: int) -> None:
-        """None: nothing is chosen."""
-        self._visits.known(task)
-
     def network(self, task: int) -> nn.Module:
-        """The task's column and those that it reads, with their own copies of the values."""
-        self._visits.known(task)
+        """Return the task's column and those that it reads, with their own values: (B, C, H, W) -> (B, classes)."""
+        self.task.classes_of(task)
         return self.columns.network(task)
 
     def parameter_counts(self) -> ParameterCounts:
-        """A column belongs to its task, lateral connections included; nothing is shared."""
-        sizes = {
-            task: sum(p.numel() for p in self.columns.column(task).parameters()) for task in set(self._visits.order)
-        }
-        counted = self._visits.counted(sizes)
-        return ParameterCounts(shared=0, per_task=counted, search=self._visits.most_trained, rollback=0)
+        """Count parameters: a column with its lateral connections belongs to its task, and nothing is shared."""
+        sizes = {task: sum(p.numel() for p in self.columns.column(task).parameters()) for task in set(self.task.order)}
+        per_task = self.task.at_first_visits(sizes)
+        return ParameterCounts(shared=0, per_task=per_task, search=self.task.most_trained, rollback=0)
 
     def state(self) -> LearnerState:
-        """All columns, and for an open task its optimizer."""
-        state = self._visits.state()
-        state.tensors |= named("backbone.", self.columns.state_dict())
-        return state
+        """Return all columns and, for an open task, its optimizer."""
+        tensors = self.task.tensors() | add_prefix("backbone.", self.columns.state_dict())
+        return LearnerState.of(self.task.values(), tensors)
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Add the columns in order of arrival, then load their values."""
-        for identity, classes in self._visits.past(state):
-            self.columns.grow(identity, classes).to(self.device).requires_grad_(False)
-        restore_values(self.columns, part(state.tensors, "backbone."))
-        self._visits.restore(state, task=task, trained=self._trained)
+        values = state.read(TrainingState)
+        for identity, classes in values.tasks():
+            self._add_column(identity, classes)
+        load_values(self.columns, strip_prefix(state.tensors, "backbone."))
+        self.task.restore(values)
+        if task is not None:
+            self.task.begin(task, self._trained(self.task.identity_of(task)))
+            self.task.resume(values, state.tensors)

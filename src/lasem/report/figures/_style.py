@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from io import BytesIO
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from lasem.report._series import Band
+from lasem.files import write_atomically, writing
+from lasem.report._curves import Band
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colors that stay apart for color-blind readers (Okabe & Ito), without the yellow that vanishes on white."""
@@ -69,12 +71,18 @@ def styled() -> AbstractContextManager[None]:
 
 
 def save(figure: Figure, out: Path) -> None:
-    """Write a figure, beside its place first, then renamed; the suffix says the format."""
-    beside = out.with_name(f"{out.stem}.new{out.suffix}")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    """Write a figure in the format that the suffix of its file asks for.
+
+    Raises:
+        RunError: The system refuses to write it.
+    """
+    drawn = BytesIO()
     with styled():
-        figure.savefig(beside, metadata=dict(UNDATED[out.suffix]), bbox_inches="tight", pad_inches=0.04)
-    beside.replace(out)
+        metadata = dict(UNDATED[out.suffix])
+        figure.savefig(drawn, format=out.suffix[1:], metadata=metadata, bbox_inches="tight", pad_inches=0.04)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, drawn.getvalue())
 
 
 def canvas(height: float, width: float = WIDTH) -> Figure:

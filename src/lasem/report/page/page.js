@@ -1,37 +1,21 @@
-// What the reader chooses: theme, order of tables, benchmark, run and task; kept over a reload.
+// What the reader chooses: theme, order of tables, benchmark, run and task. Figures come ready from the report; they
+// are filtered, made faint and zoomed here.
 "use strict";
 const byId = (id) => document.getElementById(id);
-const index = JSON.parse(byId("index").textContent);
+const parse = (id) => JSON.parse(byId(id).textContent);
+const index = parse("index");
 const runs = index.rows.flatMap(({ runs }, row) => runs.map((run) => Object.assign(run, { row })));
-runs.forEach((run, id) => { run.id = id; }); // also its chunk's number
+runs.forEach((run, id) => { run.id = id; });
 
-const KEPT = "lasem-report";
+const KEY = "lasem-report";
 const storage = (kind) => { try { return window[kind]; } catch { return null; } }; // some browsers refuse it to files
-const kept = (() => { try { return JSON.parse(storage("sessionStorage")?.getItem(KEPT) ?? "{}"); } catch { return {}; } })();
-const keep = () => storage("sessionStorage")?.setItem(KEPT, JSON.stringify({ ...state(), scroll: scrollY, open: [...document.querySelectorAll("details[open][id]")].map(({ id }) => id), sorted: sorted() }));
-
-function state() {
-  return { benchmark: byId("benchmark").value, filter: byId("filter").value, measure: byId("measure").value, run: runs[Number(byId("seed").value)]?.path, task: byId("task").value };
-}
-
-async function unpack(id) {
-  const bytes = Uint8Array.from(atob(byId(id).textContent), (character) => character.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-}
-
-// A curve travels as increments, in parts of one: back to [x, y].
-function curve(packed) {
-  if (!packed) return null;
-  const [dx, dy, parts] = packed, sums = (steps, scale) => { let at = 0; return steps.map((step) => (at += step) / scale); };
-  return [sums(dx, 1), sums(dy, parts)];
-}
-function unfold(data) {
-  for (const task of data.tasks) {
-    for (const key of ["test", "valid", "loss", "after"]) task[key] = curve(task[key]);
-    for (const line of [...(task.search?.lines ?? []), ...(task.turns ?? [])]) line.points = curve(line.points);
-    if (task.search) task.search = { ...task.search, rest: curve(task.search.rest), marginals: task.search.marginals.map(curve) };
-  }
-  return data;
+const saved = (() => { try { return JSON.parse(storage("sessionStorage")?.getItem(KEY) ?? "{}"); } catch { return {}; } })();
+function save() {
+  const heading = byId("comparison-table").querySelector("th[aria-sort]");
+  storage("sessionStorage")?.setItem(KEY, JSON.stringify({
+    benchmark: byId("benchmark").value, filter: byId("filter").value, measure: byId("measure").value, run: chosenRun()?.path, task: byId("task").value,
+    scroll: scrollY, open: [...document.querySelectorAll("details[open][id]")].map(({ id }) => id), sorted: heading && [heading.cellIndex, heading.ariaSort],
+  }));
 }
 
 // Theme
@@ -42,12 +26,12 @@ function showTheme() {
   return dark;
 }
 function startTheme() {
-  const chosen = storage("localStorage")?.getItem(`${KEPT}-theme`);
+  const chosen = storage("localStorage")?.getItem(`${KEY}-theme`);
   if (chosen) document.documentElement.dataset.theme = chosen;
   byId("theme").addEventListener("click", () => {
     const theme = showTheme() ? "light" : "dark";
     document.documentElement.dataset.theme = theme;
-    storage("localStorage")?.setItem(`${KEPT}-theme`, theme);
+    storage("localStorage")?.setItem(`${KEY}-theme`, theme);
     showTheme();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
@@ -56,19 +40,18 @@ function startTheme() {
 
 // Tables
 
-const cellValue = (row, column) => { const cell = row.cells[column]; return cell.dataset.sort ?? cell.textContent.trim(); };
 function sortBy(heading, order) {
   const table = heading.closest("table"), column = heading.cellIndex, body = table.tBodies[0];
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", order);
-  const compare = (a, b) => {
-    const [x, y] = [cellValue(a, column), cellValue(b, column)];
-    const known = (text) => text !== "" && text !== "-";
+  const value = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
+  const known = (text) => text !== "" && text !== "-" && text !== "learning";
+  body.append(...[...body.rows].sort((a, b) => {
+    const [x, y] = [value(a), value(b)];
     if (!known(x) || !known(y)) return known(y) - known(x); // what is not known comes last, in either order
     const difference = isNaN(x) || isNaN(y) ? x.localeCompare(y, undefined, { numeric: true }) : x - y;
     return order === "ascending" ? difference : -difference;
-  };
-  body.append(...[...body.rows].sort(compare));
+  }));
 }
 function startSorting() {
   for (const heading of document.querySelectorAll("table[data-sortable] thead th")) {
@@ -80,135 +63,148 @@ function startSorting() {
     button.addEventListener("click", () => sortBy(heading, heading.ariaSort ? (heading.ariaSort === "ascending" ? "descending" : "ascending") : first));
   }
 }
-function sorted() {
-  const heading = byId("comparison-table").querySelector("th[aria-sort]");
-  return heading ? [heading.cellIndex, heading.ariaSort] : null;
+function element(name, text, kind = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  made.className = kind;
+  return made;
 }
-function fill(body, rows) {
-  body.replaceChildren(...rows.map((cells) => {
+function fill(table, rows) { // columns are named by the table's head
+  const kinds = [...table.tHead.rows[0].cells].map(({ className }) => className);
+  table.tBodies[0].replaceChildren(...rows.map((texts) => {
     const row = document.createElement("tr");
-    row.append(...cells.map(({ text, kind = "", sort = null, head = false }) => {
-      const cell = document.createElement(head ? "th" : "td");
-      if (head) cell.scope = "row";
-      if (kind) cell.className = kind;
-      if (sort !== null) cell.dataset.sort = sort;
-      cell.textContent = text;
-      return cell;
-    }));
+    row.append(...texts.map((text, i) => element(kinds[i].includes("name") ? "th" : "td", text, kinds[i])));
     return row;
   }));
 }
 
-// Choices
+// Figures
 
+function draw(id, figure, change = () => ({})) {
+  byId(`${id}-figure`).hidden = !figure;
+  if (!figure) return;
+  const plot = byId(id), narrow = plot.clientWidth < 600, { meta, ...layout } = figure.layout;
+  const data = figure.data.map((trace) => ({ ...(meta.x && !trace.x ? { x: meta.x } : {}), ...trace, ...change(trace) }));
+  const shown = data.filter(({ visible }) => visible !== false);
+  const names = shown.filter(({ name, showlegend }) => name && showlegend !== false).length;
+  const top = 12 + 22 * Math.ceil(names / (narrow ? 3 : 8));
+  const height = top + meta.height + (meta.height_per_line ?? 0) * new Set(shown.flatMap(({ y }) => y)).size;
+  plot.style.minHeight = `${height}px`;
+  plot.opacities = data.map(({ opacity }) => opacity ?? 1);
+  Plotly.react(plot, data, {
+    template: index.template, margin: { l: narrow ? 44 : 60, r: narrow ? 12 : 34, t: top, b: 44 }, dragmode: narrow ? false : "zoom", showlegend: names > 0, ...layout, height,
+  }, { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] });
+  if (plot.dataset.wired) return;
+  plot.dataset.wired = "true";
+  plot.on("plotly_hover", ({ points: [{ fullData, data, curveNumber }] }) => { if (fullData.mode?.includes("lines")) highlight(plot, data.legendgroup ?? curveNumber); });
+  plot.on("plotly_unhover", () => highlight(plot, null));
+  plot.on("plotly_click", ({ points: [point] }) => CLICKS[id]?.(point));
+}
+function highlight(plot, chosen) { // the line under the pointer stands out
+  if (plot.dataset.lit === String(chosen)) return;
+  plot.dataset.lit = String(chosen);
+  const lines = plot._fullData.flatMap(({ mode, index }) => (mode?.includes("lines") ? [index] : []));
+  Plotly.restyle(plot, { opacity: lines.map((i) => (chosen === null ? plot.opacities[i] : (plot.data[i].legendgroup ?? i) === chosen ? 1 : 0.2)) }, lines);
+}
+const CLICKS = {
+  scores: ({ customdata: [id] }) => { showLearners(runs[id]); showRun(); byId("one-run").scrollIntoView(); },
+  "share-map": ({ x }) => { byId("task").value = String(x); showTask(); },
+};
+
+// Comparison
+
+const named = (learner) => learner.toLowerCase().includes(byId("filter").value.toLowerCase().trim());
+function filtered({ meta: { learner }, y, z, customdata }) {
+  if (!Array.isArray(learner)) return { visible: named(learner) };
+  const [rows, values, numbers] = [y, z, customdata].map((all) => all.filter((_, i) => named(learner[i])));
+  return { y: rows, z: values, customdata: numbers };
+}
+function showComparison() {
+  const chosen = byId("benchmark").value, rows = index.rows.map(({ benchmark, learner }) => ["", benchmark].includes(chosen) && named(learner));
+  for (const row of byId("comparison-table").tBodies[0].rows) row.hidden = !rows[row.dataset.row];
+  const number = rows.filter(Boolean).length;
+  byId("comparison-says").textContent = number < rows.length ? `${number} of ${rows.length} rows.` : "";
+  for (const id of ["scores", "forgetting", "growth", "units", "sharing"]) {
+    const figure = index.figures[chosen][id === "scores" ? `scores-${byId("measure").value}` : id];
+    draw(id, figure?.data.some(({ meta }) => [meta.learner].flat().some(named)) ? figure : null, filtered);
+  }
+}
+
+// One run
+
+let data = null; // of the chosen run
+const chosenRun = () => runs[Number(byId("seed").value)];
 function options(id, entries, chosen) {
   byId(id).replaceChildren(...entries.map(([value, text]) => new Option(text, value, false, String(value) === String(chosen))));
   byId(id).disabled = entries.length < 2;
 }
-const shownRows = () => index.rows.filter(({ benchmark, learner }) => [benchmark, ""].includes(byId("benchmark").value || benchmark) && learner.toLowerCase().includes(byId("filter").value.toLowerCase().trim()));
-
-function showComparison() {
-  const rows = new Set(shownRows());
-  for (const row of byId("comparison-table").tBodies[0].rows) row.hidden = !rows.has(index.rows[row.dataset.row]);
-  byId("comparison-says").textContent = rows.size < index.rows.length ? `${rows.size} of ${index.rows.length} rows.` : "";
-  const several = new Set([...rows].map(({ benchmark }) => benchmark)).size > 1;
-  const named = several ? [...rows].map((row) => ({ ...row, learner: `${row.learner} on ${row.benchmark}` })) : [...rows];
-  if (!window.Plotly) return;
-  const key = byId("measure").value;
-  drawScores(named, key, index.columns[key]);
-  drawForgetting(named);
-  drawSharing(named);
-}
-
-let run = null; // what is unpacked of the chosen run
-
-function showLearners(path) {
-  const divides = ({ row }) => index.rows[row].shared.some((number) => number && number < index.rows[row].decided);
-  const wanted = runs.find((run) => run.path === path) ?? runs.find((run) => divides(run) && run.name.includes("lasem")) ?? runs.find(divides) ?? runs[0];
-  const benchmarks = new Set(index.rows.map(({ benchmark }) => benchmark));
-  options("learner", index.rows.map((row, r) => [r, row.learner + (benchmarks.size > 1 ? ` on ${row.benchmark}` : "") + (row.finished ? "" : " (unfinished)")]), wanted.row);
-  showSeeds(wanted.id);
+function showLearners(wanted) {
+  const several = index.benchmarks.length > 1;
+  options("learner", index.rows.map((row, r) => [r, row.learner + (several ? ` on ${row.benchmark}` : "") + (row.finished ? "" : " (unfinished)")]), wanted.row);
+  showSeeds(wanted.seed);
 }
 function showSeeds(wanted) {
-  const row = index.rows[byId("learner").value], before = runs[Number(byId("seed").value)]?.seed;
-  const chosen = wanted ?? row.runs.find(({ seed }) => seed === before)?.id ?? row.runs[0].id;
-  options("seed", row.runs.map(({ id, seed, name }) => [id, seed === null ? name : `${seed}`]), chosen);
+  const { runs } = index.rows[byId("learner").value];
+  options("seed", runs.map(({ id, seed, name }) => [id, seed === null ? name : `${seed}`]), (runs.find(({ seed }) => seed === wanted) ?? runs[0]).id);
 }
-async function showRun(task = byId("task").value) {
-  const id = Number(byId("seed").value);
-  for (const row of byId("comparison-table").tBodies[0].rows) row.toggleAttribute("aria-current", Number(row.dataset.row) === runs[id].row);
-  const there = byId(`run-${id}`);
+function showRun(task = byId("task").value) {
+  const { id, row } = chosenRun(), there = byId(`run-${id}`);
+  for (const line of byId("comparison-table").tBodies[0].rows) line.toggleAttribute("aria-current", Number(line.dataset.row) === row);
   byId("run-body").hidden = !there;
   if (!there) { byId("run-says").textContent = "Its plots are left out to keep the page small; report fewer runs to see them."; return options("task", [["", "all"]], ""); }
-  const unpacked = unfold(JSON.parse(await unpack(`run-${id}`)));
-  if (Number(byId("seed").value) !== id) return; // another one was chosen meanwhile
-  run = unpacked;
-  options("task", [["", "all tasks"], ...run.tasks.map(({ name }, t) => [t, `${t}: ${name}`])], run.tasks[task] ? task : "");
-  fill(byId("tasks").tBodies[0], run.rows.map(taskCells));
-  byId("facts").replaceChildren(...run.facts.flatMap(([term, text]) => { const pair = [document.createElement("dt"), document.createElement("dd")]; pair[0].textContent = term; pair[1].textContent = text; return pair; }));
-  byId("spec").textContent = run.spec;
-  byId("spec-file").href = `data:application/toml;charset=utf-8,${encodeURIComponent(run.spec)}`;
-  byId("again").hidden = byId("spec-details").hidden = !run.spec;
+  data = parse(`run-${id}`);
+  options("task", [["", "all tasks"], ...data.tasks.map((name, t) => [t, `${t}: ${name}`])], data.tasks[task] ? task : "");
+  fill(byId("tasks"), data.rows);
+  byId("facts").replaceChildren(...data.facts.flatMap(([term, text]) => [element("dt", term), element("dd", text)]));
+  byId("spec").textContent = data.spec;
+  byId("spec-file").href = `data:application/toml;charset=utf-8,${encodeURIComponent(data.spec)}`;
+  byId("again").hidden = byId("spec-details").hidden = !data.spec;
   showTask();
-}
-const percent = (value) => ({ text: value === null ? "-" : (100 * value).toFixed(1) });
-function taskCells(row) {
-  return [{ text: String(row.position) }, { text: row.name, kind: "text", head: true }, { text: row.configuration ?? "-", kind: "text bits" }, percent(row.peak_validation), percent(row.peak_test),
-    row.end === null ? { text: "learning", sort: "" } : percent(row.end), percent(row.now), { text: row.forgetting_ratio?.toFixed(3) ?? "-" }, { text: String(row.epochs_to_98_percent ?? "-") }];
 }
 function showTask() {
   const task = byId("task").value === "" ? null : Number(byId("task").value);
-  byId("run-says").textContent = describe(task);
+  byId("run-says").textContent = task === null ? data.says.at(-1) : data.says[task];
   for (const row of byId("tasks").tBodies[0].rows) row.toggleAttribute("aria-current", task !== null && row.cells[0].textContent === String(task));
-  const search = task === null ? null : run.tasks[task].search;
-  byId("leading").hidden = !search;
-  if (search) fill(byId("leading").querySelector("tbody"), search.lines.map(({ label, last, mean }) => [{ text: label, kind: "text bits", head: true }, { text: last.toFixed(3) }, { text: mean.toFixed(3) }]));
-  if (!window.Plotly) return;
-  drawAccuracy(run, task);
-  drawProbabilities(run, task);
-  drawShareMap(run, task);
-  drawMatrix(run, task);
+  const leading = task === null ? [] : data.leading[task];
+  byId("leading").hidden = !leading.length;
+  fill(byId("leading-table"), leading);
+  const look = ({ meta = {}, showlegend }) => {
+    const mine = task === null || meta.task === undefined || meta.task === task;
+    return meta.only ? { visible: task === null ? meta.all === true : mine } : { opacity: mine ? 1 : 0.25, showlegend: showlegend !== false && (task === null || mine) };
+  };
+  for (const id of ["accuracy", "probabilities", "share-map", "matrix"]) draw(id, zoomed(data.figures[id], task), look);
 }
-function describe(task) {
-  if (task === null) return `${run.tasks.length} tasks, ${run.bits.filter(Boolean).length} decided.`;
-  const { name, decision, search } = run.tasks[task], bits = run.bits[task];
-  const lead = search ? [...search.lines].sort((a, b) => b.last - a.last)[0] : null;
-  const state = bits ? `layers ${bits}, 1 = shared` : "it is being learned";
-  return `Task ${task} (${name}): ${state}${decision?.probability != null ? `; chosen with probability ${decision.probability.toFixed(3)}` : lead ? `; ${lead.label} leads with ${lead.last.toFixed(3)}` : ""}.`;
+function zoomed(figure, task) { // to the epochs of a task, or with a frame around its column
+  const { spans, mark } = figure?.layout.meta ?? {};
+  if (task === null || (!spans?.[task] && !mark)) return figure;
+  if (mark) return { ...figure, layout: { ...figure.layout, shapes: [{ type: "rect", x0: task - 0.5, x1: task + 0.5, yref: "paper", y0: 0, y1: 1, line: { color: "#858585", width: 3 } }] } };
+  const [first, last] = spans[task], margin = Math.max(0.5, (last - first) / 40);
+  const { xaxis, yaxis2 } = figure.layout, axes = { xaxis: { ...xaxis, range: [first - margin, last + margin] } };
+  if (yaxis2?.overlaying) axes.yaxis2 = { ...yaxis2, visible: true }; // of the loss, which is drawn for one task only
+  return { ...figure, layout: { ...figure.layout, ...axes } };
 }
 
-WIRES.scores = (element) => element.on("plotly_click", ({ points: [{ customdata: [id] }] }) => {
-  showLearners(runs[id].path);
-  showRun();
-  byId("one-run").scrollIntoView();
-});
-WIRES["share-map"] = (element) => element.on("plotly_click", ({ points: [{ x }] }) => {
-  byId("task").value = String(x);
-  showTask();
-});
+// Start, and the live page: it asks its file for the version and reads it again when that has changed
 
 function startChoices() {
-  const benchmarks = [...new Set(index.rows.map(({ benchmark }) => benchmark))];
-  options("benchmark", benchmarks.length > 1 ? [...benchmarks.map((name) => [name, name]), ["", "all"]] : benchmarks.map((name) => [name, name]), kept.benchmark ?? benchmarks[0]);
-  options("measure", Object.entries(index.columns).map(([key, { title }]) => [key, title]), kept.measure ?? "final");
-  byId("filter").value = kept.filter ?? "";
-  showLearners(kept.run);
-  byId("benchmark").addEventListener("change", showComparison);
-  byId("measure").addEventListener("change", showComparison);
-  byId("filter").addEventListener("input", showComparison);
-  byId("learner").addEventListener("change", () => { showSeeds(); showRun(); });
-  byId("seed").addEventListener("change", () => showRun());
+  const names = index.benchmarks.map((name) => [name, name]);
+  options("benchmark", names.length > 1 ? [...names, ["", "all"]] : names, saved.benchmark ?? names[0][0]);
+  options("measure", Object.entries(index.measures), saved.measure ?? "final");
+  byId("filter").value = saved.filter ?? "";
+  showLearners(runs.find(({ path }) => path === saved.run) ?? runs[index.first]);
+  for (const [id, event] of [["benchmark", "change"], ["measure", "change"], ["filter", "input"]]) byId(id).addEventListener(event, showComparison);
+  byId("learner").addEventListener("change", () => { showSeeds(seed); showRun(); });
+  let seed = chosenRun().seed;
+  byId("seed").addEventListener("change", () => { seed = chosenRun().seed; showRun(); });
   byId("task").addEventListener("change", showTask);
 }
-// Live: ask the file for its version; read it again when that has changed.
-
 function startLive() {
   const { live, version } = document.body.dataset;
   if (!live) return;
+  let frame = null;
   addEventListener("message", ({ data, source }) => {
     if (source === frame?.contentWindow && data?.lasem && data.lasem !== version) location.reload();
   });
-  let frame = null;
   setInterval(() => {
     frame?.remove();
     frame = document.createElement("iframe");
@@ -219,21 +215,17 @@ function startLive() {
   }, 1000 * Number(live));
 }
 
-async function start() {
-  startTheme();
-  startSorting();
-  startChoices();
-  if (kept.sorted) sortBy(byId("comparison-table").tHead.rows[0].cells[kept.sorted[0]], kept.sorted[1]);
-  for (const id of kept.open ?? []) byId(id)?.setAttribute("open", "");
-  addEventListener("pagehide", keep);
-  startLive();
-  showComparison();
-  const script = document.createElement("script");
-  script.textContent = await unpack("plotly");
-  document.head.append(script);
-  showComparison();
-  await showRun(kept.task);
-  if (kept.scroll) scrollTo(0, kept.scroll);
+startTheme();
+startSorting();
+startChoices();
+if (saved.sorted) sortBy(byId("comparison-table").tHead.rows[0].cells[saved.sorted[0]], saved.sorted[1]);
+for (const id of saved.open ?? []) byId(id)?.setAttribute("open", "");
+addEventListener("pagehide", save);
+startLive();
+showComparison();
+showRun(saved.task);
+history.scrollRestoration = "manual";
+setTimeout(() => { // once the figures have their height
+  if (saved.scroll) scrollTo(0, saved.scroll);
   document.documentElement.dataset.ready = "";
-}
-start();
+});

@@ -1,0 +1,222 @@
+"""The figures by name: what each needs of the runs, and the words for what is missing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from matplotlib.figure import Figure
+
+from lasem.errors import ReportError, nearest
+from lasem.report._choices import choices, shared_fractions
+from lasem.report._costs import cost_points, regrets
+from lasem.report._curves import entropy, margin, mean_curves, test_accuracy, validation_accuracy
+from lasem.report._forgetting import forgetting_panels
+from lasem.report._groups import same_spec
+from lasem.report._growth import growth
+from lasem.report._matrix import accuracy_matrices
+from lasem.report._network_outline import network_outline
+from lasem.report._run import Run
+from lasem.report._searches import task_searches
+from lasem.report.figures import (
+    _choice_figures,
+    _cost_figures,
+    _curve_figures,
+    _growth_figure,
+    _matrix_figure,
+    _network_figure,
+    _search_figure,
+)
+from lasem.report.figures._style import UNDATED, save, styled
+
+Item = TypeVar("Item")
+
+MOST_PANELS = 12
+"""Learners with a panel each in one figure."""
+
+
+class Selection(NamedTuple):
+    """What of the runs to draw, where a figure leaves a choice."""
+
+    tasks: tuple[int, ...] = ()
+    """Positions of tasks; all where empty."""
+
+
+class FigureEntry(NamedTuple):
+    """A figure that can be drawn."""
+
+    summary: str
+    draw: Callable[[Sequence[Run], Selection], Figure]
+
+
+def write_figure(name: str, runs: Sequence[Run], out: Path, *, tasks: Sequence[int] = ()) -> None:
+    """Draw a figure of runs into a file.
+
+    Args:
+        name: Key of `FIGURES`.
+        runs: Of which to draw it.
+        out: The file; its suffix says the format: .pdf, .svg or .png.
+        tasks: Positions of the tasks to draw, for figures with a part per task.
+
+    Raises:
+        ReportError: There is no such figure or format, or runs that it shows are missing.
+    """
+    if name not in FIGURES:
+        raise ReportError(f"a figure is one of {', '.join(FIGURES)} - got {name!r} - {nearest(name, FIGURES)}")
+    if out.suffix not in UNDATED:
+        raise ReportError(
+            f"a figure is written as {', '.join(UNDATED)} - got --out {out} - choose one of these suffixes"
+        )
+    with styled():
+        figure = FIGURES[name].draw(runs, Selection(tuple(tasks)))
+    save(figure, out)
+
+
+def _draw_search(runs: Sequence[Run], selection: Selection) -> Figure:
+    run = _one(
+        [run for run in runs if task_searches(run)], "search", "a search by EM or DARTS, such as digits/lasem-hps"
+    )
+    found = task_searches(run)
+    chosen = [item for item in found if item.position in selection.tasks] if selection.tasks else found
+    if not chosen:
+        known = ", ".join(str(item.position) for item in found)
+        raise ReportError(
+            f"the figure search draws tasks that were searched - got tasks {', '.join(map(str, selection.tasks))}"
+            f" of {run.path} - choose of {known}"
+        )
+    most = _search_figure.MOST_TASKS
+    spaced = [chosen[i * (len(chosen) - 1) // (most - 1)] for i in range(most)] if len(chosen) > most else chosen
+    return _search_figure.search(spaced, of=len(found))
+
+
+def _draw_configurations(runs: Sequence[Run], selection: Selection) -> Figure:
+    return _choice_figures.configurations(_some(choices(runs), "configurations", SEARCHED))
+
+
+def _draw_layers(runs: Sequence[Run], selection: Selection) -> Figure:
+    return _choice_figures.layers(_some(choices(runs), "layers", SEARCHED))
+
+
+def _draw_share_map(runs: Sequence[Run], selection: Selection) -> Figure:
+    return _choice_figures.share_map(_some(shared_fractions(runs), "share-map", "a learner with configurations"))
+
+
+def _draw_forgetting(runs: Sequence[Run], selection: Selection) -> Figure:
+    wanted = (
+        "finished runs of all layers shared, a static configuration and LASEM, such as digits/hps, digits/hps-top-1"
+    )
+    panels = _some(forgetting_panels(runs), "forgetting", f"{wanted} and digits/lasem-hps")
+    missing = [name for panel in panels for name in panel.missing]
+    if missing:
+        raise ReportError(
+            "the figure forgetting compares all layers shared, the best static configuration and LASEM"
+            f" - got no finished run of {', '.join(missing)} - run these, and name their folders too"
+        )
+    return _curve_figures.forgetting(panels)
+
+
+def _draw_learning_curves(runs: Sequence[Run], selection: Selection) -> Figure:
+    tested = mean_curves(runs, test_accuracy)
+    split = "test" if tested.bands else "validation"
+    data = tested if tested.bands else mean_curves(runs, validation_accuracy)
+    _some(data.bands, "learning-curves", "a run with a task that has ended")
+    return _curve_figures.learning_curves(data, split)
+
+
+def _draw_accuracy_matrix(runs: Sequence[Run], selection: Selection) -> Figure:
+    return _matrix_figure.accuracy_matrix(
+        _some(accuracy_matrices(runs), "accuracy-matrix", "a run with a task that has ended")
+    )
+
+
+def _draw_entropy(runs: Sequence[Run], selection: Selection) -> Figure:
+    entropies = mean_curves(runs, entropy)
+    _some(entropies.bands, "entropy", "a search by EM or DARTS, such as digits/lasem-hps, with a task that has ended")
+    return _curve_figures.decidedness(entropies, mean_curves(runs, margin))
+
+
+def _draw_regret(runs: Sequence[Run], selection: Selection) -> Figure:
+    wanted = "finished runs of brute force and of another learner with the same stream, network, mechanism and seeds"
+    return _cost_figures.regret(
+        _some(regrets(runs), "regret", f"{wanted}, such as digits/brute-force-hps and digits/lasem-hps")
+    )
+
+
+def _draw_cost(runs: Sequence[Run], selection: Selection) -> Figure:
+    return _cost_figures.cost(_some(cost_points(runs), "cost", "a finished run"))
+
+
+def _draw_growth(runs: Sequence[Run], selection: Selection) -> Figure:
+    wanted = "a run with a task that has ended and records of what was held"
+    return _growth_figure.growth(_some(growth(runs), "growth", wanted))
+
+
+def _draw_network(runs: Sequence[Run], selection: Selection) -> Figure:
+    """The one network, with the shares of the one learner that searched it, if there is one."""
+    groups = [(network_outline(group[0]), group) for group in same_spec(runs)]
+    searched = [(found, group) for found, group in groups if choices(group)]
+    candidates = searched if len(searched) == 1 else groups
+    different = {(found.name, tuple(found.groups)): group[0].path for found, group in candidates}
+    if len(different) > 1:
+        raise ReportError(
+            "the figure network shows one network with one partition"
+            f" - got {len(different)}, of {', '.join(map(str, different.values()))} - name the folders of one"
+        )
+    found = candidates[0][0]
+    shared = choices(searched[0][1]) if len(searched) == 1 else []
+    shares = shared[0].layers if shared and len(shared[0].layers) == len(found.layers) else None
+    return _network_figure.network(found, shares)
+
+
+SEARCHED = "a run that searches, such as digits/lasem-hps, with a task that has ended"
+
+FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
+    {
+        "search": FigureEntry(
+            "probability of every configuration over training, with marginals (figure 3)", _draw_search
+        ),
+        "network": FigureEntry(
+            "a network, its partition, and how often each layer is shared (figure 7)", _draw_network
+        ),
+        "configurations": FigureEntry("the configurations chosen most often (figure 8, top)", _draw_configurations),
+        "layers": FigureEntry("share of tasks in which each layer transfers (figure 8, bottom)", _draw_layers),
+        "forgetting": FigureEntry(
+            "forgetting ratio as tasks arrive: all, best static, LASEM (figure 9)", _draw_forgetting
+        ),
+        "learning-curves": FigureEntry("accuracy by the epochs of a task, mean over tasks", _draw_learning_curves),
+        "accuracy-matrix": FigureEntry("accuracy of every task after every task", _draw_accuracy_matrix),
+        "share-map": FigureEntry("which layers each task shares", _draw_share_map),
+        "entropy": FigureEntry("entropy of the prior and margin of its leader, by the epochs of a task", _draw_entropy),
+        "regret": FigureEntry("what brute force reaches beyond a learner", _draw_regret),
+        "cost": FigureEntry("accuracy against training time and parameters", _draw_cost),
+        "growth": FigureEntry("parameters and units held as tasks arrive", _draw_growth),
+    }
+)
+"""Figures by name."""
+
+
+def _some(items: list[Item], name: str, wanted: str) -> list[Item]:
+    """The items, of which a figure needs at least one, and not more than a page can show.
+
+    Raises:
+        ReportError: There is none, or there are too many.
+    """
+    if not items:
+        raise ReportError(f"the figure {name} needs {wanted} - got runs without - run it, or name its folder")
+    if len(items) > MOST_PANELS:
+        raise ReportError(
+            f"the figure {name} shows up to {MOST_PANELS} learners - got {len(items)} - name fewer folders of runs"
+        )
+    return items
+
+
+def _one(runs: list[Run], name: str, wanted: str) -> Run:
+    """The one run, or the first of several seeds of one spec.
+
+    Raises:
+        ReportError: There is none, or runs of several specs.
+    """
+    if len(same_spec(runs)) > 1:
+        paths = ", ".join(str(group[0].path) for group in same_spec(runs)[:4])
+        raise ReportError(f"the figure {name} shows one run - got several specs: {paths} - name the folder of one")
+    return _some(runs, name, wanted)[0]
