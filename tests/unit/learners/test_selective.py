@@ -391,7 +391,7 @@ def test_an_image_that_is_not_a_number_is_noticed_in_its_epoch(make_learner, mak
         learner.begin_task(broken)
         learner.train_epoch()
 
-    with pytest.raises(LasemError, match=f"{place}|pixels are finite numbers"):  # halves are splits of their own
+    with pytest.raises(LasemError, match=f"{place}|pixels must be finite numbers"):  # halves are splits of their own
         train()
 
 
