@@ -18,12 +18,12 @@ from lasem.nn._skips import Skip
 
 @dataclass(frozen=True)
 class Network:
-    """A network: convolutions or blocks, one stage each, then fully connected layers.
+    """A named network: convolutions or blocks, one stage each, then fully connected layers per task.
 
     Attributes:
         layers: From input to output.
         hidden: Hidden units of the head, before its classes.
-        excludes: Mechanisms and learners that are not offered on it, each with the reason.
+        excludes: Mechanisms and learners that cannot run on this network, each with the reason.
         channels: (c_kb, c_ts) of DF-CNN per layer in the authors' release; None where it has none.
     """
 
@@ -87,12 +87,12 @@ class Network:
 
     @property
     def skips(self) -> tuple[Skip, ...]:
-        """Identity connections between the rows."""
+        """Identity connections around layers."""
         convs = [(i, row) for i, row in enumerate(self.layers) if isinstance(row, Conv)]
         return tuple(Skip(start=i - row.skip + 1, end=i, pool=row.pool) for i, row in convs if row.skip)
 
     def stage_partition(self, partition: Partition) -> Partition:
-        """The partition of the stages that a partition of the convolutions makes; blocks hold several of these.
+        """Translate a partition of the convolutions into one of the stages; a block contains several convolutions.
 
         Raises:
             SpecError: It has another number of convolutions, or divides those of a block.
@@ -100,7 +100,7 @@ class Network:
         sizes = [row.convolutions for row in self.layers]
         require(
             partition.num_layers == sum(sizes),
-            f"a partition covers all {sum(sizes)} layers of the network",
+            f"a partition must cover all {sum(sizes)} layers of the network",
             remedy=f"name every layer from 1 to {sum(sizes)} once",
             partition=str(partition),
         )
@@ -127,7 +127,10 @@ NO_DFCNN = (
     " - choose another mechanism or a smaller network"
 )
 
-NO_PLAIN = "it is made of convolutions without batch norm - choose a network such as cifar-4, stl-6, stl-9 or resnet-18"
+NO_PLAIN = (
+    "this learner needs convolutions without batch norm, and this network has batch norm - choose a network such as"
+    " cifar-4, stl-6, stl-9 or resnet-18"
+)
 
 
 NO_GROWTH = (

@@ -1,9 +1,11 @@
+import json
+
 import pytest
 import torch
 
 from lasem.configurations import Partition
 from lasem.errors import SpecError
-from lasem.nn import MECHANISMS, NETWORKS
+from lasem.nn import MECHANISMS, NETWORKS, Skip
 
 BOTH = (True, True)
 
@@ -120,3 +122,41 @@ def test_df_cnn_on_resnet_18_would_hold_690_million_contraction_parameters():
     contraction = sum(round(2 * (size + outputs) / 3) * size * outputs for size, outputs in pairs)
     assert contraction // 10**6 == 690
     assert "690 million" in network.excludes["dfcnn"]
+
+
+def test_a_shape_without_all_three_sizes_is_refused():
+    with pytest.raises(SpecError, match=r"must be \(channels, height, width\).*got \(3, 8\)"):
+        NETWORKS["cifar-4"].build((3, 8))
+
+
+def test_the_reason_for_an_excluded_learner_says_what_the_network_has():
+    assert "this network has batch norm" in NETWORKS["resnet-18-bn"].excludes["den"]
+
+
+def test_the_table_of_layers_is_json_and_follows_the_layers():
+    table = NETWORKS["cifar-4"].layers_table()
+    assert json.loads(json.dumps(table)) == table
+    assert [layer["kind"] for layer in table] == ["convolution"] * 4 + ["linear"]
+    assert [layer["divides"] for layer in table[:4]] == [1, 2, 1, 2]
+    for name, network in NETWORKS.items():
+        layers = [layer for layer in network.layers_table() if layer["kind"] != "linear"]
+        shapes = network.build((3, 24, 24)).output_shapes()
+        for layer, before, after in zip(layers, shapes, shapes[1:], strict=False):
+            assert layer["channels"] == after[0], name
+            assert after[1] == (-(-before[1] // layer["divides"]) if layer["divides"] else 1), name
+
+
+def test_multiply_adds_are_those_of_the_convolutions_by_hand():
+    assert NETWORKS["synthetic-2"].layer_multiply_adds((3, 8, 6)) == [8 * 6 * 9 * 3 * 32, 4 * 3 * 9 * 32 * 32]
+    counts = NETWORKS["resnet-18-bn"].layer_multiply_adds((3, 8, 8))
+    assert counts[:2] == [64 * 9 * 3 * 64, 2 * 64 * 9 * 64 * 64]
+    assert counts[3] == 16 * 128 * (9 * (64 + 128) + 64)  # stride 2, with a projection
+
+
+def test_an_irregular_list_of_nodes_is_put_on_the_device_once(monkeypatch):
+    skip = Skip(start=0, end=0)
+    result, source = torch.ones(3, 1, 2, 4, 4), torch.rand(2, 1, 2, 4, 4)
+    expected = result + source[[0, 1, 1]]
+    assert torch.equal(skip.join(result, source, ancestors=(0, 1, 1)), expected)
+    monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("made a tensor in a later step"))
+    assert torch.equal(skip.join(result, source, ancestors=(0, 1, 1)), expected)
