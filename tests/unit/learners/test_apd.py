@@ -1,7 +1,5 @@
 """APD: its loss, what retention guarantees, sparse storage, consolidation, and exact resumption."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -18,8 +16,11 @@ from lasem.runs import check
 from toys import through_disk
 
 SHAPE = (1, 6, 6)
-learn = partial(toys.learn, epochs=6)
 NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))
+
+
+def learn(learner, task, epochs=6):
+    return toys.learn(learner, task, epochs)
 
 
 def make(rate=1e-2, optimizer="adam", keep=1.0, batch=4, **options):
