@@ -22,15 +22,12 @@ NOT_YET = {
     "cli",
     "faults",
     "learners",
-    "metrics",
     "nn",
     "presets",
-    "records",
     "report",
     "runs",
     "search",
     "specs",
-    "sweeps",
     "tables",
 }
 

@@ -338,7 +338,7 @@ def test_a_run_folder_of_another_spec_is_refused(lasem, tmp_path):
     spec = resolve("digits/stl", SMALL)
     (tmp_path / "runs" / spec.folder).mkdir(parents=True)
     (tmp_path / "runs" / spec.folder / "spec.toml").write_text(resolve("digits/hps").toml())
-    refused(lasem("run", "digits/stl", *SET), "a run folder belongs to one spec", spec.folder)
+    refused(lasem("run", "digits/stl", *SET), "the spec of a run must not change", spec.folder)
 
 
 def test_a_run_is_refused_as_the_folder_of_runs(lasem, finished):
@@ -495,7 +495,10 @@ def test_a_sweep_with_a_failure_has_status_1(lasem, small):
     [
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
         (["small.toml", "--set", "training.epoch=3"], ["'training.epoch'", "did you mean 'epochs'"]),
-        (["small.toml", "--ray", "auto", "--workers", "2"], ["--workers 2 too"]),
+        (
+            ["small.toml", "--ray", "auto", "--workers", "2"],
+            ["must have one of --workers, --ray and --slurm", "got --workers 2 and --ray auto"],
+        ),
         (["small.toml", "--device", "gpu"], ["'gpu'"]),
     ],
 )

@@ -16,10 +16,13 @@ from lasem.cli._run import run
 from lasem.cli._show import show
 from lasem.cli._sweep import sweep
 from lasem.cli._table import table
-from lasem.errors import LasemError
+from lasem.errors import LasemError, RunError
 
 BAD_INPUT = 2
 """Exit status for whatever the user can correct."""
+
+TEMPORARY = 75
+"""Exit status for what another attempt may not meet, such as a full disk or memory that other processes took."""
 
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
@@ -51,4 +54,9 @@ def main() -> None:
         app()
     except LasemError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(BAD_INPUT)
+        sys.exit(TEMPORARY if _of_the_machine(error) else BAD_INPUT)
+
+
+def _of_the_machine(error: LasemError) -> bool:
+    """Return whether a run met an error of the machine, such as a full disk or too little memory."""
+    return isinstance(error, RunError) and isinstance(error.__cause__, OSError | MemoryError | RuntimeError)

@@ -1,8 +1,11 @@
 """`lasem run`."""
 
+import os
 import re
 import shlex
+import signal
 import sys
+import threading
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -54,6 +57,9 @@ def run(
     ] = None,
     capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+    attended: Annotated[
+        bool, typer.Option(hidden=True, help="Stop after the epoch when standard input closes.")
+    ] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
 ) -> None:
     """Run presets or specs. Run the same command again to resume an unfinished run."""
@@ -82,6 +88,8 @@ def run(
         print_dry_runs(checked, options, limits)
         return
     console = Console(quiet=quiet)
+    if attended:
+        _stop_when_unattended()
     with Signals() as signals:
         for spec, benchmark in checked:
             sinks = [ProgressDisplay(console), *([TensorBoardLog()] if tensorboard else [])]
@@ -104,6 +112,19 @@ def interval(text: str) -> int | timedelta:
         )
     number, unit = int(match[1]), match[2]
     return timedelta(seconds=number * SECONDS[unit]) if unit else number
+
+
+def _stop_when_unattended() -> None:
+    """Ask this process to stop when the one that started it is gone, which closes the pipe to standard input."""
+    # SLURM warns of a time limit by SIGUSR2; whoever started this process hears it too, and sends SIGTERM.
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+    def listen() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=listen, daemon=True).start()
 
 
 def _trials(spec: "Spec", seeds: str | None) -> "list[Spec]":

@@ -1,8 +1,9 @@
-"""`lasem sweep`."""
+"""The command `lasem sweep`."""
 
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +16,13 @@ from lasem.errors import SpecError
 from lasem.formats import duration
 
 if TYPE_CHECKING:
+    from lasem.benchmarks import Outline
     from lasem.runs import RunOptions
-    from lasem.sweeps import AbstractExecutor, Sweep, Watch
+    from lasem.specs import Spec
+    from lasem.sweeps import AbstractExecutor, RunStatus, Sweep
 
 SOME_FAILED = 1
-"""Exit status where a run has no result in the end."""
+"""Exit status if a run has no result in the end."""
 
 
 def sweep(
@@ -27,18 +30,24 @@ def sweep(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as training.epochs=20.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder that contains the runs.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
     data: Data = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that make runs; they share out the cores.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time; they divide the cores among them.")] = 1,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on Ray: auto joins a cluster, or starts one here.")
     ] = None,
-    cpus_per_run: Annotated[float, typer.Option(min=0, help="With --ray.")] = 1.0,
-    gpus_per_run: Annotated[float, typer.Option(min=0, help="With --ray; a fraction, such as 0.25, shares a GPU.")] = 0,
+    slurm: Annotated[
+        str | None,
+        typer.Option(metavar="KEY=VALUE,...", help="Run as SLURM jobs, such as partition=gpu,time=24:00:00."),
+    ] = None,
+    cpus_per_run: Annotated[float, typer.Option(min=0, help="With --ray or --slurm.")] = 1.0,
+    gpus_per_run: Annotated[
+        float, typer.Option(min=0, help="With --ray or --slurm; on Ray a fraction, such as 0.25, shares a GPU.")
+    ] = 0,
     retries: Annotated[int, typer.Option(min=0, help="Further attempts at a run that dies.")] = 2,
-    dry_run: Annotated[bool, typer.Option(help="Check everything, list the runs, and stop.")] = False,
-    status: Annotated[bool, typer.Option(help="Print where the runs stand, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Check everything, list the runs and their time, and stop.")] = False,
+    status: Annotated[bool, typer.Option(help="Print the status of the runs, and stop.")] = False,
     checkpoint_every: Annotated[
         str, typer.Option(metavar="EPOCHS|TIME", help="Between checkpoints: 10 epochs, 30s, 5m, 1h; 0 = by cost.")
     ] = "0",
@@ -46,49 +55,63 @@ def sweep(
     capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
 ) -> None:
-    """Run what a sweep has not done yet, in this process, in several or on a cluster."""
+    """Make the runs of a sweep that are not done yet. Run the same command again to resume it."""
     from lasem.runs import RunOptions, choose_device
-    from lasem.sweeps import Watch, execute, read_sweep, shown, standings_table
+    from lasem.sweeps import StatusReader, SweepFolder, execute, live_table, read_sweep, status_table
 
-    if ray is not None and workers > 1:
-        raise SpecError(f"--ray decides how many runs are under way - got --workers {workers} too - leave one out")
+    places = {"--workers": workers if workers > 1 else None, "--ray": ray, "--slurm": slurm}
+    given = [f"{name} {value}" for name, value in places.items() if value is not None]
+    if len(given) > 1:
+        raise SpecError(f"a sweep must have one of --workers, --ray and --slurm (got {' and '.join(given)}); keep one")
     found = read_sweep(spec, settings or [])
     every = interval(checkpoint_every)
     options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
-    watch, console = Watch(found, out), Console(quiet=quiet)
+    reader, console = StatusReader(found, out), Console(quiet=quiet)
     if status or dry_run:
-        console.print(standings_table(watch.standings()))
+        console.print(status_table(reader.read()))
         if dry_run:
-            console.print(_cost(watch, options, workers), highlight=False, soft_wrap=True)
+            console.print(_time(reader.read(), options, workers), highlight=False, soft_wrap=True)
         return
-    if ray is None:
-        choose_device(device)
-    executor = _executor(ray, workers, threads, cpus=cpus_per_run, gpus=gpus_per_run)
+    if ray is None and slurm is None:
+        choose_device(device)  # is there such a device, if the runs are made here
+    jobs = SweepFolder.of(found.name, out).path / "jobs"
+    executor = _executor(workers, threads, ray=ray, slurm=slurm, jobs=jobs, cpus=cpus_per_run, gpus=gpus_per_run)
     try:
-        with shown(console, watch) as say:
+        with live_table(console, reader) as say:
             execute(found, options, executor, retries=retries, watch=say)
     except KeyboardInterrupt as stop:
-        console.print(standings_table(watch.standings()))
-        console.print(f"goes on with: {shlex.join(['lasem', *sys.argv[1:]])}", highlight=False, soft_wrap=True)
+        console.print(status_table(reader.read()))
+        console.print(f"resume with: {shlex.join(['lasem', *sys.argv[1:]])}", highlight=False, soft_wrap=True)
         sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
-    standings = watch.standings()
-    console.print(standings_table(standings))
+    statuses = reader.read()
+    console.print(status_table(statuses))
     _compare(found, out, console)
-    if any(standing.state != "done" for standing in standings):
+    if any(status.state != "done" for status in statuses):
         sys.exit(SOME_FAILED)
 
 
-def _executor(ray: str | None, workers: int, threads: int, *, cpus: float, gpus: float) -> "AbstractExecutor":
-    """Where attempts are made."""
-    from lasem.sweeps import InProcess, ProcessPool, on_ray
+def _executor(
+    workers: int, threads: int, *, ray: str | None, slurm: str | None, jobs: Path, cpus: float, gpus: float
+) -> "AbstractExecutor":
+    """Return what makes the attempts."""
+    from lasem.sweeps import LocalProcesses, on_ray, on_slurm
 
     if ray is not None:
         return on_ray(ray, cpus=cpus, gpus=gpus)
-    return ProcessPool(workers, threads) if workers > 1 else InProcess()
+    if slurm is None:
+        return LocalProcesses(workers, threads)
+    pairs = [text.partition("=") for text in slurm.split(",") if text]
+    for name, _, value in pairs:
+        if not name or not value:
+            raise SpecError(f"--slurm must list options of sbatch (got {slurm!r}); write partition=gpu,time=24:00:00")
+    for name, count in (("--cpus-per-run", cpus), ("--gpus-per-run", gpus)):
+        if count != int(count):
+            raise SpecError(f"{name} must be a whole number with --slurm (got {count:g}); SLURM gives no fractions")
+    return on_slurm(jobs, cpus=int(cpus), gpus=int(gpus), options={name: value for name, _, value in pairs})
 
 
 def _compare(sweep: "Sweep", out: Path, console: Console) -> None:
-    """The comparison of the runs there are, each named with its own values of the grid."""
+    """Print the comparison of the runs that exist, each named with its own values of the grid."""
     from lasem.report import collect, comparison
 
     titles = {out / run.spec.folder: run.title for run in sweep.runs}
@@ -98,12 +121,34 @@ def _compare(sweep: "Sweep", out: Path, console: Console) -> None:
         console.print(f"report: lasem report {out}", highlight=False, soft_wrap=True)
 
 
-def _cost(watch: "Watch", options: "RunOptions", workers: int) -> str:
-    """What the sweep would still take, in words."""
-    from lasem.runs import choose_device
-    from lasem.sweeps import estimate_sweep
+def _time(statuses: "Sequence[RunStatus]", options: "RunOptions", workers: int) -> str:
+    """Return in words how long the open runs will still train.
 
-    seconds, unknown = estimate_sweep(watch.standings(), options, device=choose_device(options.device))
-    shared = f", {duration(seconds / workers)} with {workers} workers" if workers > 1 else ""
-    without = f"; without {unknown} runs of which only the data can tell" if unknown else ""
-    return f"time: about {duration(seconds)} of training on this machine, one run after another{shared}{without}"
+    Runs that differ only in their seeds are expected to take the same time. What a run has spent already is left out.
+    """
+    from lasem.preflight import estimate
+    from lasem.runs import choose_device
+
+    device, seconds = choose_device(options.device), {}
+    total, unknown = 0.0, 0
+    for status in statuses:
+        spec = status.run.spec.with_seed(0)
+        if status.state != "done" and spec.digest not in seconds:
+            outline = _outline(spec, options)
+            seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds[1]
+        whole = 0.0 if status.state == "done" else seconds[spec.digest]
+        unknown += whole is None
+        total += max(0.0, (whole or 0.0) - status.seconds)
+    shared = f", {duration(total / workers)} with {workers} workers" if workers > 1 else ""
+    without = f"; without {unknown} runs whose time is known once the data is read" if unknown else ""
+    return f"time: about {duration(total)} of training on this machine, one run after another{shared}{without}"
+
+
+def _outline(spec: "Spec", options: "RunOptions") -> "Outline | None":
+    """Return shapes and sizes of a stream; None if they are known only from data that is not at hand."""
+    from lasem.runs import check, choose_device, prepare
+
+    found = check(spec).outline()
+    if found is None and options.data is not None:
+        return prepare(spec, options, device=choose_device(options.device)).stream.outline
+    return found

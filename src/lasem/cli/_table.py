@@ -34,7 +34,9 @@ def table(
     wanted = form or (SUFFIXES.get(out.suffix, "terminal") if out else "terminal")
     if wanted not in ("terminal", *FORMATS):
         known = ["terminal", *FORMATS]
-        raise ReportError(f"a table's format is one of {', '.join(known)} - got {wanted!r} - {nearest(wanted, known)}")
+        raise ReportError(
+            f"a table's format must be one of {', '.join(known)} (got {wanted!r}); {nearest(wanted, known)}"
+        )
     found = collect(runs)
     print_warnings(found)
     made = make(name, found, deviation=deviation)

@@ -1,9 +1,9 @@
-"""What the accuracies of a task stream say: peak accuracy, forgetting, transfer, and their spread over runs.
+"""Measures of a task stream from its accuracies: peak accuracy, forgetting, transfer, and their spread over runs.
 
 The accuracy matrix R is (T, T): R[i, j] is the test accuracy, a fraction, of the task at position j after the task at
 position i was learned; NaN for j > i, and for what was not measured. A function that takes a matrix takes the tasks
 learned so far: its last row is the present. Without a defined value it returns NaN, never 0; `measures` puts None
-there, and the reason beside it.
+there, and says why in `undefined`.
 
 A task may come back: positions of equal identity are visits of one task. The latest visit so far counts as the task's
 own training, each task counts once in a mean, and a task that has just been visited again is not an earlier task.

@@ -1,4 +1,4 @@
-"""Pure measures on matrices and learning curves, and the spread over runs.
+"""Measures of accuracy matrices and learning curves as pure functions, and the spread over runs.
 
 Sources:
     LeeStokesEaton2019: Learning shared knowledge for deep lifelong learning using deconvolutional networks. IJCAI.
@@ -17,16 +17,16 @@ FloatArray = NDArray[np.float64]
 
 
 class LearningCurve(NamedTuple):
-    """Accuracies inside a task's own training: item e belongs to its epoch e + 1, NaN where not measured."""
+    """Accuracies during a task's own training. Item e belongs to epoch e + 1; NaN where it was not measured."""
 
     valid: FloatArray
-    """(E,)"""
+    """Validation accuracy after each epoch, (E,)."""
     test: FloatArray
-    """(E,)"""
+    """Test accuracy after each epoch, (E,)."""
 
 
 class Peak(NamedTuple):
-    """A task's best test accuracy, by the two ways to select the epoch."""
+    """Best test accuracy of a task, with the epoch selected by validation and by test accuracy."""
 
     validation: float
     test: float
@@ -60,7 +60,7 @@ def accuracy_matrix(rows: Mapping[int, Sequence[float]], num_tasks: int) -> Floa
 
 
 def latest_visits(identities: Sequence[int]) -> list[int]:
-    """Position of every task's latest visit, ascending.
+    """Return the position of every task's latest visit, in ascending order.
 
     >>> latest_visits([0, 1, 2, 0])
     [1, 2, 3]
@@ -69,7 +69,7 @@ def latest_visits(identities: Sequence[int]) -> list[int]:
 
 
 def peak_accuracy(curve: LearningCurve) -> Peak:
-    """Best test accuracy inside the task's own training.
+    """Return the best test accuracy during the task's own training.
 
     Epochs without a test accuracy are not candidates; of equally good epochs the first is taken.
     """
@@ -81,7 +81,7 @@ def peak_accuracy(curve: LearningCurve) -> Peak:
 
 
 def epochs_to_fraction(curve: LearningCurve, fraction: float = 0.98) -> int | None:
-    """First epoch, from 1, whose test accuracy reaches a fraction of the best one; None where that is 0 or unknown."""
+    """Return the first epoch, from 1, that reaches a fraction of the best test accuracy; None if that is 0."""
     best = peak_accuracy(curve).test
     if not best > 0:
         return None
@@ -90,12 +90,12 @@ def epochs_to_fraction(curve: LearningCurve, fraction: float = 0.98) -> int | No
 
 
 def final_accuracy(accuracy: FloatArray, identities: Sequence[int] | None = None) -> float:
-    """Mean of the last row: (T, T) -> accuracy of all tasks once the stream has ended."""
+    """Return the mean accuracy of all tasks once the stream has ended, from the last row: (T, T) -> fraction."""
     return _mean(accuracy[-1, latest_visits(_identities(accuracy, identities))]) if len(accuracy) else np.nan
 
 
 def average_incremental_accuracy(accuracy: FloatArray, identities: Sequence[int] | None = None) -> float:
-    """Mean over i of the mean accuracy of the tasks seen up to i: (T, T) -> fraction."""
+    """Return the mean over i of the mean accuracy of the tasks up to i: (T, T) -> fraction."""
     known = _identities(accuracy, identities)
     return _mean(np.array([_mean(accuracy[i, latest_visits(known[: i + 1])]) for i in range(len(accuracy))]))
 
@@ -103,14 +103,14 @@ def average_incremental_accuracy(accuracy: FloatArray, identities: Sequence[int]
 def forgetting_ratios(
     accuracy: FloatArray, references: FloatArray, *, identities: Sequence[int] | None = None
 ) -> FloatArray:
-    """Catastrophic forgetting ratio of every earlier task now, R[T-1, t] / reference_t [LeeStokesEaton2019].
+    """Return the catastrophic forgetting ratio of every earlier task, R[T-1, t] / reference_t [LeeStokesEaton2019].
 
     Below 1 is forgetting, above 1 positive backward transfer.
 
     Args:
         accuracy: (T, T).
-        references: (T,) accuracy of a task in its own training: at its end, R[t, t], or at its peak.
-        identities: Task at each position; all different where omitted.
+        references: (T,) accuracy of each task in its own training: at its end, R[t, t], or at its peak.
+        identities: Number of the task at each position; all different where omitted.
 
     Returns:
         (T,) by position; NaN for the last task, for an earlier visit, and where the reference is 0.
@@ -125,40 +125,40 @@ def forgetting_ratios(
 def forgetting_ratio_curve(
     accuracy: FloatArray, references: FloatArray, *, identities: Sequence[int] | None = None
 ) -> FloatArray:
-    """Mean forgetting ratio of the earlier tasks as tasks arrive: (T, T), (T,) -> (T-1,), item k-1 after task k."""
+    """Return the mean forgetting ratio as tasks arrive: (T, T), (T,) -> (T-1,), with item k-1 after task k."""
     known = _identities(accuracy, identities)
     after = [forgetting_ratios(accuracy[:k], references, identities=known[:k]) for k in range(2, len(accuracy) + 1)]
     return np.array([defined_mean(ratios) for ratios in after])
 
 
 def backward_transfer(accuracy: FloatArray, identities: Sequence[int] | None = None) -> float:
-    """Mean over earlier tasks of R[T-1, t] - R[t, t] [LopezPazRanzato2017]: (T, T) -> difference of fractions."""
+    """Return the mean over earlier tasks of R[T-1, t] - R[t, t] [LopezPazRanzato2017]: (T, T) -> difference."""
     earlier = earlier_tasks(_identities(accuracy, identities))
     return _mean(accuracy[-1, earlier] - accuracy[earlier, earlier]) if earlier else np.nan
 
 
 def forgetting(accuracy: FloatArray, identities: Sequence[int] | None = None) -> float:
-    """Mean over earlier tasks of max_i R[i, t] - R[T-1, t], t <= i < T-1 [Chaudhry2018]: (T, T) -> difference."""
+    """Return the mean over earlier tasks of max_i R[i, t] - R[T-1, t], t <= i < T-1 [Chaudhry2018], from (T, T)."""
     earlier = earlier_tasks(_identities(accuracy, identities))
     return _mean(np.array([accuracy[t:-1, t].max() - accuracy[-1, t] for t in earlier]))
 
 
 def forward_transfer(accuracy: FloatArray, stl: FloatArray, *, identities: Sequence[int] | None = None) -> float:
-    """Mean over t > 0 of R[t, t] - stl[t], what a task gains over learning alone.
+    """Return the mean over t > 0 of R[t, t] - stl[t]: what a task gains over learning alone.
 
     [LopezPazRanzato2017] compares with an untrained network; a new task's head is new, so that form says nothing here.
 
     Args:
         accuracy: (T, T).
         stl: (T,) accuracy of single-task learning at the end of each task's training, with the same seeds.
-        identities: Task at each position; all different where omitted.
+        identities: Number of the task at each position; all different where omitted.
     """
     later = [t for t in latest_visits(_identities(accuracy, identities)) if t > 0]
     return _mean(accuracy[later, later] - stl[later])
 
 
 def spread(values: Sequence[float | None], confidence: float = 0.95) -> Spread:
-    """Mean, sample deviation and Student t interval over runs; values that are None or NaN are left out.
+    """Return mean, sample deviation and Student t interval over runs, without values that are None or NaN.
 
     >>> spread([0.5, 0.7]).mean
     0.6
@@ -173,7 +173,7 @@ def spread(values: Sequence[float | None], confidence: float = 0.95) -> Spread:
 
 
 def distinguishable(differences: Sequence[float], confidence: float = 0.95) -> bool:
-    """Whether paired differences have a mean other than 0, by a two-sided t test: (R,) -> at this confidence.
+    """Return whether paired differences, (R,), have a mean other than 0, by a two-sided t test.
 
     >>> distinguishable([0.1, 0.12, 0.08, 0.11, 0.09]), distinguishable([0.1, -0.1, 0.05, 0.0, -0.04])
     (True, False)
@@ -187,7 +187,7 @@ def _identities(accuracy: FloatArray, identities: Sequence[int] | None) -> list[
 
 
 def earlier_tasks(identities: Sequence[int]) -> list[int]:
-    """Latest visits of the tasks other than the last one."""
+    """Return the positions of the latest visits, without the last one."""
     return latest_visits(identities)[:-1]
 
 
@@ -196,5 +196,5 @@ def _mean(values: FloatArray) -> float:
 
 
 def defined_mean(values: FloatArray) -> float:
-    """Mean of the values that are not NaN; NaN where there is none."""
+    """Return the mean of the values that are not NaN; NaN where there is none."""
     return _mean(values[~np.isnan(values)])

@@ -80,13 +80,13 @@ def measures(
     reference: Reference = "end",
     stl: FloatArray | None = None,
 ) -> Measures:
-    """Take every measure of one run, finished or not.
+    """Compute every measure of one run, finished or not.
 
     Args:
         accuracy: (T, T), with rows of NaN for tasks that are not learned yet.
         curves: Learning curve of each of the T positions; empty for a task that has not begun. A task that is being
             learned shows its peak so far, which no mean includes.
-        identities: Task at each of the T positions; all different where omitted.
+        identities: Number of the task at each of the T positions; all different where omitted.
         reference: Denominator of the forgetting ratio: accuracy at the end of a task's own training, or its peak
             there, selected by validation.
         stl: (T,) accuracy of single-task learning at the end of each task's training.
@@ -97,9 +97,7 @@ def measures(
     tasks = list(range(len(accuracy))) if identities is None else list(identities)
     sizes = {*accuracy.shape, len(curves), len(tasks), len(tasks if stl is None else stl)}
     if len(sizes) > 1:
-        raise ValueError(
-            f"every argument covers the same tasks - got sizes {sorted(sizes)} - measures - pass T of each"
-        )
+        raise ValueError(f"all arguments must cover the same tasks (got sizes {sorted(sizes)}); pass T of each")
     learned = int(np.flatnonzero(~np.isnan(accuracy.diagonal())).max(initial=-1)) + 1
     seen, known = accuracy[:learned, :learned], tasks[:learned]
     peaks = [peak_accuracy(curve) for curve in curves]
@@ -122,14 +120,14 @@ def measures(
 
 
 def _series(values: FloatArray, known: Sequence[int]) -> Series:
-    """One value per position; the mean is over the tasks learned."""
+    """Return one value per position, and the mean over the tasks learned."""
     return Series(per_task=_optional(values), mean=_number(defined_mean(values[latest_visits(known)])))
 
 
 def _ratio_series(
     seen: FloatArray, peaks: FloatArray, *, identities: Sequence[int], reference: Reference
 ) -> ForgettingRatio:
-    """Forgetting ratios of the tasks learned, as wide as the whole stream."""
+    """Return the forgetting ratios of the tasks learned, padded to the whole stream."""
     learned, known = len(seen), identities[: len(seen)]
     references = seen.diagonal() if reference == "end" else peaks[:learned]
     ratios = np.full(len(identities), np.nan)
@@ -141,7 +139,7 @@ def _ratio_series(
 
 
 def _reasons(found: Measures, known: Sequence[int], *, has_stl: bool) -> dict[str, str]:
-    """Say of every field with a None why it is there, by the field's dotted name."""
+    """Return why a field is None, for every field that is, by its dotted name."""
     peak, ratio = found.peak_accuracy, found.forgetting_ratio
     missing = "an accuracy that it needs is 0 or was not measured"
     one = missing if known else "no task was learned yet"

@@ -121,7 +121,7 @@ def schema(table: str) -> pa.Schema:
 
 
 def export(runs: Sequence[Run], out: Path) -> list[Path]:
-    """Write every table as ``<table>.parquet`` and ``<table>.csv``, in place of earlier ones.
+    """Write every table as ``<table>.parquet`` and ``<table>.csv``, replacing earlier ones.
 
     Args:
         runs: What to export.

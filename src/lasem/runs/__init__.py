@@ -16,6 +16,9 @@ from lasem.runs._in_memory import Outcome as Outcome
 from lasem.runs._in_memory import learn as learn
 from lasem.runs._load import Learned as Learned
 from lasem.runs._load import load as load
+from lasem.runs._lock import Holder as Holder
+from lasem.runs._lock import exclusive as exclusive
+from lasem.runs._lock import holder as holder
 from lasem.runs._loop import Evaluation as Evaluation
 from lasem.runs._options import RunOptions as RunOptions
 from lasem.runs._run import prepare as prepare

@@ -21,7 +21,7 @@ from lasem.learners import (
     BruteForce,
     ChannelGating,
     DENOptions,
-    ElasticWeightConsolidation,
+    EWCOptions,
     GatingOptions,
     PlainNetwork,
     ProgNNOptions,
@@ -169,7 +169,7 @@ def build_learner(spec: Spec, outline: Outline, *, device: torch.device, capture
     training = build_training(spec)
     if spec.learner.kind == "ewc":
         options = spec.ewc.model_dump()
-        return ElasticWeightConsolidation(backbone, training=training, seed=spec.seeds.training, **options)
+        return EWCOptions(**options).learner(backbone, training=training, seed=spec.seeds.training)
     if spec.learner.kind == "snn":
         return SingleNetwork(backbone, classes=max(outline.classes), training=training, seed=spec.seeds.training)
     if spec.learner.strategy == "brute-force":

@@ -1,7 +1,7 @@
 """Checkpoints: a learner's state in one safetensors file, JSON values in its header. Nothing is pickled.
 
-A file is named after its number and its content, ``000012-{first 32 digits of the SHA-256}.safetensors``, so that one
-that is torn, or of which a byte has changed, is not what its name says. The newest two are kept.
+A file is named after its number and its content, ``000012-{first 32 digits of the SHA-256}.safetensors``. A file
+that is torn, or of which a byte has changed, therefore contradicts its name. The newest two stay on disk.
 """
 
 import hashlib
@@ -23,25 +23,25 @@ from lasem.learners import LearnerState
 from lasem.runs._folder import RunFolder
 
 SHARE = 40
-"""A checkpoint is written once this many times the last write's duration has passed: under 3% of a run."""
+"""A checkpoint is due once this many times the last write's duration has passed, so that writing takes under 3%."""
 
 NAME = re.compile(r"(?P<number>\d{6,})-(?P<digest>[0-9a-f]{32})\.safetensors")
 
 
 class Damaged(Exception):
-    """A file is not a whole checkpoint, or not one of these records."""
+    """Raised for a file that is not a complete checkpoint, or that does not belong to these records."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A place to go on from.
+    """A state from which a run can be resumed.
 
     Attributes:
-        path: Its file.
-        state: Of the learner.
-        epoch: Epochs trained until then.
-        records: Size in bytes of the records that it continues.
-        warnings: Why newer checkpoints were passed over.
+        path: The file of the checkpoint.
+        state: State of the learner.
+        epoch: Number of epochs trained until then.
+        records: Size of ``records.jsonl`` at that moment, in bytes.
+        warnings: Why newer checkpoints were skipped.
     """
 
     path: Path
@@ -55,10 +55,10 @@ class Checkpoints:
     """Writes the checkpoints of a run.
 
     Args:
-        folder: Of the run.
-        every: Write after so many epochs and every task, or once so much time has passed; 0 = once `SHARE` times the
-            last write's duration has passed.
-        resumed: The checkpoint that the run goes on from; None from the start.
+        folder: The run folder.
+        every: Number of epochs, or time, between checkpoints; with a number, one follows every task, too. 0 writes
+            once `SHARE` times the last write's duration has passed.
+        resumed: The checkpoint from which the run is resumed; None for a new run.
     """
 
     def __init__(self, folder: RunFolder, *, every: int | timedelta = 0, resumed: Checkpoint | None = None) -> None:
@@ -68,10 +68,10 @@ class Checkpoints:
         self._cost = 0.0
         self._last = time.monotonic()
         self.latest: tuple[int, Path] | None = (resumed.epoch, resumed.path) if resumed else None
-        """Epoch and file of the last good one; None before the first."""
+        """Epoch and file of the last intact checkpoint; None before the first."""
 
     def due(self, *, epoch: bool = True) -> bool:
-        """Whether a checkpoint is due, at the end of an epoch or else of a task."""
+        """Return whether a checkpoint is due at the end of an epoch, or otherwise of a task."""
         waited = time.monotonic() - self._last
         if isinstance(self._every, timedelta):
             return waited >= self._every.total_seconds()
@@ -81,26 +81,27 @@ class Checkpoints:
         return waited > SHARE * self._cost
 
     def write(self, state: LearnerState, *, epoch: int = 0) -> None:
-        """Write one more, and keep the last good one beside it.
+        """Write a checkpoint, and delete all older ones but the last intact one.
 
         Args:
-            state: Of the learner.
-            epoch: Epochs trained until now.
+            state: State of the learner.
+            epoch: Number of epochs trained until now.
 
         Raises:
-            RunError: It cannot be written; the last good one is still there.
+            RunError: It cannot be written; the last intact checkpoint is still there.
         """
         start = time.monotonic()
         content = _encoded(state, epoch=epoch, records=self._folder.records_size)
+        # a checkpoint counts the bytes of the records, so these must be on the disk before it is
         with writing(self._folder.records_path):
             flush(self._folder.records_path)
         number = max(map(_number, _files(self._folder)), default=0) + 1
         name = f"{number:06d}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
         path = self._folder.checkpoints_path / name
         write_atomically(path, content)
-        kept = {path, self.latest[1] if self.latest else path}
+        intact = {path, self.latest[1] if self.latest else path}
         for old in self._folder.checkpoints_path.iterdir():
-            if old not in kept:
+            if old not in intact:
                 old.unlink(missing_ok=True)
         self.latest = (epoch, path)
         self._last = time.monotonic()
@@ -108,10 +109,10 @@ class Checkpoints:
 
 
 def read_checkpoint(folder: RunFolder) -> Checkpoint | None:
-    """Read the newest whole checkpoint of a run; None where none was written.
+    """Read the newest intact checkpoint of a run; None where none was written.
 
     Raises:
-        RunError: None of them is whole.
+        RunError: There are checkpoints, but none of them is intact.
     """
     faults: list[str] = []
     for path in _files(folder):
@@ -126,25 +127,25 @@ def read_checkpoint(folder: RunFolder) -> Checkpoint | None:
         return Checkpoint(path=path, state=state, epoch=epoch, records=size, warnings=warnings)
     if faults:
         raise RunError(
-            f"a run goes on from a whole checkpoint - {'; '.join(faults)} - restore one of them, or delete"
+            f"at least one checkpoint must be intact ({'; '.join(faults)}); restore one of them, or delete"
             f" {folder.checkpoints_path} to start the run anew"
         )
     return None
 
 
 def _files(folder: RunFolder) -> list[Path]:
-    """Files of checkpoints, the newest first."""
+    """Return the files of checkpoints, the newest first."""
     return sorted(folder.checkpoints_path.glob("*.safetensors"), key=_number, reverse=True)
 
 
 def _number(path: Path) -> int:
-    """Which checkpoint of the run a file holds, from 1; 0 for a file of another kind."""
+    """Return the number of a checkpoint from its file name, from 1; 0 for a file of another kind."""
     match = NAME.fullmatch(path.name)
     return int(match["number"]) if match else 0
 
 
 def _encoded(state: LearnerState, *, epoch: int, records: int) -> bytes:
-    """A state as the bytes of a file."""
+    """Return a state as the bytes of a file."""
     strides = {name: value.stride() for name, value in state.tensors.items() if _ordered(value)}
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.tensors.items()}
     header = {"values": state.values, "strides": strides, "epoch": epoch, "records": records}
@@ -152,16 +153,18 @@ def _encoded(state: LearnerState, *, epoch: int, records: int) -> bytes:
 
 
 def _ordered(value: Tensor) -> bool:
-    """Whether a tensor is dense, in another order than the default, such as channels last."""
+    """Return whether a tensor is dense, in another order than the default, such as channels last."""
     extent = 1 + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
     return extent == value.numel() and value.stride() != torch.empty(value.shape, device="meta").stride()
 
 
 def _decoded(path: Path) -> tuple[LearnerState, int, int]:
-    """State, epoch and size of the records.
+    """Read state, epoch and size of the records from a file.
+
+    Reading raises errors of its own kinds where the file does not contain a state.
 
     Raises:
-        Damaged: The file is not what its name says; what reading raises, where it does not hold a state.
+        Damaged: The content contradicts the name.
     """
     match = NAME.fullmatch(path.name)
     with path.open("rb") as file:

@@ -27,7 +27,7 @@ PAD, LARGEST = 2**28, 2**30
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name: "auto" takes a GPU where there is one.
+    """Return the device of a name; "auto" takes a GPU where there is one.
 
     Raises:
         RunError: There is no such device here.
@@ -39,27 +39,27 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
-        raise RunError(f"a device is cpu, cuda, cuda:N or auto - got {name!r} - choose one of these")
+        raise RunError(f"a device must be cpu, cuda, cuda:N or auto (got {name!r}); choose one of these")
     if device.type == "cuda" and not (device.index or 0) < torch.cuda.device_count():
         raise RunError(
-            f"--device {name} needs such a GPU - torch {torch.__version__} sees {torch.cuda.device_count()} here"
-            " - use --device cpu, or install a CUDA build of torch"
+            f"a GPU must exist to be used (got {name!r}, torch {torch.__version__} sees"
+            f" {torch.cuda.device_count()} here); use --device cpu, or install a CUDA build of torch"
         )
     return device
 
 
 def suited_threads(multiply_adds: int) -> int:
-    """Threads that suit a network: one where a step is too small to be shared out, else all that torch would use.
+    """Return how many threads suit a network: one if its steps are too small to be divided, else all that torch uses.
 
     Args:
-        multiply_adds: Of one image.
+        multiply_adds: Number of multiply-adds for one image.
     """
     return 1 if multiply_adds < SMALL else torch.get_num_threads()
 
 
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
-    """Let torch use so many threads on the CPU, and as many as before afterwards."""
+    """Let torch use a number of CPU threads inside the context, and as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -69,7 +69,7 @@ def torch_threads(number: int) -> Iterator[None]:
 
 
 def describe(device: torch.device, *, captured: bool) -> dict[str, str | int]:
-    """Versions, device, threads, and whether steps are captured, as a run keeps them."""
+    """Return versions, device, threads and whether steps are captured, as ``environment.json`` has them."""
     return {
         "lasem": metadata.version("lasem"),
         "python": platform.python_version(),
@@ -85,7 +85,7 @@ def describe(device: torch.device, *, captured: bool) -> dict[str, str | int]:
 
 
 def _processor() -> str:
-    """The processor's name, as the system tells it."""
+    """Return the name of the processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
@@ -98,26 +98,26 @@ def require_precision(precision: Precision, device: torch.device) -> None:
     """Refuse a precision that a device does not have.
 
     Raises:
-        RunError: It needs a GPU.
+        RunError: The precision needs a GPU.
     """
     if precision == "tf32" and device.type != "cuda":
         raise RunError(
-            f"training.precision tf32 is a mode of NVIDIA GPUs - got --device {device.type}"
-            " - take float32 or bfloat16, or run on a GPU"
+            f"the device must be an NVIDIA GPU for training.precision = 'tf32' (got {device.type!r});"
+            " take float32 or bfloat16, or run on a GPU"
         )
 
 
 @contextmanager
 def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Compute in this precision, and as before afterwards.
+    """Compute in a precision inside the context, and as before afterwards.
 
-    With "float32" convolutions and matrix products have all 24 bits of it, on a GPU too; "tf32" keeps 11 of them.
-    "bfloat16" computes those two, and what directly follows them, with 8 bits; parameters, losses and the optimizer
-    stay float32, evidence and posterior double.
+    With "float32", convolutions and matrix products have its full 24 bits, also on a GPU; with "tf32" they have 11.
+    With "bfloat16", these two and what directly follows them have 8 bits, while parameters, losses and the optimizer
+    stay float32, and evidence and posterior stay double.
 
     Args:
-        precision: Of convolutions and matrix products.
-        device: Where they are computed.
+        precision: Precision of convolutions and matrix products.
+        device: Device that computes them.
     """
     before = _allowed()
     _allow(precision == "tf32", precision == "tf32")
@@ -133,21 +133,21 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 def _allowed() -> tuple[bool, bool]:
-    """Whether convolutions and matrix products may use TF32."""
+    """Return whether convolutions and matrix products may use TF32."""
     return bool(torch.backends.cudnn.allow_tf32), bool(torch.backends.cuda.matmul.allow_tf32)
 
 
 def _allow(convolutions: bool, products: bool) -> None:
-    """Let them use TF32, or not."""
+    """Let convolutions and matrix products use TF32, or forbid it."""
     torch.backends.cudnn.allow_tf32 = convolutions  # pyright: ignore[reportAttributeAccessIssue]
     torch.backends.cuda.matmul.allow_tf32 = products
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep what is freed, instead of giving every large tensor back to the system and asking for it anew.
+    """Let glibc reuse freed memory, instead of returning every large tensor to the system and asking for it anew.
 
-    A step of a search then reuses its pages; each new one would have to be cleared by the system first. The process
-    keeps its peak until it ends. Elsewhere than on Linux with glibc nothing is changed.
+    A step of a search allocates the same large tensors again and again, and the system clears every new page first. The
+    price is that the process holds its peak memory until it ends. Nothing changes except on Linux with glibc.
 
     Returns:
         Whether it took effect.

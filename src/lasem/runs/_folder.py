@@ -1,4 +1,4 @@
-"""A run on disk: its folder and files."""
+"""The folder of a run, and its files."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from lasem.specs import Spec, read_spec, read_toml
 
 
 class RunFolder:
-    """Files of one run.
+    """The files of one run, in a folder of its own.
 
     Args:
         path: The folder, which may not exist yet.
@@ -35,40 +35,40 @@ class RunFolder:
 
     @staticmethod
     def of(spec: Spec, out: Path) -> "RunFolder":
-        """The folder of a spec below a folder of runs.
+        """Return the folder of a spec inside a folder of runs.
 
         Raises:
             RunError: `out` is itself a run or no folder, or the run's folder holds another spec.
         """
         if (out / "spec.toml").exists():
             raise RunError(
-                f"--out names a folder that holds runs - {out} is itself a run, of"
-                f" '{read_toml(out / 'spec.toml').get('name', '?')}' - name its parent, {out.parent}, or another folder"
+                f"--out must be a folder of runs (got {out}, which is itself a run, of"
+                f" '{read_toml(out / 'spec.toml').get('name', '?')}'); name its parent, {out.parent}, or another folder"
             )
         if out.exists() and not out.is_dir():
-            raise RunError(f"--out names a folder - {out} is a file - name another place")
+            raise RunError(f"--out must be a folder (got {out}, which is a file); choose another one")
         folder = RunFolder(out / spec.folder)
         if folder.spec_path.exists() and folder.read_spec() != spec:
             raise RunError(
-                f"a run folder belongs to one spec - {folder.path} holds a spec.toml that differs from this one"
-                " - restore that file, or move the folder away"
+                f"the spec of a run must not change (got {folder.path} with a spec.toml that differs from this one);"
+                " restore that file, or move the folder away"
             )
         return folder
 
     @staticmethod
     def existing(path: Path) -> "RunFolder":
-        """A folder that must be a run.
+        """Return the folder of a run that exists.
 
         Raises:
-            RunError: It is not.
+            RunError: The folder is not a run.
         """
         folder = RunFolder(path)
         if not folder.spec_path.exists():
-            raise RunError(f"a run folder holds a spec.toml - {path} does not - name the folder of a run")
+            raise RunError(f"a run folder must have a spec.toml (got {path}, which has none); name the folder of a run")
         return folder
 
     def create(self, spec: Spec) -> None:
-        """Make the folder with its spec.
+        """Create the folder with its spec.
 
         Raises:
             RunError: It cannot be written.
@@ -80,11 +80,11 @@ class RunFolder:
             write_atomically(self.spec_path, spec.toml().encode())
 
     def read_spec(self) -> Spec:
-        """The spec of this run."""
+        """Read the spec of this run."""
         return read_spec(read_toml(self.spec_path), place=str(self.spec_path))
 
     def read_json(self, path: Path) -> dict[str, object]:
-        """One of its JSON files; empty where there is none.
+        """Read one of the JSON files of this run; an empty table where there is none.
 
         Raises:
             RunError: It is not JSON.
@@ -92,47 +92,47 @@ class RunFolder:
         try:
             return json.loads(path.read_bytes()) if path.exists() else {}
         except ValueError as error:
-            raise RunError(f"{path} must be JSON - {error} - delete it, or move the run folder away") from None
+            raise RunError(f"{path} must be JSON (got {error}); delete it, or move the run folder away") from None
 
     def write_json(self, path: Path, values: Mapping[str, object]) -> None:
-        """Write one of its JSON files."""
+        """Write one of the JSON files of this run."""
         write_atomically(path, json.dumps(values, indent=1).encode())
 
     def result(self) -> Result | None:
-        """The result of a finished run; None before its end.
+        """Read the result of a finished run; None before its end.
 
         Raises:
-            RunError: It is damaged.
+            RunError: The result is damaged.
         """
         try:
             return records.read_result(self.result_path)
         except ValidationError as error:
             raise RunError(
-                f"a result is whole - {self.result_path} is not ({error.errors()[0]['msg']})"
-                " - delete it to go on from the checkpoint"
+                f"{self.result_path} must be a complete result (got {error.errors()[0]['msg']});"
+                " delete it to resume from the checkpoint"
             ) from None
 
     def append(self, event: Event) -> None:
-        """Add an event to the records: a whole line or nothing.
+        """Append an event to the records: a whole line or nothing.
 
         Raises:
-            RunError: It cannot be written.
+            RunError: The event cannot be written.
         """
         append(self.records_path, records.line(event).encode())
 
     def log(self, resumption: ResumptionRecord) -> None:
-        """Note that the run goes on.
+        """Note that the run is resumed.
 
         Raises:
-            RunError: It cannot be written.
+            RunError: The note cannot be written.
         """
         append(self.resumptions_path, (resumption.model_dump_json(exclude_none=True) + "\n").encode())
 
     def truncate(self, size: int) -> History:
-        """Cut the records to a size in bytes, and return the history that they tell.
+        """Cut the records to a size in bytes, and return the history of what remains.
 
         Raises:
-            RunError: They hold a line that is no record, or cannot be cut.
+            RunError: A line is not an event, or the file cannot be cut.
         """
         if self.records_path.exists():
             with writing(self.records_path):
@@ -141,11 +141,11 @@ class RunFolder:
         history = History(reader.new_events(whole=True), keep_epochs=False)
         if reader.warnings:
             raise RunError(
-                f"a run continues from whole records - {reader.warnings[0]} - restore or move the run folder"
+                f"the records of a run must be intact ({reader.warnings[0]}); restore or move the run folder"
             )
         return history
 
     @property
     def records_size(self) -> int:
-        """Bytes of records written."""
+        """Size of the records on disk, in bytes."""
         return self.records_path.stat().st_size if self.records_path.exists() else 0

@@ -1,4 +1,4 @@
-"""The loop for plain objects: a learner and a stream in memory."""
+"""Learning in memory: a learner and a stream, without a spec and without files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from lasem.runs._loop import Evaluation, Loop
 
 @dataclass(frozen=True)
 class Outcome:
-    """What `learn` returns: the measures, and the events they were taken from."""
+    """The outcome of `learn`: the measures, the configurations, and the events they come from."""
 
     measures: Measures
     configurations: list[list[int] | None]
-    """Per task one bit per stage, 1 = shared."""
+    """Configuration of each task, one bit per stage (1 = shared); None for learners without configurations."""
     events: list[Event]
 
 
@@ -30,11 +30,15 @@ def learn(
     """Learn all tasks of a stream in order.
 
     Args:
-        learner: New.
+        learner: A new learner.
         stream: Tasks in order.
-        epochs: Per task.
+        epochs: Number of epochs per task.
         evaluation: What is measured, and when.
         watch: Called with every event as it happens.
+
+    Raises:
+        DataError: A task has too few images for a batch.
+        RunError: A number is not finite, or memory does not suffice.
     """
     loop = Loop(learner, stream, epochs=epochs, evaluation=evaluation or Evaluation())
     events: list[Event] = []

@@ -1,4 +1,4 @@
-"""What a finished run learned, ready to answer."""
+"""Loading a finished run: its learner, ready to answer."""
 
 from pathlib import Path
 from typing import cast
@@ -17,12 +17,12 @@ from lasem.specs import Spec
 
 
 class Learned:
-    """A finished run's learner.
+    """The learner of a finished run, made by `load`.
 
     Attributes:
-        spec: Of the run.
-        result: Of the run.
-        learner: As it was at the end.
+        spec: The spec of the run.
+        result: The result of the run.
+        learner: The learner as it was at the end.
     """
 
     def __init__(self, *, spec: Spec, result: Result, learner: AbstractLearner, outline: Outline) -> None:
@@ -32,11 +32,11 @@ class Learned:
         self._outline = outline
 
     def predict(self, images: Tensor, task: int) -> Tensor:
-        """Classes of images for a task: (B, C, H, W) -> (B,), numbered as in the task.
+        """Classify images of a task: (B, C, H, W) -> (B,), with classes numbered as in the task.
 
         Args:
-            images: In the pixel scale of the stream.
-            task: Position in the stream, from 0.
+            images: Images in the pixel scale of the stream.
+            task: Position of the task in the stream, from 0.
 
         Raises:
             DataError: The images have another shape than the stream's.
@@ -44,23 +44,23 @@ class Learned:
         """
         if tuple(images.shape[1:]) != self._outline.shape:
             raise DataError(
-                f"images are (B, {', '.join(map(str, self._outline.shape))}) - got {tuple(images.shape)}"
-                " - resize or transpose them"
+                f"images must have the shape (B, {', '.join(map(str, self._outline.shape))})"
+                f" (got {tuple(images.shape)}); resize or transpose them"
             )
         return self.learner.logits(images, self._identity(task)).argmax(1)
 
     def network(self, task: int) -> nn.Module:
-        """The network of a task, a plain module with its own copy of the values: (B, C, H, W) -> (B, classes).
+        """Return the network of a task as a plain module with its own values: (B, C, H, W) -> (B, classes).
 
         Args:
-            task: Position in the stream, from 0.
+            task: Position of the task in the stream, from 0.
         """
         return self.learner.network(self._identity(task))
 
     def _identity(self, task: int) -> int:
         if not 0 <= task < self._outline.num_tasks:
             raise LasemError(
-                f"tasks are numbered from 0 to {self._outline.num_tasks - 1} - got {task} - choose one of these"
+                f"a task must be from 0 to {self._outline.num_tasks - 1} (got {task}); choose one of these"
             )
         return self._outline.identities[task]
 
@@ -69,23 +69,25 @@ def load(run: str | Path, *, device: str = "cpu") -> Learned:
     """Load a finished run.
 
     Args:
-        run: Its folder.
-        device: Where its tensors go.
+        run: The run folder.
+        device: Device of its tensors.
 
     Raises:
-        RunError: It is no run, not finished, or damaged.
+        RunError: The folder is not a run, or the run is not finished or damaged.
     """
     folder = RunFolder.existing(Path(run))
     result, checkpoint = folder.result(), read_checkpoint(folder)
     if result is None or checkpoint is None:
         raise RunError(
-            f"only a finished run can be loaded - {folder.path} has no {'result' if result is None else 'checkpoint'}"
-            " - run it to its end; its environment.json has the command"
+            f"a run must be finished to be loaded (got {folder.path} without a"
+            f" {'result' if result is None else 'checkpoint'});"
+            " run it to its end with the command in its environment.json"
         )
     if checkpoint.records != folder.records_size:
         raise RunError(
-            f"a finished run is loaded from its last checkpoint - {'; '.join(checkpoint.warnings) or checkpoint.path}"
-            f" - delete {folder.result_path} and run it again: it then goes on from the checkpoint before"
+            "the last checkpoint of a finished run must be intact"
+            f" (got {'; '.join(checkpoint.warnings) or checkpoint.path});"
+            f" delete {folder.result_path} and run it again, which resumes from the checkpoint before"
         )
     spec = folder.read_spec()
     outline = _outline(folder)
@@ -95,7 +97,7 @@ def load(run: str | Path, *, device: str = "cpu") -> Learned:
 
 
 def _outline(folder: RunFolder) -> Outline:
-    """The stream's outline, as the run kept it."""
+    """Read the stream's outline from ``stream.json``."""
     values = cast(dict[str, list[int]], folder.read_json(folder.stream_path).get("outline", {}))
     try:
         channels, height, width = values["shape"]
@@ -106,4 +108,4 @@ def _outline(folder: RunFolder) -> Outline:
             identities=tuple(values["identities"]),
         )
     except (KeyError, ValueError) as error:
-        raise RunError(f"{folder.stream_path} holds the stream's outline - it lacks {error} - restore it") from None
+        raise RunError(f"{folder.stream_path} must have the stream's outline (it lacks {error}); restore it") from None

@@ -1,4 +1,4 @@
-"""The loop over a stream: train, measure, commit, one event at a time. No files here."""
+"""The loop over a task stream: train, measure, commit, and say so with one event at a time. It writes no files."""
 
 import time
 from collections.abc import Iterator
@@ -34,11 +34,11 @@ from lasem.records import (
 from lasem.runs._memory_errors import memory_for
 from lasem.runs._status import GrowthFields, candidate_names, growth_fields, search_fields
 
-KEPT_BYTES = 2**30
-"""Test splits of earlier tasks are kept on the device up to this size; others are made anew."""
+CACHED_BYTES = 2**30
+"""Largest size of the test splits that stay on the device; splits beyond it are loaded anew for every evaluation."""
 
 LESS_TRAINING = "lower training.batch_size or search.memory, or let groups of layers decide together (search.partition)"
-"""What makes a step of training take less memory."""
+"""Advice that makes a step of training take less memory."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ class Evaluation:
     """What is measured, and when.
 
     Attributes:
-        every: Test the current task every so many epochs; 0 = a twentieth of the epochs.
-        earlier_tasks: Measure earlier tasks "after-commit", or "before-commit" with all that the last task changed.
+        every: Number of epochs between tests of the current task; 0 tests twenty times per task.
+        earlier_tasks: Whether to measure earlier tasks "after-commit", or "before-commit" with everything that the last
+            task has changed.
         batch_size: Images per batch.
     """
 
@@ -84,11 +85,11 @@ class Loop:
 
     @property
     def total(self) -> int:
-        """Epochs of the whole stream, over all candidates."""
+        """Number of epochs of the whole stream, over all candidates."""
         return self.epochs * sum(trainings(self.learner, self.stream.outline.identities))
 
     def run(self) -> Iterator[Event]:
-        """Go on to the end of the stream, handing out every event as it happens.
+        """Train to the end of the stream, and yield every event as it happens.
 
         Raises:
             DataError: A task has too few images for a batch.
@@ -107,19 +108,19 @@ class Loop:
             yield from self._task(position)
 
     def check(self) -> None:
-        """Look for what would end the loop later on.
+        """Check beforehand what would end the loop later.
 
         Raises:
             DataError: A task has too few images for a batch.
         """
         whole = isinstance(self.epochs, int) and self.epochs >= 1
-        require(whole, "a task is trained for a whole number of epochs, at least one", epochs=self.epochs)
+        require(whole, "a task must be trained for a whole number of epochs, at least one", epochs=self.epochs)
         least = least_images(self.learner)
         for position, images in enumerate(self.stream.train_images):
             if images < least:
                 raise DataError(
-                    f"training needs at least one batch, {least} images - got {images} in 'train' of task {position}"
-                    " - lower batch_size or give more images"
+                    f"a task must have at least one batch of training images, {least} here"
+                    f" (got {images} in 'train' of task {position}); lower batch_size or give more images"
                 )
 
     def open_task(self) -> Task | None:
@@ -158,7 +159,7 @@ class Loop:
         )
 
     def _epoch(self, task: Task, *, position: int, task_epoch: int, best: float) -> EpochRecord:
-        """Train one epoch; measure validation, and test where it improved, is due, or the task ends."""
+        """Train one epoch and validate. Test if validation has improved, if a test is due, or if the task ends."""
         identity = self.stream.outline.identities[position]
         start = time.perf_counter()
         with memory_for(lambda: self._training(position, task_epoch), remedy=LESS_TRAINING):
@@ -183,16 +184,16 @@ class Loop:
         )
 
     def _training(self, position: int, task_epoch: int) -> str:
-        """An epoch of training, in the words of an error."""
+        """Describe an epoch of training for an error."""
         status = self._status()
         configurations = 1 if status is None else len(status.names)
         return (
-            f"training - task {position}, epoch {task_epoch}, batches of {self.learner.training.batch_size} images,"
-            f" {configurations} configurations"
+            f"training task {position} in epoch {task_epoch} with batches of {self.learner.training.batch_size} images"
+            f" and {configurations} configurations"
         )
 
     def _end(self, position: int, own: TaskHistory) -> Iterator[Event]:
-        """Commit, and measure every task seen."""
+        """Commit the task, and measure every task so far."""
         epoch = self.history.num_epochs
         identity = self.stream.outline.identities[position]
         status = self._status()
@@ -221,13 +222,13 @@ class Loop:
         yield EvaluationRecord(task=position, epoch=epoch, accuracy=accuracy, parameters=held, seconds=seconds)
 
     def _revisions(self, position: int) -> Iterator[DecisionRecord]:
-        """Decisions of earlier tasks that this one has changed."""
+        """Yield decisions of earlier tasks whose configuration this task has changed."""
         for earlier, decision in enumerate(self.history.decisions[:position]):
             if decision.configuration != (bits := self._bits(earlier)):
                 yield DecisionRecord(task=earlier, epoch=self.history.num_epochs, configuration=bits)
 
     def _bits(self, position: int) -> list[int] | None:
-        """Configuration of the task at a position."""
+        """Return the configuration of the task at a position; None for learners without configurations."""
         if not isinstance(self.learner, Searches):
             return None
         return list(self.learner.configuration(self.stream.outline.identities[position]))
@@ -246,7 +247,7 @@ class Loop:
             self.learner.end_turn(valid_accuracy)
 
     def _earlier(self, position: int, *, trial: bool) -> list[float]:
-        """Test accuracy of the tasks before a position."""
+        """Return the test accuracies of the tasks before a position."""
         identities = self.stream.outline.identities[:position]
         return [self._accuracy(self._test(i), identity, trial=trial) for i, identity in enumerate(identities)]
 
@@ -260,12 +261,12 @@ class Loop:
         return int(correct) / len(split)
 
     def _test(self, position: int) -> Split:
-        """A task's test split, kept where there is room."""
+        """Return a task's test split, from the cache where possible."""
         if position in self._tests:
             return self._tests[position]
         split = self.stream[position].test
-        held = sum(kept.images.nbytes for kept in self._tests.values())
-        if held + split.images.nbytes <= KEPT_BYTES:
+        cached = sum(other.images.nbytes for other in self._tests.values())
+        if cached + split.images.nbytes <= CACHED_BYTES:
             self._tests[position] = split
         return split
 

@@ -1,4 +1,4 @@
-"""Out of memory, in words: what was being allocated, for what, and what to change."""
+"""Errors of memory in words: what was being allocated, for what purpose, and what to change."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,16 +10,16 @@ from lasem.errors import RunError
 from lasem.formats import memory_size
 
 WANTED = re.compile(r"(?i:tried to) allocate (\d+ bytes|[\d.]+ [KMGT]?i?B)|[Uu]nable to allocate ([\d.]+ [KMGT]?i?B)")
-"""How torch on a CPU, torch on a GPU and NumPy say how much they asked for."""
+"""Words in which torch on a CPU, torch on a GPU and NumPy say how much they asked for."""
 
 
 @contextmanager
 def memory_for(purpose: Callable[[], str], *, remedy: str) -> Iterator[None]:
-    """Tell in words that memory does not suffice.
+    """Say in words that memory does not suffice.
 
     Args:
-        purpose: Says what it is needed for; called where it does not suffice.
-        remedy: What to change.
+        purpose: Returns what the memory is needed for; only called if it does not suffice.
+        remedy: What the user can change.
 
     Raises:
         RunError: An allocation fails.
@@ -30,12 +30,14 @@ def memory_for(purpose: Callable[[], str], *, remedy: str) -> Iterator[None]:
         wanted = _wanted(error)
         if wanted is None:
             raise
-        raise RunError(f"memory must suffice for {purpose()} - no room for {wanted} - {remedy}") from error
+        raise RunError(f"memory must suffice for {purpose()} (got no space for {wanted}); {remedy}") from error
 
 
 def _wanted(error: Exception) -> str | None:
-    """What an allocation that failed had asked for; None where the error is another one."""
+    """Return how much a failed allocation had asked for; None for any other error."""
     text = str(error)
+    if "could not create a primitive" in text:  # all that oneDNN says when it cannot allocate its buffers
+        return "a kernel of oneDNN"
     if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "DefaultCPUAllocator" not in text:
         return None
     found = WANTED.search(text)

@@ -1,4 +1,4 @@
-"""The beginning of an attempt: what an earlier one left is taken up, and it is noted under which conditions."""
+"""Resuming a run: the stream is compared, the learner restored, and the conditions noted."""
 
 import socket
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from lasem.runs._lock import now
 from lasem.runs._loop import Loop
 
 CONDITIONS = ("lasem", "torch", "numpy", "device", "device_name", "threads", "captured")
-"""Of these the last bits of a result depend."""
+"""Names of the conditions on which the last bits of a result depend."""
 
 
 def keep_stream(folder: RunFolder, stream: TaskStream) -> None:
-    """Write what the stream is made of; on resuming, check that it is still the same.
+    """Write what the stream is made of; when resuming, check that it is still the same.
 
     Raises:
         RunError: The data has changed since the run began.
@@ -26,9 +26,8 @@ def keep_stream(folder: RunFolder, stream: TaskStream) -> None:
     known = folder.read_json(folder.stream_path)
     if known and known["fingerprint"] != stream.fingerprint:
         raise RunError(
-            f"a run goes on with the data it began with - {folder.path} began with data of fingerprint"
-            f" {str(known['fingerprint'])[:12]}, this is {stream.fingerprint[:12]}"
-            " - restore the data, or choose another --out"
+            f"the data of a run must not change (got fingerprint {stream.fingerprint[:12]}, {folder.path} began with"
+            f" {str(known['fingerprint'])[:12]}); restore the data, or choose another --out"
         )
     if not known:
         outline = asdict(stream.outline)
@@ -37,12 +36,12 @@ def keep_stream(folder: RunFolder, stream: TaskStream) -> None:
 
 
 def threads_before(folder: RunFolder, checkpoint: Checkpoint | None) -> int:
-    """Threads that a run has used so far; 0 where it has no checkpoint yet."""
+    """Return the number of threads that a run has used so far; 0 without a checkpoint."""
     return cast(int, folder.read_json(folder.environment_path).get("threads", 0)) if checkpoint else 0
 
 
 def restore(loop: Loop, folder: RunFolder, checkpoint: Checkpoint | None) -> None:
-    """Put the learner and the events back to a checkpoint; without one, to the start.
+    """Restore the learner and the records from a checkpoint; without one, start anew.
 
     Raises:
         RunError: The state is not one of this learner.
@@ -55,21 +54,24 @@ def restore(loop: Loop, folder: RunFolder, checkpoint: Checkpoint | None) -> Non
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         version = folder.read_json(folder.environment_path).get("lasem", "another version")
         raise RunError(
-            f"a checkpoint holds all that its learner needs - {checkpoint.path} does not: {error}"
-            f" - go on with lasem {version}, which began this run, or move {folder.path} away to start anew"
+            f"a checkpoint must have all that its learner needs (got {checkpoint.path}: {error});"
+            f" resume with lasem {version}, which began this run, or move {folder.path} away to start anew"
         ) from error
 
 
 def note_attempt(
     folder: RunFolder, checkpoint: Checkpoint | None, *, here: Mapping[str, str | int], facts: Mapping[str, object]
 ) -> list[str]:
-    """Keep what a run runs on, or compare with what it began on; the warnings, also of the checkpoint.
+    """Write the conditions of a new run, or compare those of a resumed run with them.
 
     Args:
-        folder: Of the run.
-        checkpoint: From which it goes on.
-        here: On what it runs, as `describe` tells.
-        facts: What else to keep, by name.
+        folder: The run folder.
+        checkpoint: The checkpoint from which the run is resumed; None for a new run.
+        here: The conditions here, from `describe`.
+        facts: What else ``environment.json`` should contain, by name.
+
+    Returns:
+        Warnings: conditions that have changed, and checkpoints that were damaged.
     """
     began = folder.read_json(folder.environment_path)
     if began:
@@ -91,15 +93,15 @@ def note_attempt(
 
 
 def _differences(began: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
-    """Conditions that have changed since a run began, in words."""
+    """Say in words which conditions have changed since a run began."""
     changed = [name for name in CONDITIONS if name in began and _kind(began[name]) != _kind(here[name])]
     return [
-        f"{name.replace('_', ' ')}: the run began with {began[name]} and goes on with {here[name]}; its result may"
+        f"{name.replace('_', ' ')}: the run began with {began[name]} and resumes with {here[name]}; its result may"
         " differ in the last digits from that of an undisturbed run"
         for name in changed
     ]
 
 
 def _kind(value: object) -> object:
-    """A condition without what is of no account: the number of a GPU."""
+    """Return a condition without what does not matter: the number of a GPU."""
     return value.partition(":")[0] if isinstance(value, str) and value.startswith("cuda") else value

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks a run to stop after its epoch, a second one stops it at once."""
+"""SIGINT and SIGTERM: the first asks a run to stop after its epoch, the second stops it at once."""
 
 import os
 import signal
@@ -9,10 +9,10 @@ NOTICE = b"\nstopping after this epoch; once more stops at once\n"
 
 
 class Signals:
-    """Takes SIGINT and SIGTERM while it is open as a context; in threads that get no signals it takes none.
+    """Receives SIGINT and SIGTERM while it is open as a context. Only the main thread of a process receives signals.
 
     Attributes:
-        number: The signal that came first; None before.
+        number: The first signal; None before it comes.
     """
 
     def __init__(self) -> None:
@@ -30,12 +30,12 @@ class Signals:
             signal.signal(number, handler)
 
     def received(self) -> bool:
-        """Whether a signal has come: what a run asks between epochs."""
+        """Return whether a signal has come; a run asks this after every epoch."""
         return self.number is not None
 
     @property
     def status(self) -> int:
-        """The exit status by which a shell knows the signal: 130 for SIGINT, 143 for SIGTERM."""
+        """Exit status that tells a shell of the signal: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + (self.number or 0)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

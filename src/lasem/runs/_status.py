@@ -1,4 +1,4 @@
-"""What records tell of a search, and of a network that grows."""
+"""Fields of events that describe a search, or a network that grows."""
 
 from typing import TypedDict
 
@@ -9,7 +9,7 @@ from lasem.records import MOST_CANDIDATES
 
 
 def candidate_names(status: SearchStatus | None) -> list[str] | None:
-    """Names of the candidates, where they are not simply their indices in binary."""
+    """Return the names of the candidates, unless they are simply their indices in binary."""
     if status is None:
         return None
     groups = len(status.marginals)
@@ -20,7 +20,7 @@ def candidate_names(status: SearchStatus | None) -> list[str] | None:
 
 
 class SearchFields(TypedDict, total=False):
-    """Fields of an `EpochRecord`."""
+    """Fields of an `EpochRecord` that describe a search."""
 
     prior: list[tuple[int, float]]
     marginals: list[float]
@@ -31,7 +31,7 @@ class SearchFields(TypedDict, total=False):
 
 
 def search_fields(status: SearchStatus | None) -> SearchFields:
-    """The fields of an epoch's record that tell of the search."""
+    """Return the fields of an epoch's record that describe the search."""
     if status is None:
         return {}
     fields: SearchFields = {}
@@ -49,17 +49,17 @@ def search_fields(status: SearchStatus | None) -> SearchFields:
 
 
 class GrowthFields(TypedDict, total=False):
-    """Fields of an `EpochRecord`."""
+    """Fields of an `EpochRecord` that describe how a network grows."""
 
     phase: str | None
     units: list[int]
 
 
 def growth_fields(growth: Growth | None) -> GrowthFields:
-    """The fields of an epoch's record that tell how far a network has grown."""
+    """Return the fields of an epoch's record that tell how far a network has grown."""
     return {} if growth is None else {"phase": growth.phase, "units": growth.units}
 
 
 def _rounded(value: float) -> float:
-    """Six significant digits: enough to draw, a third of the bytes."""
+    """Round to six significant digits, which suffice for drawing and take a third of the bytes."""
     return float(f"{value:.6g}")

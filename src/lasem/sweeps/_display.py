@@ -1,4 +1,4 @@
-"""The runs of a sweep on the screen: a live table in a terminal, a line per ending elsewhere."""
+"""Display of a sweep: a table in a terminal that is updated all the time, and a line per ending elsewhere."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lasem.sweeps._folder import Ending
-from lasem.sweeps._standing import Standing, State, Watch
+from lasem.sweeps._status import RunStatus, State, StatusReader
 
 STYLES: dict[State, str] = {
     "running": "bold",
@@ -24,17 +24,17 @@ STYLES: dict[State, str] = {
     "done": "green",
 }
 MARGIN = 6
-"""Lines of a terminal that the table's frame takes."""
+"""Number of lines of a terminal that the table's frame takes."""
 
 
-def standings_table(standings: Sequence[Standing], lines: int | None = None) -> Table:
-    """A row per run, and how many there are of each state.
+def status_table(statuses: Sequence[RunStatus], lines: int | None = None) -> Table:
+    """Make a table with a line per run, and the number of runs in each state.
 
     Args:
-        standings: Of the runs.
-        lines: Rows shown at most; those under way and those that failed come before the others.
+        statuses: Status of each run.
+        lines: Most lines to show; running and failed runs come before the others.
     """
-    count = Counter(standing.state for standing in standings)
+    count = Counter(status.state for status in statuses)
     caption = ", ".join(f"{count[state]} {state}" for state in get_args(State) if count[state])
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     table.add_column("run", overflow="fold")
@@ -42,47 +42,48 @@ def standings_table(standings: Sequence[Standing], lines: int | None = None) -> 
     for title in ("task", "epoch", "accuracy, %", "time", "tries"):
         table.add_column(title, justify="right")
     table.add_column("", overflow="fold")
-    for standing in _chosen(standings, lines):
-        table.add_row(*_row(standing))
+    for status in _chosen(statuses, lines):
+        table.add_row(*_row(status))
     return table
 
 
-def _chosen(standings: Sequence[Standing], lines: int | None) -> Sequence[Standing]:
-    """Those that there is room for, in their order."""
-    if lines is None or len(standings) <= lines:
-        return standings
+def _chosen(statuses: Sequence[RunStatus], lines: int | None) -> Sequence[RunStatus]:
+    """Choose the lines to show, in the order of the runs."""
+    if lines is None or len(statuses) <= lines:
+        return statuses
     order = get_args(State)
-    ranked = sorted(range(len(standings)), key=lambda index: (order.index(standings[index].state), index))
-    return [standings[index] for index in sorted(ranked[: max(lines, 1)])]
+    ranked = sorted(range(len(statuses)), key=lambda index: (order.index(statuses[index].state), index))
+    return [statuses[index] for index in sorted(ranked[: max(lines, 1)])]
 
 
-def _row(standing: Standing) -> list[Text | str]:
-    accuracy = standing.accuracy if standing.accuracy is not None else standing.validation
-    first = standing.accuracy is None and standing.validation is not None
-    epochs = standing.run.spec.training.epochs
+def _row(status: RunStatus) -> list[Text | str]:
+    """Return the cells of one line."""
+    accuracy = status.accuracy if status.accuracy is not None else status.validation
+    first = status.accuracy is None and status.validation is not None
+    epochs = status.run.spec.training.epochs
     return [
-        escape(standing.run.label),
-        Text(standing.state, style=STYLES[standing.state]),
-        f"{standing.task}/{standing.num_tasks}" if standing.num_tasks else "",
-        f"{standing.epoch}/{epochs}" if standing.state in ("running", "interrupted") and standing.task else "",
+        escape(status.run.label),
+        Text(status.state, style=STYLES[status.state]),
+        f"{status.task}/{status.num_tasks}" if status.num_tasks else "",
+        f"{status.epoch}/{epochs}" if status.state in ("running", "interrupted") and status.task else "",
         "" if accuracy is None else f"{'valid ' if first else ''}{100 * accuracy:.1f}",
-        str(timedelta(seconds=round(standing.seconds))) if standing.seconds else "",
-        str(standing.attempt or ""),
-        escape(standing.remark),
+        str(timedelta(seconds=round(status.seconds))) if status.seconds else "",
+        str(status.attempt or ""),
+        escape(status.remark),
     ]
 
 
 @contextmanager
-def shown(console: Console, watch: Watch) -> Iterator[Callable[[Ending], None]]:
-    """Show a sweep while it is executed, and hand out what says how an attempt ended.
+def live_table(console: Console, reader: StatusReader) -> Iterator[Callable[[Ending], None]]:
+    """Show a sweep while it is executed, and give a function that prints how an attempt ended.
 
     Args:
-        console: Where to; the table is live in a terminal alone.
-        watch: Where the runs stand.
+        console: Console to print on. Only in a terminal there is a table, which is updated all the time.
+        reader: Reads the status of the runs.
     """
 
     def table() -> Table:
-        return standings_table(watch.standings(), console.height - MARGIN)
+        return status_table(reader.read(), console.height - MARGIN)
 
     def say(ending: Ending) -> None:
         then = "" if ending.final or ending.kind == "done" else f"; attempt {ending.attempt + 1} follows"

@@ -1,52 +1,52 @@
-"""What a sweep keeps on disk beside its runs: who executes it, how attempts ended, which are under way."""
+"""Files of a sweep besides its runs: who executes it, how attempts ended, what their processes printed."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from lasem.files import append, writing
 from lasem.records import Record
-from lasem.sweeps._hold import Holder, held, holder
 
 Kind = Literal["done", "failed", "refused", "died", "stopped"]
-"""How an attempt ended: with a result, by an exception, by an error that another attempt would meet again, with its
-process gone, or asked to."""
+"""How an attempt ended.
 
-BRIEF, LONG = 1.0, 300.0
-"""Seconds to wait for another sweep that looks at the same file, and for the process of an earlier attempt to end."""
+"done": with a result. "failed": with an exception, or an error of the machine. "refused": with an error that another
+attempt would meet again. "died": its process or machine is gone. "stopped": it was asked to stop.
+"""
 
 
 class Beginning(Record):
-    """A sweep is executed, for the first time or again; earlier failures will be tried anew."""
+    """Line of the log: an execution of the sweep begins. Runs that failed before are attempted again."""
 
     event: Literal["beginning"] = "beginning"
     time: float
-    """Seconds since 1970."""
+    """Time of the event, in seconds since 1970."""
     runs: int
     done: int
-    """Runs that have their result already."""
+    """Number of runs that already have a result."""
     executor: str
 
 
 class Ending(Record):
-    """An attempt at a run has ended."""
+    """Line of the log: an attempt at a run has ended."""
 
     event: Literal["ending"] = "ending"
     time: float
+    """Time of the event, in seconds since 1970."""
     run: str
-    """Name of the run folder."""
+    """Name of the run's own folder."""
     label: str
     attempt: int
-    """Counted from 1 in each execution of the sweep."""
+    """Number of the attempt in this execution of the sweep, from 1."""
     kind: Kind
     final: bool
     """Whether no other attempt follows in this execution."""
     error: str | None = None
-    """The message."""
+    """What was wrong, in words."""
     trace: str | None = None
-    """Where the exception came from."""
+    """Traceback of an exception, if there was one."""
 
 
 _ENTRY: TypeAdapter[Beginning | Ending] = TypeAdapter(Annotated[Beginning | Ending, Field(discriminator="event")])
@@ -54,61 +54,64 @@ _ENTRY: TypeAdapter[Beginning | Ending] = TypeAdapter(Annotated[Beginning | Endi
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """Files of one sweep: `<out>/sweeps/<name>/`.
+    """Files of one sweep, in `<out>/sweeps/<name>/`.
 
     Attributes:
-        path: The folder, which may not exist yet.
+        path: The folder; it may not exist yet.
     """
 
     path: Path
 
     @staticmethod
     def of(name: str, out: Path) -> "SweepFolder":
-        """The folder of a sweep below a folder of runs."""
+        """Return the folder of a sweep below a folder of runs."""
         return SweepFolder(out / "sweeps" / name)
 
     @property
     def outcomes_path(self) -> Path:
-        """One line of JSON per beginning and ending."""
+        """File with one line of JSON per beginning and ending."""
         return self.path / "outcomes.jsonl"
 
+    @property
+    def lock_path(self) -> Path:
+        """File that is locked while the sweep is executed."""
+        return self.path / "lock"
+
+    @property
+    def holder_path(self) -> Path:
+        """File that says who executes the sweep."""
+        return self.path / "holder.json"
+
     def log_path(self, run: str) -> Path:
-        """What the process of a run prints, in a pool."""
+        """Return the file with what the processes of a run have printed."""
         return self.path / "logs" / f"{run}.log"
 
-    def execution(self) -> AbstractContextManager[None]:
-        """Hold the sweep, so that nobody else executes it meanwhile.
+    def spec_path(self, run: str) -> Path:
+        """Return the file with the resolved spec of a run, which its process reads."""
+        return self.path / "specs" / f"{run}.toml"
+
+    def create(self) -> None:
+        """Make the folder and those in it.
 
         Raises:
-            RunError: Someone executes it already, or the folder cannot be written.
+            RunError: It cannot be written.
         """
-        return held(self._execution_path, patience=BRIEF)
-
-    def executed_by(self) -> Holder | None:
-        """Who executes the sweep now."""
-        return holder(self._execution_path)
-
-    def attempt(self, run: str, number: int) -> AbstractContextManager[None]:
-        """Hold a run while an attempt at it is made; the process of an earlier one may still be ending.
-
-        Raises:
-            RunError: It does not end, or the folder cannot be written.
-        """
-        return held(self._attempt_path(run), patience=LONG, attempt=number)
-
-    def attempted_by(self, run: str) -> Holder | None:
-        """Who makes an attempt at a run now."""
-        return holder(self._attempt_path(run))
+        with writing(self.path):
+            for name in ("logs", "specs"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
 
     def append(self, entry: Beginning | Ending) -> None:
-        """Add a line to the outcomes."""
-        with self.outcomes_path.open("a", encoding="utf-8") as file:
-            if isinstance(entry, Beginning) and file.tell():
-                file.write("\n")  # behind a line that was torn when the sweep was killed
-            file.write(entry.model_dump_json(exclude_none=True) + "\n")
+        """Add a line to the log.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        # An empty line goes first, because the last line is torn if the sweep was killed while it wrote.
+        gap = b"\n" if isinstance(entry, Beginning) and self.outcomes_path.exists() else b""
+        append(self.outcomes_path, gap + entry.model_dump_json(exclude_none=True).encode() + b"\n")
 
     def outcomes(self) -> list[Beginning | Ending]:
-        """All lines that are whole, of all executions."""
+        """Return all entries of the log that are whole, of all executions."""
         entries: list[Beginning | Ending] = []
         for line in self.outcomes_path.read_bytes().splitlines() if self.outcomes_path.exists() else ():
             try:
@@ -118,7 +121,7 @@ class SweepFolder:
         return entries
 
     def endings(self) -> dict[str, Ending]:
-        """The last ending of each run in the last execution."""
+        """Return the last ending of each run in the last execution, by the name of the run folder."""
         found: dict[str, Ending] = {}
         for entry in self.outcomes():
             match entry:
@@ -127,10 +130,3 @@ class SweepFolder:
                 case Ending():
                     found[entry.run] = entry
         return found
-
-    @property
-    def _execution_path(self) -> Path:
-        return self.path / "execution.lock"
-
-    def _attempt_path(self, run: str) -> Path:
-        return self.path / "attempts" / f"{run}.lock"

@@ -38,7 +38,7 @@ def test_a_changed_parameter_is_read_anew():
 
 def test_tf32_needs_a_gpu():
     require_precision("tf32", torch.device("cuda"))
-    with pytest.raises(Exception, match="tf32 is a mode of NVIDIA GPUs"):
+    with pytest.raises(Exception, match=r"must be an NVIDIA GPU for training\.precision"):
         require_precision("tf32", CPU)
 
 

@@ -126,7 +126,7 @@ def test_where_none_is_whole_both_are_named_with_the_remedy(folder, content):
     files = write(folder, 1, 2)
     for path in files:
         path.write_bytes(path.read_bytes()[:-1] if content is None else content)
-    with pytest.raises(RunError, match="a run goes on from a whole checkpoint") as caught:
+    with pytest.raises(RunError, match="at least one checkpoint must be intact") as caught:
         read_checkpoint(folder)
     assert all(str(path) in str(caught.value) for path in files)
     assert f"delete {folder.checkpoints_path} to start the run anew" in str(caught.value)

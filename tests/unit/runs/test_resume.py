@@ -151,7 +151,7 @@ def test_other_conditions_than_the_run_began_with_are_warned_of(tmp_path, key, v
     folder.write_json(folder.environment_path, began | {key: value})
     run(SPEC, place_in(tmp_path, threads=1), sinks=[Listener(started=starts.append)])
     (warning,) = starts[0].warnings
-    assert f"began with {value} and goes on with {began[key]}" in warning
+    assert f"began with {value} and resumes with {began[key]}" in warning
     assert resumptions(folder)[0].warnings == [warning]
 
 
@@ -199,7 +199,7 @@ def test_a_finished_run_with_a_damaged_last_checkpoint_is_not_loaded_as_it_was_b
     folder = RunFolder.of(SPEC, tmp_path)
     result, damaged = folder.result(), checkpoints(folder)[-1]
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    with pytest.raises(RunError, match="loaded from its last checkpoint") as caught:
+    with pytest.raises(RunError, match="last checkpoint of a finished run must be intact") as caught:
         load(folder.path)
     assert str(damaged) in str(caught.value)
     folder.result_path.unlink()  # the remedy
@@ -210,7 +210,7 @@ def test_a_finished_run_with_a_damaged_last_checkpoint_is_not_loaded_as_it_was_b
 def test_a_state_of_another_version_is_named_with_the_version(tmp_path, monkeypatch):
     folder = stopped(tmp_path)
     monkeypatch.setattr("lasem.learners.SelectiveTransfer.restore", lambda *_, **__: {}["a new key"])
-    with pytest.raises(RunError, match="does not: 'a new key' - go on with lasem 0"):
+    with pytest.raises(RunError, match=r"'a new key'\); resume with lasem 0"):
         run(SPEC, place_in(tmp_path))
     assert not folder.result_path.exists()
 
@@ -220,7 +220,7 @@ def test_a_state_of_another_version_is_named_with_the_version(tmp_path, monkeypa
 
 def test_a_second_process_is_told_who_holds_the_folder(tmp_path):
     folder = stopped(tmp_path)
-    with exclusive(folder), pytest.raises(RunError, match=r"is held by process \d+ on .+ since 20\d\d-") as caught:
+    with exclusive(folder), pytest.raises(RunError, match=r"\(got process \d+ on .+ since 20\d\d-") as caught:
         run(SPEC, place_in(tmp_path))
     assert f"process {os.getpid()} " in str(caught.value)
     assert not folder.holder_path.exists()
@@ -240,7 +240,7 @@ def test_the_lock_of_a_process_that_was_killed_is_taken_over(tmp_path):
     process = context.Process(target=hold, args=(folder.path, ready))
     process.start()
     assert ready.wait(60)
-    with pytest.raises(RunError, match=f"held by process {process.pid} "):
+    with pytest.raises(RunError, match=f"got process {process.pid} "):
         run(SPEC, place_in(tmp_path))
     process.kill()
     process.join()
@@ -309,7 +309,7 @@ def test_out_of_memory_says_what_was_asked_for_and_what_to_change(make_backbone,
     with pytest.raises(RunError, match="memory must suffice for training") as caught:
         learn(learner, TaskStream.of([make_task()]), epochs=1)
     text = str(caught.value)
-    assert f"task 0, epoch 1, batches of 4 images, 4 configurations - no room for {size}" in text
+    assert f"task 0 in epoch 1 with batches of 4 images and 4 configurations (got no space for {size})" in text
     assert "training.batch_size" in text
     assert "search.partition" in text
 
@@ -341,7 +341,7 @@ def test_a_run_that_does_not_fit_into_memory_says_so_and_stays_resumable(tmp_pat
     process.join(120)
     assert process.exitcode == 0
     text = answer.get()
-    words = r"memory must suffice for training - task 0, epoch \d+, batches of 240 images, 512 configurations"
+    words = r"memory must suffice for training task 0 in epoch \d+ with batches of 240 images and 512 configurations"
     assert re.search(words, text)
     assert "lower training.batch_size" in text
     (folder,) = tmp_path.iterdir()

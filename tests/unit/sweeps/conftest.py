@@ -5,6 +5,7 @@ import torch
 
 from lasem import load, records
 from lasem.runs import RunOptions
+from lasem.runs import run as run_spec
 from lasem.sweeps import read_sweep
 
 SET = """
@@ -30,8 +31,19 @@ def small_sweep(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def place_of():
+def options_of():
     return lambda out: RunOptions(out=out, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def run_all(options_of):
+    """Make all runs of a sweep in this process, undisturbed."""
+
+    def made(sweep, out):
+        for planned in sweep.runs:
+            run_spec(planned.spec, options_of(out))
+
+    return made
 
 
 def _what_a_run_left(folder):

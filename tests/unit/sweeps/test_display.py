@@ -3,7 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from lasem.sweeps import Ending, SweepFolder, Watch, shown, standings_table
+from lasem.runs import RunFolder, exclusive
+from lasem.sweeps import Ending, StatusReader, SweepFolder, live_table, status_table
 from lasem.sweeps._folder import Beginning
 
 LEARNERS = ("stl", "hps", "snn", "lasem-hps")
@@ -12,6 +13,13 @@ LEARNERS = ("stl", "hps", "snn", "lasem-hps")
 @pytest.fixture
 def sweep(small_sweep):
     return small_sweep(f"presets = {[f'digits/{learner}' for learner in LEARNERS]}\n")
+
+
+def working_on(run, out):
+    """Be the process that works on a run."""
+    folder = RunFolder.of(run.spec, out)
+    folder.create(run.spec)
+    return exclusive(folder)
 
 
 def ending(run, kind="died", *, final=True, error="its process was killed [9]"):
@@ -26,12 +34,14 @@ def text_of(table, width=160):
 
 def test_a_run_has_a_row_with_its_state_and_what_was_wrong(sweep, tmp_path):
     folder, (first, second, third, _) = SweepFolder.of(sweep.name, tmp_path), sweep.runs
-    with folder.execution(), folder.attempt(second.spec.folder, 3):
+    folder.create()
+    with working_on(second, tmp_path):
         folder.append(Beginning(time=0, runs=4, done=0, executor="one process"))
         folder.append(ending(first))
+        folder.append(ending(second, final=False).model_copy(update={"attempt": 2}))
         (tmp_path / third.spec.folder).mkdir()
         (tmp_path / third.spec.folder / "spec.toml").write_text(third.spec.toml())
-        text = text_of(standings_table(Watch(sweep, tmp_path).standings()))
+        text = text_of(status_table(StatusReader(sweep, tmp_path).read()))
     rows = {line.split()[0].removeprefix("digits/"): line for line in text.splitlines() if "seed 0" in line}
     assert rows.keys() == set(LEARNERS)
     assert "failed" in rows["stl"]
@@ -43,19 +53,20 @@ def test_a_run_has_a_row_with_its_state_and_what_was_wrong(sweep, tmp_path):
     assert "1 running, 1 failed, 1 interrupted, 1 waiting" in text
 
 
-def test_where_there_is_no_room_for_all_those_under_way_and_failed_are_shown(sweep, tmp_path):
+def test_a_low_terminal_shows_the_running_and_failed_runs(sweep, tmp_path):
     folder = SweepFolder.of(sweep.name, tmp_path)
-    with folder.execution(), folder.attempt(sweep.runs[3].spec.folder, 1):
+    folder.create()
+    with working_on(sweep.runs[3], tmp_path):
         folder.append(Beginning(time=0, runs=4, done=0, executor="one process"))
         folder.append(ending(sweep.runs[1]))
-        text = text_of(standings_table(Watch(sweep, tmp_path).standings(), lines=2))
+        text = text_of(status_table(StatusReader(sweep, tmp_path).read(), lines=2))
     assert [line.split()[0] for line in text.splitlines() if "seed 0" in line] == ["digits/hps", "digits/lasem-hps"]
     assert "1 running, 1 failed, 2 waiting" in text
 
 
 def test_elsewhere_than_in_a_terminal_there_is_a_line_per_ending(sweep, tmp_path):
     console = Console(file=io.StringIO(), width=80)
-    with shown(console, Watch(sweep, tmp_path)) as say:
+    with live_table(console, StatusReader(sweep, tmp_path)) as say:
         say(ending(sweep.runs[0], final=False))
         say(ending(sweep.runs[0], "done", error=None))
     assert console.file.getvalue().splitlines() == [
@@ -66,6 +77,6 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_ending(sweep, tmp_path
 
 def test_in_a_terminal_the_table_is_live(sweep, tmp_path):
     console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True, color_system=None)
-    with shown(console, Watch(sweep, tmp_path)):
+    with live_table(console, StatusReader(sweep, tmp_path)):
         pass
     assert "4 waiting" in console.file.getvalue()

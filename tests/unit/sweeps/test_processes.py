@@ -1,4 +1,4 @@
-"""Sweeps in several processes, some of which are killed."""
+"""Sweeps whose runs are processes of this machine, some of which are killed."""
 
 import os
 import signal
@@ -6,11 +6,14 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 import torch
 
-from lasem.sweeps import InProcess, ProcessPool, SweepFolder, Watch, execute
+from lasem.runs import RunFolder, RunOptions, exclusive, holder
+from lasem.sweeps import Attempt, LocalProcesses, StatusReader, SweepFolder, _attempt, execute
+from lasem.sweeps._attempt import _outcome, command
 
 TWO = 'presets = ["digits/lasem-hps", "digits/hps"]\n'
 EPOCHS = "training.epochs=60"
@@ -28,30 +31,29 @@ def wait_for(condition):
 
 def holder_of_a_run(sweep, out, index):
     """Who makes a run, once it has learned for a while; None before."""
-    name = sweep.runs[index].spec.folder
-    records = out / name / "records.jsonl"
-    return SweepFolder.of(sweep.name, out).attempted_by(name) if records.exists() and records.stat().st_size else None
+    folder = RunFolder(out / sweep.runs[index].spec.folder)
+    return holder(folder) if folder.records_size else None
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small_sweep, place_of, tmp_path_factory):
-    """A sweep of two runs, and the folder where one process has run it."""
+def undisturbed(small_sweep, run_all, tmp_path_factory):
+    """A sweep of two runs, and the folder where nobody has disturbed them."""
     out, sweep = tmp_path_factory.mktemp("undisturbed"), small_sweep(TWO, EPOCHS)
-    execute(sweep, place_of(out), InProcess())
+    run_all(sweep, out)
     return sweep, out
 
 
 def test_a_killed_process_takes_no_other_run_with_it_and_its_run_ends_as_if_undisturbed(
-    undisturbed, place_of, tmp_path, assert_same_runs
+    undisturbed, options_of, tmp_path, assert_same_runs
 ):
     sweep, out = undisturbed
 
     def kill():
-        os.kill(wait_for(lambda: holder_of_a_run(sweep, tmp_path, 0)).process, signal.SIGKILL)
+        os.kill(wait_for(lambda: holder_of_a_run(sweep, tmp_path, 0)).pid, signal.SIGKILL)
 
     killer, heard = threading.Thread(target=kill), []
     killer.start()
-    execute(sweep, place_of(tmp_path), ProcessPool(2, threads=1), watch=heard.append)
+    execute(sweep, options_of(tmp_path), LocalProcesses(2, threads=1), watch=heard.append)
     killer.join()
     first, second = (run.spec.folder for run in sweep.runs)
     assert [(ending.kind, ending.attempt) for ending in heard if ending.run == first] == [("died", 1), ("done", 2)]
@@ -60,7 +62,7 @@ def test_a_killed_process_takes_no_other_run_with_it_and_its_run_ends_as_if_undi
     assert_same_runs(sweep, out, tmp_path)
 
 
-def test_a_signal_ends_all_processes_and_the_same_command_goes_on(undisturbed, place_of, tmp_path, assert_same_runs):
+def test_a_signal_ends_all_processes_and_the_same_command_goes_on(undisturbed, options_of, tmp_path, assert_same_runs):
     sweep, out = undisturbed
 
     def interrupt():
@@ -70,15 +72,15 @@ def test_a_signal_ends_all_processes_and_the_same_command_goes_on(undisturbed, p
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
     with pytest.raises(KeyboardInterrupt):
-        execute(sweep, place_of(tmp_path), ProcessPool(2, threads=1))
+        execute(sweep, options_of(tmp_path), LocalProcesses(2, threads=1))
     interrupter.join()
-    assert [standing.state for standing in Watch(sweep, tmp_path).standings()] == ["interrupted"] * 2
-    execute(sweep, place_of(tmp_path), InProcess())
+    assert [status.state for status in StatusReader(sweep, tmp_path).read()] == ["interrupted"] * 2
+    execute(sweep, options_of(tmp_path), LocalProcesses())
     assert_same_runs(sweep, out, tmp_path)
 
 
 def test_a_killed_sweep_leaves_no_process_behind_and_the_same_command_goes_on(
-    undisturbed, place_of, tmp_path, assert_same_runs
+    undisturbed, options_of, tmp_path, assert_same_runs
 ):
     sweep, out = undisturbed
     (tmp_path / "small.toml").write_text(
@@ -92,15 +94,100 @@ def test_a_killed_sweep_leaves_no_process_behind_and_the_same_command_goes_on(
     finally:
         process.kill()
         process.wait()
-    folder = SweepFolder.of(sweep.name, tmp_path)
-    wait_for(lambda: not any(folder.attempted_by(run.spec.folder) for run in sweep.runs))
-    assert {standing.state for standing in Watch(sweep, tmp_path).standings()} <= {"interrupted", "done"}
-    execute(sweep, place_of(tmp_path), InProcess())
+    wait_for(lambda: not any(holder(RunFolder(tmp_path / run.spec.folder)) for run in sweep.runs))
+    assert {status.state for status in StatusReader(sweep, tmp_path).read()} <= {"interrupted", "done"}
+    execute(sweep, options_of(tmp_path), LocalProcesses())
     assert_same_runs(sweep, out, tmp_path)
 
 
 def test_the_cores_are_shared_out_among_the_workers(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     for workers, threads in ((2, 4), (3, 2), (8, 1), (20, 1)):
-        assert ProcessPool(workers).threads == threads
-    assert ProcessPool(2, threads=3).threads == 3
+        assert LocalProcesses(workers).threads == threads
+    assert LocalProcesses(2, threads=3).threads == 3
+
+
+# One attempt
+
+
+@pytest.fixture
+def attempt_of(small_sweep, tmp_path):
+    """The first attempt at a run of digits/hps, with its sweep's folder made."""
+
+    def made(*settings, **options):
+        sweep = small_sweep('presets = ["digits/hps"]\n', *settings)
+        folder = SweepFolder.of(sweep.name, tmp_path)
+        folder.create()
+        return Attempt(sweep.runs[0].spec, RunOptions(out=tmp_path, device="cpu", **options), folder, number=1)
+
+    return made
+
+
+def test_a_run_with_bad_input_is_an_outcome_beside_the_others(small_sweep, options_of, tmp_path):
+    sweep = small_sweep('presets = ["digits/stl"]\n[grid]\n"training.batch_size" = [1000, 10]\n', "training.epochs=1")
+    large, small = execute(sweep, options_of(tmp_path), LocalProcesses())
+    assert (large.kind, large.attempt, small.kind) == ("refused", 1, "done")
+    assert "1000 images" in large.error
+    (failed, done) = StatusReader(sweep, tmp_path).read()
+    assert (failed.state, done.state) == ("failed", "done")
+    assert "lower batch_size" in failed.remark
+
+
+@pytest.mark.parametrize(
+    ("status", "printed", "kind", "words"),
+    [
+        (0, "", "done", None),
+        (2, "warning: slow\nerror: a batch must fit\n  lower it\n", "refused", "a batch must fit\n  lower it"),
+        (75, "error: the disk must have space\n", "failed", "the disk must have space"),
+        (130, "stopped after epoch 3", "stopped", None),
+        (143, "", "stopped", None),
+        (-9, "", "died", "the process was killed by SIGKILL; its output is in run.log"),
+        (7, "", "died", "the process ended with status 7; its output is in run.log"),
+    ],
+)
+def test_the_exit_status_says_how_an_attempt_ended(status, printed, kind, words):
+    outcome = _outcome(status, printed, "run.log")
+    assert (outcome.kind, outcome.error, outcome.trace) == (kind, words, None)
+
+
+def test_an_exception_is_noted_with_its_traceback(attempt_of, monkeypatch, tmp_path):
+    """A module of that name in front of the path makes the run raise."""
+    (tmp_path / "filelock.py").write_text("1 // 0\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    outcome = _attempt.make_attempt(attempt_of())
+    assert outcome.kind == "failed"
+    assert outcome.error == "ZeroDivisionError: integer division or modulo by zero"
+    assert outcome.trace.startswith("Traceback (most recent call last)")
+    assert "filelock.py" in outcome.trace
+
+
+def test_an_attempt_has_the_options_of_the_sweep(attempt_of, tmp_path):
+    attempt = attempt_of(checkpoint_every=timedelta(minutes=5), threads=3, capture=True, data=tmp_path / "data")
+    words = command(attempt)
+    for name, value in {"--checkpoint-every": "300s", "--threads": "3", "--data": str(tmp_path / "data")}.items():
+        assert words[words.index(name) + 1] == value
+    assert "--capture" in words
+    assert "--data" not in command(attempt_of())
+
+
+def test_an_attempt_waits_for_the_process_of_an_earlier_one(attempt_of, monkeypatch):
+    attempt = attempt_of("training.epochs=1")
+    folder = RunFolder.of(attempt.spec, attempt.options.out)
+    folder.create(attempt.spec)
+    with exclusive(folder):
+        monkeypatch.setattr(_attempt, "PATIENCE", 0.3)
+        outcome = _attempt.make_attempt(attempt)
+    assert outcome.kind == "refused"
+    assert "another process" in outcome.error
+
+
+def test_a_folder_is_held_only_as_long_as_its_process_lives(attempt_of, tmp_path):
+    attempt = attempt_of()
+    folder = RunFolder.of(attempt.spec, attempt.options.out)
+    folder.create(attempt.spec)
+    assert holder(folder) is None
+    with exclusive(folder):
+        assert holder(folder).pid == os.getpid()
+        written = folder.holder_path.read_bytes()
+    folder.holder_path.write_bytes(written)  # as a process that is killed leaves it
+    assert holder(folder) is None

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from lasem.errors import RunError
-from lasem.sweeps import InProcess, SweepFolder, Watch, execute, on_ray
+from lasem.runs import RunFolder, holder
+from lasem.sweeps import StatusReader, SweepFolder, execute, on_ray
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'lasem[ray]'")
 PATIENCE = 300
@@ -38,9 +39,10 @@ def wait_for_epochs(sweep, out, number):
         time.sleep(0.002)
 
 
-def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(cluster, small_sweep, place_of, tmp_path, assert_same_runs):
+def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(
+    cluster, small_sweep, options_of, run_all, tmp_path, assert_same_runs
+):
     sweep = small_sweep('presets = ["digits/lasem-hps", "digits/hps", "digits/snn"]\n', "training.epochs=60")
-    folder = SweepFolder.of(sweep.name, tmp_path / "disturbed")
 
     def lose_a_node():
         wait_for_epochs(sweep, tmp_path / "disturbed", 2)
@@ -49,17 +51,17 @@ def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(cluster, small_sweep, 
     loser, heard = threading.Thread(target=lose_a_node), []
     executor = on_ray(cluster.address, cpus=1)
     loser.start()
-    endings = execute(sweep, place_of(tmp_path / "disturbed"), executor, watch=heard.append)
+    endings = execute(sweep, options_of(tmp_path / "disturbed"), executor, watch=heard.append)
     loser.join()
     lost = [ending for ending in heard if ending.kind != "done"]
     assert [(ending.kind, ending.final) for ending in lost] == [("died", False)]
     assert {ending.kind for ending in endings} == {"done"}
-    assert not any(folder.attempted_by(run.spec.folder) for run in sweep.runs)
-    execute(sweep, place_of(tmp_path / "undisturbed"), InProcess())
+    assert not any(holder(RunFolder(tmp_path / "disturbed" / run.spec.folder)) for run in sweep.runs)
+    run_all(sweep, tmp_path / "undisturbed")
     assert_same_runs(sweep, tmp_path / "undisturbed", tmp_path / "disturbed")
 
 
-def test_a_signal_lets_runs_on_a_cluster_end_after_their_epoch(cluster, small_sweep, place_of, tmp_path):
+def test_a_signal_lets_runs_on_a_cluster_end_after_their_epoch(cluster, small_sweep, options_of, tmp_path):
     sweep = small_sweep('presets = ["digits/hps", "digits/stl", "digits/snn"]\n', "training.epochs=100000")
 
     def interrupt():
@@ -70,11 +72,11 @@ def test_a_signal_lets_runs_on_a_cluster_end_after_their_epoch(cluster, small_sw
     executor = on_ray(cluster.address, cpus=1)
     interrupter.start()
     with pytest.raises(KeyboardInterrupt):
-        execute(sweep, place_of(tmp_path), executor)
+        execute(sweep, options_of(tmp_path), executor)
     interrupter.join()
     endings = SweepFolder.of(sweep.name, tmp_path).endings().values()
     assert [(ending.kind, ending.final) for ending in endings] == [("stopped", True)] * 3
-    states = [standing.state for standing in Watch(sweep, tmp_path).standings()]
+    states = [status.state for status in StatusReader(sweep, tmp_path).read()]
     assert states.count("interrupted") in (1, 2)  # as many as there are nodes
     assert states.count("waiting") == 3 - states.count("interrupted")
     left = [path.read_text().splitlines()[-1] for path in tmp_path.glob("*/records.jsonl")]
@@ -83,12 +85,12 @@ def test_a_signal_lets_runs_on_a_cluster_end_after_their_epoch(cluster, small_sw
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "atuo", "127.0.0.1:port"])
 def test_a_cluster_that_is_not_there_is_named(address):
-    with pytest.raises(RunError, match=f"there is none at '{address}'.*--ray auto"):
+    with pytest.raises(RunError, match=f"must name a running cluster .got '{address}'.*--ray auto"):
         on_ray(address)
 
 
 def test_without_ray_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "lasem.sweeps._ray", raising=False)
-    with pytest.raises(RunError, match=r"--ray needs Ray - .* - pip install 'lasem\[ray\]'"):
+    with pytest.raises(RunError, match=r"--ray must find Ray .*; pip install 'lasem\[ray\]'"):
         on_ray()

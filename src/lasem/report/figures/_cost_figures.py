@@ -15,7 +15,7 @@ from lasem.report.figures._style import WIDTH, canvas, counted, grid, legend_bel
 
 
 def cost(points: Sequence[CostPoint]) -> Figure:
-    """Accuracy against training time, and against parameters held; bars are 95% intervals over seeds."""
+    """Accuracy against training time, and against parameters; bars are 95% intervals over seeds."""
     figure, (left, right) = grid(2, columns=2, height=2.7, sharey=True)
     for i, point in enumerate(points):
         look: dict[str, Any] = stroke(i) | {"linestyle": "none"}
@@ -26,7 +26,7 @@ def cost(points: Sequence[CostPoint]) -> Figure:
             )  # fmt: skip
     for axes, words, text, spreads in (
         (left, "training time", _seconds, [point.seconds for point in points]),
-        (right, "parameters held", counted, [point.parameters for point in points]),
+        (right, "parameters", counted, [point.parameters for point in points]),
     ):
         _logarithmic(axes, spreads, text)
         axes.set_xlabel(words)

@@ -62,10 +62,10 @@ def write_figure(name: str, runs: Sequence[Run], out: Path, *, tasks: Sequence[i
         ReportError: There is no such figure or format, or runs that it shows are missing.
     """
     if name not in FIGURES:
-        raise ReportError(f"a figure is one of {', '.join(FIGURES)} - got {name!r} - {nearest(name, FIGURES)}")
+        raise ReportError(f"a figure must be one of {', '.join(FIGURES)} (got {name!r}); {nearest(name, FIGURES)}")
     if out.suffix not in UNDATED:
         raise ReportError(
-            f"a figure is written as {', '.join(UNDATED)} - got --out {out} - choose one of these suffixes"
+            f"a figure's file must end in one of {', '.join(UNDATED)} (got --out {out}); choose one of these suffixes"
         )
     with styled():
         figure = FIGURES[name].draw(runs, Selection(tuple(tasks)))
@@ -81,8 +81,8 @@ def _draw_search(runs: Sequence[Run], selection: Selection) -> Figure:
     if not chosen:
         known = ", ".join(str(item.position) for item in found)
         raise ReportError(
-            f"the figure search draws tasks that were searched - got tasks {', '.join(map(str, selection.tasks))}"
-            f" of {run.path} - choose of {known}"
+            f"tasks of the figure search must have been searched (got {', '.join(map(str, selection.tasks))}"
+            f" of {run.path}); choose of {known}"
         )
     most = _search_figure.MOST_TASKS
     spaced = [chosen[i * (len(chosen) - 1) // (most - 1)] for i in range(most)] if len(chosen) > most else chosen
@@ -109,8 +109,8 @@ def _draw_forgetting(runs: Sequence[Run], selection: Selection) -> Figure:
     missing = [name for panel in panels for name in panel.missing]
     if missing:
         raise ReportError(
-            "the figure forgetting compares all layers shared, the best static configuration and LASEM"
-            f" - got no finished run of {', '.join(missing)} - run these, and name their folders too"
+            "the figure forgetting must have runs of all layers shared, static configurations and LASEM"
+            f" (got no finished run of {', '.join(missing)}); run these, and name their folders too"
         )
     return _curve_figures.forgetting(panels)
 
@@ -147,7 +147,7 @@ def _draw_cost(runs: Sequence[Run], selection: Selection) -> Figure:
 
 
 def _draw_growth(runs: Sequence[Run], selection: Selection) -> Figure:
-    wanted = "a run with a task that has ended and records of what was held"
+    wanted = "a run with a task that has ended and records of its parameters"
     return _growth_figure.growth(_some(growth(runs), "growth", wanted))
 
 
@@ -159,8 +159,8 @@ def _draw_network(runs: Sequence[Run], selection: Selection) -> Figure:
     different = {(found.name, tuple(found.groups)): group[0].path for found, group in candidates}
     if len(different) > 1:
         raise ReportError(
-            "the figure network shows one network with one partition"
-            f" - got {len(different)}, of {', '.join(map(str, different.values()))} - name the folders of one"
+            "runs of the figure network must have one network with one partition"
+            f" (got {len(different)}, of {', '.join(map(str, different.values()))}); name the folders of one"
         )
     found = candidates[0][0]
     shared = choices(searched[0][1]) if len(searched) == 1 else []
@@ -189,7 +189,7 @@ FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
         "entropy": FigureEntry("entropy of the prior and margin of its leader, by the epochs of a task", _draw_entropy),
         "regret": FigureEntry("what brute force reaches beyond a learner", _draw_regret),
         "cost": FigureEntry("accuracy against training time and parameters", _draw_cost),
-        "growth": FigureEntry("parameters and units held as tasks arrive", _draw_growth),
+        "growth": FigureEntry("parameters and units as tasks arrive", _draw_growth),
     }
 )
 """Figures by name."""
@@ -202,10 +202,10 @@ def _some(items: list[Item], name: str, wanted: str) -> list[Item]:
         ReportError: There is none, or there are too many.
     """
     if not items:
-        raise ReportError(f"the figure {name} needs {wanted} - got runs without - run it, or name its folder")
+        raise ReportError(f"the figure {name} must have {wanted} (got runs without); run it, or name its folder")
     if len(items) > MOST_PANELS:
         raise ReportError(
-            f"the figure {name} shows up to {MOST_PANELS} learners - got {len(items)} - name fewer folders of runs"
+            f"the figure {name} must have at most {MOST_PANELS} learners (got {len(items)}); name fewer folders of runs"
         )
     return items
 
@@ -218,5 +218,7 @@ def _one(runs: list[Run], name: str, wanted: str) -> Run:
     """
     if len(same_spec(runs)) > 1:
         paths = ", ".join(str(group[0].path) for group in same_spec(runs)[:4])
-        raise ReportError(f"the figure {name} shows one run - got several specs: {paths} - name the folder of one")
+        raise ReportError(
+            f"runs of the figure {name} must have one spec (got several: {paths}); name the folder of one"
+        )
     return _some(runs, name, wanted)[0]

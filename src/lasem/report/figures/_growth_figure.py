@@ -1,4 +1,4 @@
-"""How what learners hold grows as tasks arrive."""
+"""How parameters and units grow as tasks arrive."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def growth(learners: Sequence[GrowthCurves]) -> Figure:
     figure, (left, *places) = grid(1 + len(growing), columns=2, height=2.7)
     draw_bands(left, [curves.parameters for curves in learners])
     left.yaxis.set_major_formatter(FuncFormatter(counted))
-    _finish(left, "parameters held, all tasks", "parameters")
+    _finish(left, "parameters of all tasks", "parameters")
     for axes, curves in zip(places, growing, strict=True):
         means = [band._replace(half_width=[None] * len(band.x)) for band in curves.units]  # many bands hide each other
         draw_bands(axes, means, [_look(i, len(means)) for i in range(len(means))])

@@ -11,7 +11,7 @@ from lasem.report._searches import TaskSearch, leading
 from lasem.report.figures._style import GRAY, LEANING, WIDTH, canvas, shortened, stroke, whole_numbers
 
 MOST_TASKS = 8
-"""Tasks in one figure, four beside each other."""
+"""Most tasks in one figure, four in a line."""
 
 MOST_NAMED = 7
 """Configurations with a color of their own."""

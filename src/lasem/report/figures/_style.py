@@ -61,7 +61,7 @@ UNDATED: Mapping[str, Mapping[str, Any]] = {
     ".svg": {"Date": None, "Creator": "lasem"},
     ".png": {"Software": "lasem"},
 }
-"""What is written into a file beside the picture, by its suffix: no date, so that equal figures are equal files."""
+"""Metadata of a file by its suffix: without a date, so that equal figures are equal files."""
 
 
 def styled() -> AbstractContextManager[None]:
@@ -86,7 +86,7 @@ def save(figure: Figure, out: Path) -> None:
 
 
 def canvas(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure, in inches, whose parts find their places by themselves."""
+    """Make an empty figure of a size in inches, whose panels are arranged automatically."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -95,7 +95,7 @@ def grid(count: int, *, columns: int, height: float, **options: Any) -> tuple[Fi
 
     Args:
         count: Panels.
-        columns: Most panels beside each other.
+        columns: Most panels in a line.
         height: Of a panel, in inches.
         options: Of Matplotlib's `subplots`.
     """

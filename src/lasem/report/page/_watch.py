@@ -1,4 +1,4 @@
-"""A page that follows runs which go on."""
+"""A page that follows runs while they go on."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,13 +9,13 @@ from lasem.report._run_folders import collect, run_folders
 from lasem.report.page._page import Live, write_page
 
 FILES = ("spec.toml", "environment.json", "stream.json", "records.jsonl", "result.json")
-"""What a page is made of."""
+"""Files of a run that a page is made of."""
 
 SETTLE = 30.0
-"""Seconds without a change, with every run finished, after which no further run is waited for."""
+"""Seconds without a change after which a page whose runs are all finished is the last one."""
 
 SHARE = 0.1
-"""Most of the time that is spent on writing pages."""
+"""Largest fraction of the time that is spent on writing pages."""
 
 Stamp = tuple[tuple[int, int], ...]
 """Modification time and size of a run's files."""
@@ -33,7 +33,7 @@ class Watcher:
         self._known: dict[Path, tuple[Stamp, Run]] = {}
 
     def look(self) -> bool:
-        """Read what is new; whether there was anything.
+        """Read what is new, and say whether anything was.
 
         Raises:
             RunError: There is no such folder, or no run in it.
@@ -49,7 +49,7 @@ class Watcher:
 
     @property
     def runs(self) -> list[Run]:
-        """As of the last look."""
+        """The runs as of the last look."""
         return [run for _, run in self._known.values()]
 
     def _stamp_of(self, folder: Path) -> Stamp | None:
@@ -72,7 +72,7 @@ def watch_page(
     Args:
         paths: Run folders, or folders that hold runs.
         out: File to write.
-        seconds: Between two looks, at least; longer where writing takes long.
+        seconds: Least time between two looks; it is longer where writing takes long.
         settle: Seconds without a change after which runs that are all finished are the last ones.
         told: Called after every version with the numbers of "runs" and "finished".
         sleep: Waits; for tests.
@@ -100,6 +100,6 @@ def watch_page(
 
 
 def _stamp(folder: Path) -> Stamp:
-    """Changes when a file of the run does."""
+    """A value that changes when a file of the run does."""
     states = (file.stat() for name in FILES if (file := folder / name).exists())
     return tuple((state.st_mtime_ns, state.st_size) for state in states)

@@ -84,7 +84,9 @@ function draw(id, figure, change = () => ({})) {
   byId(`${id}-figure`).hidden = !figure;
   if (!figure) return;
   const plot = byId(id), narrow = plot.clientWidth < 600, { meta, ...layout } = figure.layout;
-  const data = figure.data.map((trace) => ({ ...(meta.x && !trace.x ? { x: meta.x } : {}), ...trace, ...change(trace) }));
+  const data = figure.data.map((trace) => ({
+    ...(meta.x && !trace.x ? { x: meta.x } : {}), ...trace, ...change(trace), ...(narrow && trace.x?.length > 6 && trace.texttemplate ? { texttemplate: "" } : {}),
+  }));
   const shown = data.filter(({ visible }) => visible !== false);
   const names = shown.filter(({ name, showlegend }) => name && showlegend !== false).length;
   const top = 12 + 22 * Math.ceil(names / (narrow ? 3 : 8));
@@ -168,9 +170,9 @@ function showTask() {
   const leading = task === null ? [] : data.leading[task];
   byId("leading").hidden = !leading.length;
   fill(byId("leading-table"), leading);
-  const look = ({ meta = {}, showlegend }) => {
+  const look = ({ meta = {} }) => {
     const mine = task === null || meta.task === undefined || meta.task === task;
-    return meta.only ? { visible: task === null ? meta.all === true : mine } : { opacity: mine ? 1 : 0.25, showlegend: showlegend !== false && (task === null || mine) };
+    return meta.only ? { visible: task === null ? meta.all === true : mine } : mine ? {} : { opacity: 0.25, showlegend: false };
   };
   for (const id of ["accuracy", "probabilities", "share-map", "matrix"]) draw(id, zoomed(data.figures[id], task), look);
 }

@@ -38,7 +38,7 @@ class TensorBoardLog(Sink):
         self._num_tasks = 0
 
     def ended(self) -> None:
-        """Close the file of events."""
+        """Close the file of TensorBoard events."""
         if self._writer is not None:
             self._writer.close()
 
@@ -55,7 +55,7 @@ class TensorBoardLog(Sink):
             self.event(event)
 
     def event(self, event: Event) -> None:
-        """Write an event."""
+        """Write an event as soon as it happens."""
         match event:
             case TaskRecord():
                 self._names = event.candidates

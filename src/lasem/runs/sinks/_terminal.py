@@ -71,12 +71,12 @@ class ProgressDisplay(Sink):
             self._live.start()
 
     def ended(self) -> None:
-        """Close the display."""
+        """Close the display, which leaves the lines printed so far."""
         if self._live is not None:
             self._live.stop()
 
     def event(self, event: Event) -> None:
-        """Show an event."""
+        """Show an event as soon as it happens."""
         match event:
             case TaskRecord():
                 self._task = event

@@ -1,4 +1,4 @@
-"""A sweep as typed data: a grid, or a list of presets, made into specs that are all checked before one starts."""
+"""Plan of a sweep: a grid or a list of presets, made into specs that are all checked before the first one runs."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,26 +10,26 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lasem.errors import SpecError, nearest
-from lasem.presets._compose import resolve
+from lasem.presets import resolve
 from lasem.runs import check
 from lasem.specs import Spec, Table, merge, parse_assignment, read_toml
 
 PLAIN = ("benchmark", "learner", "seeds")
-"""Keys of a grid that are no settings; benchmark and learner together name a preset."""
+"""Keys of a grid that are not settings. A benchmark and a learner together name a preset."""
 
 
 class SweepSpec(BaseModel):
-    """What a sweep runs: every combination of the grid's values, or of these with each preset."""
+    """Content of a sweep's file: every combination of the grid's values, with every preset if there are presets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     name: Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
-    """Of the sweep's own folder."""
+    """Name of the sweep's own folder."""
     presets: Annotated[list[str], Field(min_length=1)] | None = None
-    """Presets or TOML files of specs, where the grid has no benchmark and learner."""
+    """Presets or TOML files of specs, if the grid has no benchmark and learner."""
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     """Values by key: "benchmark", "learner", "seeds", or any setting, such as "training.learning_rate"."""
     set: Table = {}
-    """Settings of all runs, below the grid's."""
+    """Settings of all runs; those of the grid override them."""
     exclude: list[Table] = []
     """Combinations to leave out: those that have all the values of one of these tables."""
 
@@ -39,8 +39,8 @@ class PlannedRun:
     """One run of a sweep.
 
     Attributes:
-        spec: What is run.
-        values: The settings that the grid gives it, beside benchmark, learner and seed.
+        spec: The experiment with its seed.
+        values: The settings that the grid gives it, besides benchmark, learner and seed.
     """
 
     spec: Spec
@@ -48,18 +48,18 @@ class PlannedRun:
 
     @property
     def title(self) -> str:
-        """The preset with its own values of the grid: the same for all seeds."""
+        """The preset with the run's own values of the grid, which is the same for all seeds."""
         return " ".join([self.spec.name, *(f"{key}={value}" for key, value in self.values)])
 
     @property
     def label(self) -> str:
-        """The title with the seed."""
+        """The title of the run, followed by its seed."""
         return f"{self.title} seed {self.spec.seeds.training}"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Specs to run, each once, under a name."""
+    """A named set of runs, each of which is made once."""
 
     name: str
     runs: tuple[PlannedRun, ...]
@@ -69,11 +69,11 @@ def read_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:
     """Read a TOML file, and check every run that it describes.
 
     Args:
-        path: Of the file; specs that it names by file are looked for beside it.
-        settings: Such as "training.epochs=20", over those of the file.
+        path: The file. Specs that it names by file are looked for in the same folder.
+        settings: Settings such as "training.epochs=20", which override those of the file.
 
     Raises:
-        SpecError: It breaks a rule, or a combination does not exist; all faults together.
+        SpecError: The file breaks a rule, or a combination does not exist; the message lists all faults.
     """
     table = read_toml(path)
     for key in ("grid", "set"):
@@ -92,7 +92,7 @@ def read_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> Table:
-    """Nested tables as one, with dotted keys."""
+    """Return nested tables as one table with dotted keys."""
     flat: Table = {}
     for key, value in table.items():
         flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {above + key: value}
@@ -102,62 +102,62 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Table:
 def _fault(item: Table) -> str:
     where = ".".join(map(str, item["loc"]))
     if item["type"] == "extra_forbidden":
-        return f"unknown key {where!r} of a sweep - {nearest(where, SweepSpec.model_fields)}"
-    remedy = f" - list its values: [{item['input']!r}]" if item["loc"][0] == "grid" else ""
-    return f"{where}: {item['msg']} - got {item['input']!r}{remedy}"
+        return f"unknown key {where!r} of a sweep; {nearest(where, SweepSpec.model_fields)}"
+    remedy = f"; list its values: [{item['input']!r}]" if item["loc"][0] == "grid" else ""
+    return f"{where} must be right: {item['msg'][0].lower()}{item['msg'][1:]} (got {item['input']!r}){remedy}"
 
 
 def _rules(spec: SweepSpec) -> Iterator[str]:
-    """What is wrong with a sweep before any of its combinations is looked at."""
+    """Yield what is wrong with a sweep as such, before any combination is checked."""
     pair = [key for key in ("benchmark", "learner") if key in spec.grid]
     if spec.presets and pair:
-        yield f"presets name benchmark and learner - got presets beside grid.{pair[0]} - leave one of them out"
+        yield f"a sweep must have either presets or grid.{pair[0]} (got both); leave one of them out"
     elif not spec.presets and len(pair) < 2:
         yield (
-            "a sweep has presets, or a grid with benchmark and learner - got"
-            f" {'grid.' + pair[0] + ' alone' if pair else 'neither'} - add what is missing"
+            "a sweep must have presets, or a grid with benchmark and learner (got"
+            f" {'grid.' + pair[0] + ' alone' if pair else 'neither'}); add what is missing"
         )
     for key in spec.grid:
         if "." not in key and key not in PLAIN:
-            yield f"unknown key 'grid.{key}' - {nearest(key, PLAIN)}, or a setting such as 'training.epochs'"
+            yield f"unknown key 'grid.{key}'; {nearest(key, PLAIN)}, or a setting such as 'training.epochs'"
     for key in spec.grid.keys() & spec.set.keys():
-        yield f"a key has one value or several - got {key!r} in both set and grid - leave one of them out"
+        yield f"a key must have one value or several (got {key!r} in both set and grid); leave one of them out"
     if "seeds" in spec.grid:
         both = {"seeds.data", "seeds.training"} & {*spec.grid, *spec.set}
         if both:
-            yield f"grid.seeds sets seeds.data and seeds.training - got {min(both)!r} beside it - leave one of them out"
+            yield f"grid.seeds must be the only setting of seeds (got {min(both)!r} as well); leave one of them out"
         if not all(type(seed) is int and seed >= 0 for seed in spec.grid["seeds"]):
-            yield f"grid.seeds lists whole numbers from 0 - got {spec.grid['seeds']} - write for example [0, 1, 2]"
+            yield f"grid.seeds must list whole numbers from 0 (got {spec.grid['seeds']}); write for example [0, 1, 2]"
     for key in ("benchmark", "learner"):
         if not all(isinstance(value, str) for value in spec.grid.get(key, [])):
-            yield f"grid.{key} lists names - got {spec.grid[key]} - lasem list has them"
+            yield f"grid.{key} must list names (got {spec.grid[key]}); see lasem list"
     yield from _unused(spec)
 
 
 def _unused(spec: SweepSpec) -> Iterator[str]:
-    """Exclusions that leave nothing out: surely a slip."""
+    """Yield a fault for every exclusion that leaves nothing out, which is surely a mistake."""
     for excluded in spec.exclude:
         if not any(_matches(point, excluded) for point in _points(spec)):
-            yield f"an exclusion leaves something out - got {excluded}, which no combination has - correct or remove it"
+            yield f"an exclusion must leave something out (got {excluded}, which no combination has); correct it"
 
 
 def _points(spec: SweepSpec) -> Iterator[Table]:
-    """Every combination by key, in the file's order: the last key varies fastest."""
+    """Yield every combination by key, in the order of the file; the last key varies fastest."""
     axes = ({"preset": spec.presets} if spec.presets else {}) | spec.grid
     for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
 
 
 def _matches(point: Table, excluded: Table) -> bool:
-    """Whether a combination has all the values of an exclusion."""
+    """Return whether a combination has all the values of an exclusion."""
     return all(key in point and point[key] == value for key, value in excluded.items())
 
 
 def _plan(spec: SweepSpec, path: Path) -> tuple[PlannedRun, ...]:
-    """The runs; combinations that mean the same spec are one.
+    """Return the runs; combinations that mean the same spec are one run.
 
     Raises:
-        SpecError: Combinations are impossible; every fault once, with those that have it.
+        SpecError: Combinations are impossible. The message lists every fault once, with the combinations that have it.
     """
     runs: dict[str, PlannedRun] = {}
     faults: dict[str, list[str]] = {}
@@ -175,12 +175,12 @@ def _plan(spec: SweepSpec, path: Path) -> tuple[PlannedRun, ...]:
     if faults:
         raise SpecError(f"{path}: " + "\n  ".join(f"{text} ({_in(places)})" for text, places in faults.items()))
     if not runs:
-        raise SpecError(f"a sweep has runs - {path} excludes every combination - remove an exclusion")
+        raise SpecError(f"a sweep must have runs, but {path} excludes every combination; remove an exclusion")
     return tuple(runs.values())
 
 
 def _own_faults(target: str) -> list[str]:
-    """What is wrong with a preset or file as it is: a wrong setting would hide it."""
+    """Return what is wrong with a preset or file without any setting, which a wrong setting would hide."""
     try:
         check(resolve(target))
     except SpecError as error:
@@ -189,15 +189,15 @@ def _own_faults(target: str) -> list[str]:
 
 
 def _texts(error: SpecError, target: str) -> list[str]:
-    """The faults that a message lists."""
+    """Return the faults that a message lists."""
     return str(error).removeprefix(f"{target}: ").split("\n  ")
 
 
 def _run(spec: SweepSpec, point: Table, target: str) -> PlannedRun:
-    """One combination, checked.
+    """Return the run of one combination, after a check.
 
     Raises:
-        SpecError: It is impossible.
+        SpecError: The combination is impossible.
     """
     values = {key: value for key, value in point.items() if key not in (*PLAIN, "preset")}
     found = resolve(target, [_assignment(key, value) for key, value in (spec.set | values).items()])
@@ -212,7 +212,7 @@ def _assignment(key: str, value: object) -> str:
 
 
 def _in(places: Sequence[str]) -> str:
-    """Where a fault is: the first places, and how many more."""
+    """Return in words which combinations have a fault: the first three, and how many more."""
     named = list(dict.fromkeys(places))
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return f"in {', '.join(named[:3])}{more}"
