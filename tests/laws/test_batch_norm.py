@@ -8,18 +8,22 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.learners import LearnerState, SelectiveTransfer, SingleNetwork, Training
 from lasem.nn import AbstractMechanism, Backbone, BasicBlock, Conv, Network, NormConv
 from lasem.search import EM, AbstractStrategy, Fixed, configuration_logits
 from lasem.seeds import derive_seed
+from toys import shifted_task
 
 Tensors = Mapping[str, Tensor] | nn.ParameterDict
 SHAPE, CLASSES = (2, 7, 7), 3
 NETWORK = Network((NormConv(3, 4), BasicBlock(4), BasicBlock(6, stride=2), BasicBlock(6, average=True)), hidden=())
 PROJECTED = {2}
 TRAINING = Training(batch_size=4, learning_rate=1e-2, keep=1.0)
+
+
+def task(seed):
+    return shifted_task(seed, shape=SHAPE, images=14, classes=CLASSES, identity=seed)
 
 
 class TaskBias(AbstractMechanism):
@@ -40,14 +44,6 @@ class TaskBias(AbstractMechanism):
 
     def penalty(self, mapping: Tensors) -> Tensor:
         return mapping["bias"].square().sum() + 1
-
-
-def task(seed: int) -> Task:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(14) % CLASSES
-    images = torch.randn(14, *SHAPE, generator=generator) + labels[:, None, None, None]
-    split = Split(images=images, labels=labels)
-    return Task(name=f"toy {seed}", classes=CLASSES, train=split, valid=split, test=split, identity=seed)
 
 
 def learner(strategy: AbstractStrategy | None = None) -> SelectiveTransfer:

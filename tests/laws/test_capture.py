@@ -90,3 +90,30 @@ def test_the_compiler_is_told_of_captured_steps_only(make_backbone, task, monkey
 def test_steps_that_differ_are_not_captured(make_backbone, strategy):
     with pytest.raises(SpecError, match="steps are captured where each runs the same candidates"):
         SelectiveTransfer(make_backbone(), strategy, capture=True)
+
+
+def test_capturing_many_tasks_leaves_what_users_compiled_compiled(make_backbone, make_task, monkeypatch):
+    compile_, compiled_by_user, captured = torch.compile, [], []
+
+    def backend(graphs):
+        def count(graph, examples):
+            graphs.append(len(examples))
+            return graph
+
+        return count
+
+    double = compile_(lambda x: 2 * x, backend=backend(compiled_by_user))
+    double(torch.ones(3))
+    monkeypatch.setattr(
+        torch, "compile", lambda f, *, mode, **options: compile_(f, backend=backend(captured), **options)
+    )
+    training = Training(batch_size=4, learning_rate=1e-2)
+    learner = SelectiveTransfer(make_backbone(), EM(), training=training, capture=True)
+    tasks = 1 + torch._dynamo.config.recompile_limit
+    for _ in range(tasks):
+        learner.begin_task(make_task(classes=3))
+        learner.train_epoch()
+        learner.end_task()
+    double(torch.ones(3))
+    assert len(captured) == tasks
+    assert len(compiled_by_user) == 1

@@ -3,22 +3,15 @@
 import pytest
 import torch
 
-from lasem.benchmarks import Split, Task, TaskStream
+from lasem.benchmarks import TaskStream
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Conv, Network
 from lasem.runs import learn
 from lasem.search import EM, Fixed
+from toys import shifted_task as task
 
 SHAPE = (1, 6, 6)
 TRAINING = Training(batch_size=4, learning_rate=1e-2)
-
-
-def task(seed: int) -> Task:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(12) % 3
-    images = torch.randn(12, *SHAPE, generator=generator) + labels[:, None, None, None]
-    split = Split(images=images, labels=labels)
-    return Task(name=f"toy {seed}", classes=3, train=split, valid=split, test=split)
 
 
 def learner(strategy: EM | Fixed, *, seed: int = 0) -> SelectiveTransfer:

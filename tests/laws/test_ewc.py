@@ -6,11 +6,11 @@ from torch import nn
 from torch.func import functional_call
 
 from lasem.benchmarks import Split
-from lasem.learners import ElasticWeightConsolidation, SelectiveTransfer, Training
-from lasem.learners._ewc import Answers
-from lasem.learners._fisher import Quadratic, fisher_diagonal
+from lasem.learners import EWCOptions, RetentionOptions, SelectiveTransfer, Training
+from lasem.learners._fisher import fisher_diagonal
+from lasem.learners._retention import Answers
 from lasem.nn import MECHANISMS, BasicBlock, Conv, Network, NormConv
-from lasem.search import Fixed
+from lasem.search import EM, Fixed, Quadratic, shared_knowledge
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2)
 
@@ -60,8 +60,10 @@ def test_information_of_many_images_at_once_is_that_of_one_after_another(make_ta
     mechanism = MECHANISMS["hps" if normed else case]()
     backbone = Network(rows, hidden=(5,)).build((2, 6, 6), mechanism=mechanism)
     task = make_task(shape=(2, 6, 6), train=7)
-    learner = learned(ElasticWeightConsolidation(backbone, training=TRAINING, penalty_weight=0), [task], epochs=1)
-    knowledge, answers = learner._knowledge(), Answers(backbone, 0)
+    learner = learned(EWCOptions(penalty_weight=0).learner(backbone, training=TRAINING), [task], epochs=1)
+    answers = Answers(learner.backbone, 0)
+    known = shared_knowledge(backbone)
+    knowledge = {f"{stage}.{name}": value for stage, values in known.items() for name, value in values.items()}
     found = fisher_diagonal(
         lambda values, images: functional_call(answers, answers.named(values), (images,)),
         knowledge,
@@ -154,7 +156,7 @@ def learned(learner, tasks, *, epochs=3):
 
 def test_without_weight_it_equals_plain_sharing_bit_for_bit(make_task, make_backbone):
     tasks = [make_task(seed=seed, train=14) for seed in range(3)]
-    ewc = learned(ElasticWeightConsolidation(make_backbone(), penalty_weight=0, training=TRAINING), tasks)
+    ewc = learned(EWCOptions(penalty_weight=0).learner(make_backbone(), training=TRAINING), tasks)
     plain = learned(SelectiveTransfer(make_backbone(), Fixed("all"), training=TRAINING), tasks)
     for task in range(3):
         images = tasks[task].test.images
@@ -168,7 +170,7 @@ def test_the_heavier_the_penalty_the_less_knowledge_moves(make_task, make_backbo
     moved = []
     for weight in (0.0, 1e3, 1e6):
         learner = learned(
-            ElasticWeightConsolidation(make_backbone(), penalty_weight=weight, online=online, training=training),
+            EWCOptions(penalty_weight=weight, online=online).learner(make_backbone(), training=training),
             tasks[:1],
         )
         before = [value.detach().clone() for value in learner.backbone.stages[0].shared.parameters()]
@@ -179,9 +181,99 @@ def test_the_heavier_the_penalty_the_less_knowledge_moves(make_task, make_backbo
 
 
 def test_what_is_held_beside_parameters_is_counted_and_does_not_grow(make_task, make_backbone):
-    learner = ElasticWeightConsolidation(make_backbone(), training=TRAINING)
+    learner = EWCOptions().learner(make_backbone(), training=TRAINING)
     assert learner.parameter_counts().beside == 0
     for seed in range(3):
         learned(learner, [make_task(seed=seed)], epochs=1)
         counts = learner.parameter_counts()
         assert counts.beside == 2 * counts.shared
+
+
+# Retention with any strategy
+
+
+def copied(learner):
+    """Values of shared knowledge by stage and name."""
+    return {
+        stage: {name: value.detach().clone() for name, value in values.items()}
+        for stage, values in shared_knowledge(learner.backbone).items()
+    }
+
+
+@pytest.mark.parametrize("count_images", [True, False])
+@pytest.mark.parametrize("first", ["10", "11"])
+def test_the_m_step_adds_each_layers_retention_times_the_posterior_that_shares_it(
+    make_task, make_backbone, first, count_images
+):
+    """lambda / N sum_l m_l 1/2 N_1 sum_j F_lj (theta_lj - theta^1_lj)^2, over the layers that the first task shares."""
+    tasks, weight = [make_task(seed=0, train=12), make_task(seed=1, train=8)], 1000.0
+    options = RetentionOptions(weight=weight, count_images=count_images)
+    training = Training(batch_size=4, learning_rate=1e-1, keep=1.0, optimizer="sgd")
+    learner = SelectiveTransfer(make_backbone(), Fixed(first), training=training, retention=options)
+    learned(learner, tasks[:1])
+    center = copied(learner)
+    answers = Answers(learner.backbone, 0)
+    known = {stage: values for stage, values in shared_knowledge(learner.backbone).items() if first[stage] == "1"}
+    names = {(stage, name): value for stage, values in known.items() for name, value in values.items()}
+    information = one_by_one(answers, list(names.values()), tasks[0].train, "exact")
+    learner.strategy, learner.space = EM(), EM().space(2)
+    learner.begin_task(tasks[1])
+    with torch.no_grad():  # away from the center
+        for values in shared_knowledge(learner.backbone).values():
+            for value in values.values():
+                value += 0.3 * torch.randn(value.shape, generator=torch.Generator().manual_seed(value.dim()))
+    images, labels = tasks[1].train.images[:4], tasks[1].train.labels[:4]
+    now, prior = copied(learner), learner.search.log_prior()
+    paths = [learner.backbone.path_logits(images, 1, bits=bits) for bits in learner.space.layer_bits]
+    entropies = torch.stack([nn.functional.cross_entropy(logits, labels) for logits in paths]).double()
+    q = (prior - 4 * entropies).softmax(0)
+    shares = q @ torch.tensor(learner.space.layer_bits, dtype=torch.float64)
+    retained = 0.0
+    for (stage, name), f in zip(names, information, strict=True):
+        distance = (f * (now[stage][name] - center[stage][name]).square()).sum()
+        retained += shares[stage] * weight / 2 * (12 / 8 if count_images else 1) * distance
+    assert retained > 1e-3
+    torch.testing.assert_close(
+        learner.train_step(images, labels).double(), (q * entropies).sum() + retained, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_a_layer_that_no_task_shares_costs_nothing(make_task, make_backbone):
+    learner = SelectiveTransfer(make_backbone(), Fixed("01"), training=TRAINING, retention=RetentionOptions())
+    assert learner.parameter_counts().beside == 0
+    learned(learner, [make_task(seed=seed) for seed in range(2)], epochs=1)
+    second = list(shared_knowledge(learner.backbone)[1].values())
+    assert learner.parameter_counts().beside == 2 * sum(value.numel() for value in second)
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_retention_is_resumed_bit_for_bit(make_task, make_backbone, online):
+    tasks = [make_task(seed=seed) for seed in range(3)]
+    options = RetentionOptions(weight=10.0, online=online)
+    one, other = (SelectiveTransfer(make_backbone(), EM(), training=TRAINING, retention=options) for _ in "ab")
+    learned(one, tasks[:2])
+    one.begin_task(tasks[2])
+    one.train_epoch()
+    other.restore(one.state(), task=tasks[2])
+    for learner in (one, other):
+        learner.train_epoch()
+        learner.end_task()
+    states = one.state(), other.state()
+    assert states[0].values == states[1].values
+    assert all(torch.equal(value, states[1].tensors[name]) for name, value in states[0].tensors.items())
+
+
+def test_a_checkpoint_of_the_former_learner_for_ewc_is_read(make_task, make_backbone):
+    tasks = [make_task(seed=seed) for seed in range(2)]
+    one, other = (EWCOptions().learner(make_backbone(), training=TRAINING) for _ in "ab")
+    learned(one, tasks[:1])
+    state = one.state()
+    most, constants = state.values.pop("most"), state.values.pop("constants")
+    del state.values["configurations"]
+    state.values |= {"most_kept": most["rollback"], "constant": sum(constants.values())}
+    other.restore(state, task=None)
+    for learner in (one, other):
+        learned(learner, tasks[1:])
+    assert other.parameter_counts() == one.parameter_counts()
+    for task in range(2):
+        assert torch.equal(one.logits(tasks[task].test.images, task), other.logits(tasks[task].test.images, task))

@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
+import toys
 from lasem.learners import ChannelGating, GatingOptions, PlainNetwork, Training
 from lasem.learners.gating._gated_convs import TEMPERATURE, Gate, GatedConvs, logistic, straight_through
 from lasem.learners.gating._gating import learned_share
@@ -16,6 +18,7 @@ CASES = {
     "digits-3": (NETWORKS["digits-3"], (1, 8, 8)),
     "skipping": (SKIPPING, (2, 9, 7)),
 }
+learn = partial(toys.learn, epochs=8)
 TRAINING = Training(batch_size=4, learning_rate=2e-2, optimizer="adam")
 SPARSE = GatingOptions(
     gain=20.0,
@@ -102,13 +105,6 @@ def test_open_gates_leave_the_plain_network_and_closed_channels_are_zero(network
     left = convs(images, 0).features.unflatten(1, (-1, network.layers[-1].channels))
     assert left[..., 1:].abs().max() == 0
     torch.testing.assert_close(left[..., 0], plain.unflatten(1, (-1, network.layers[-1].channels))[..., 0])
-
-
-def learn(learner, task, *, epochs=8):
-    learner.begin_task(task)
-    for _ in range(epochs):
-        learner.train_epoch()
-    learner.end_task()
 
 
 @networks

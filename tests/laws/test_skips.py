@@ -13,6 +13,7 @@ from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Backbone, Conv, Network
 from lasem.search import EM, TaskNetwork, candidate_logits, configuration_logits, plan
 from toy_task import ToyTask
+from toys import double_batch
 
 SHAPE, CLASSES = (2, 7, 7), 3
 TABLES = {
@@ -34,12 +35,6 @@ def opened(table: tuple[Conv, ...]) -> Backbone:
         for i, parameter in enumerate(backbone.parameters()):
             parameter.mul_(2 + i % 3)
     return backbone
-
-
-def batch() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(5, *SHAPE, generator=generator, dtype=torch.float64)
-    return images, torch.randint(CLASSES, (5,), generator=generator)
 
 
 def by_hand(backbone: Backbone, table: tuple[Conv, ...], images: Tensor, bits: tuple[int, ...]) -> Tensor:
@@ -66,7 +61,7 @@ def close(one: Tensor, other: Tensor) -> None:
 @partitions
 def test_tree_equals_one_by_one_evaluation_with_skips(table: tuple[Conv, ...], partition: str):
     backbone, space = opened(table), ConfigurationSpace.full(Partition.parse(partition))
-    images, _ = batch()
+    images, _ = double_batch(SHAPE)
     together = configuration_logits(backbone, images, 0, space=space)
     for index, bits in enumerate(space.layer_bits):
         close(together[index], by_hand(backbone, table, images, bits))
@@ -76,7 +71,7 @@ def test_tree_equals_one_by_one_evaluation_with_skips(table: tuple[Conv, ...], p
 
 @tables
 def test_listed_candidates_follow_their_ancestors(table: tuple[Conv, ...]):
-    backbone, (images, _) = opened(table), batch()
+    backbone, (images, _) = opened(table), double_batch(SHAPE)
     space = ConfigurationSpace(Partition.single(4), ((0, 1, 1, 0), (1, 1, 1, 1), (0, 1, 0, 0)))
     together = configuration_logits(backbone, images, 0, space=space)
     for index, bits in enumerate(space.layer_bits):
@@ -94,7 +89,7 @@ def test_an_ancestor_is_the_prefix_of_its_node():
 @tables
 @partitions
 def test_gradient_with_skips_is_the_weighted_sum_of_gradients(table: tuple[Conv, ...], partition: str):
-    images, labels = batch()
+    images, labels = double_batch(SHAPE)
     backbone, space = opened(table), ConfigurationSpace.full(Partition.parse(partition))
     parameters = dict(backbone.named_parameters())
     weights = torch.rand(len(space), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -113,7 +108,7 @@ def test_gradient_with_skips_is_the_weighted_sum_of_gradients(table: tuple[Conv,
 
 @tables
 def test_em_steps_with_skips_equal_the_naive_twin(table: tuple[Conv, ...]):
-    images, labels = batch()
+    images, labels = double_batch(SHAPE)
     split = Split(images=images, labels=labels)
     strategy = EM(partition=Partition.parse("{1},{2,4},{3}"))
     learners = [
@@ -140,7 +135,7 @@ def test_em_steps_with_skips_equal_the_naive_twin(table: tuple[Conv, ...]):
 @tables
 @pytest.mark.parametrize("bits", [(0, 1, 1, 0), (1, 0, 1, 1)])
 def test_the_network_of_a_task_is_a_plain_module_with_its_skips(table: tuple[Conv, ...], bits: tuple[int, ...]):
-    backbone, (images, _) = opened(table), batch()
+    backbone, (images, _) = opened(table), double_batch(SHAPE)
     expected = by_hand(backbone, table, images, bits)
     backbone.commit(bits)
     network = backbone.network(0)
@@ -165,7 +160,7 @@ def test_a_skip_between_unequal_shapes_is_refused_with_both():
 
 
 def test_dropout_and_fixed_strategies_see_the_skips():
-    backbone, (images, _) = opened(TABLES["one"]), batch()
+    backbone, (images, _) = opened(TABLES["one"]), double_batch(SHAPE)
     space = ConfigurationSpace.only((1, 0, 0, 1))
     logits = candidate_logits(ToyTask(), TaskNetwork(backbone, 0), images, space=space)
     close(logits[0], by_hand(backbone, TABLES["one"], images, (1, 0, 0, 1)))

@@ -5,13 +5,13 @@ from itertools import combinations
 import pytest
 import torch
 from naive import naive_em_step
-from torch import Tensor
 
 from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import NETWORKS, Backbone, Conv, Network
 from lasem.search import EM, configuration_logits, plan
+from toys import double_batch
 
 SHAPE, CLASSES = (2, 7, 7), 3
 
@@ -44,12 +44,6 @@ def open_backbone(layers: int, *, seed: int = 0) -> Backbone:
     return backbone
 
 
-def batch(size: int = 5) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(size, *SHAPE, generator=generator, dtype=torch.float64)
-    return images, torch.randint(CLASSES, (size,), generator=generator)
-
-
 def test_partitions_of_four_layers_are_all_there():
     assert [len(partitions(layers)) for layers in (1, 2, 3, 4)] == [1, 2, 5, 15]
 
@@ -57,7 +51,7 @@ def test_partitions_of_four_layers_are_all_there():
 @pytest.mark.parametrize("partition", [p for layers in (1, 2, 3, 4) for p in partitions(layers)], ids=str)
 def test_tree_equals_one_by_one_evaluation_for_every_partition(partition: Partition):
     backbone, space = open_backbone(partition.num_layers), ConfigurationSpace.full(partition)
-    images, _ = batch()
+    images, _ = double_batch(SHAPE)
     together = configuration_logits(backbone, images, 0, space=space)
     for index, bits in enumerate(space.layer_bits):
         alone = backbone.path_logits(images, 0, bits=bits)
@@ -69,7 +63,7 @@ def test_tree_of_listed_candidates_is_that_of_their_prefixes():
     space = ConfigurationSpace(Partition.single(4), ((0, 1, 1, 0), (1, 1, 1, 1), (0, 1, 0, 0)))
     layout = plan(space)
     assert [step.nodes for step in layout.steps] == [2, 2, 3, 3]
-    backbone, (images, _) = open_backbone(4), batch()
+    backbone, (images, _) = open_backbone(4), double_batch(SHAPE)
     together = configuration_logits(backbone, images, 0, space=space)
     for index, bits in enumerate(space.layer_bits):
         torch.testing.assert_close(together[index], backbone.path_logits(images, 0, bits=bits), rtol=1e-12, atol=1e-12)
@@ -85,7 +79,7 @@ def test_layer_l_has_as_many_inputs_as_there_are_prefixes():
 @pytest.mark.parametrize("text", ["{1},{2},{3}", "{1,3},{2}", "{1,2,3}"])
 @pytest.mark.parametrize("evidence", ["product", "mean"])
 def test_gradient_of_the_weighted_loss_is_the_weighted_sum_of_gradients(text: str, evidence: str):
-    images, labels = batch()
+    images, labels = double_batch(SHAPE)
     split = Split(images=images, labels=labels)
     strategy = EM(partition=Partition.parse(text), evidence=evidence)
     learner = SelectiveTransfer(open_backbone_closed(), strategy, training=Training(batch_size=5, keep=1.0))
@@ -119,7 +113,7 @@ def open_backbone_closed() -> Backbone:
 
 
 def test_em_step_equals_its_naive_twin():
-    images, labels = batch()
+    images, labels = double_batch(SHAPE)
     split = Split(images=images, labels=labels)
     task = Task(name="toy", classes=CLASSES, train=split, valid=split, test=split)
     learners = [

@@ -5,14 +5,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.errors import SpecError
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import MECHANISMS, NETWORKS, Backbone, Stage, TransferModule
 from lasem.search import EM, Fixed, leaf_features, plan
+from toys import shifted_task
 
 SHAPE, CLASSES = (2, 6, 6), 3
+
+
+def task(seed):
+    return shifted_task(seed, shape=SHAPE, images=12, classes=CLASSES, identity=seed)
 
 
 def drawn(module, source):
@@ -48,14 +52,6 @@ def network(mechanism=None):
     if mechanism is not None:
         layers = [TransferModule(layer.make, mechanism) for layer in layers]
     return Backbone(layers, shape=SHAPE, head=head, seed=1)
-
-
-def task(seed):
-    source = torch.Generator().manual_seed(seed)
-    labels = torch.arange(12) % CLASSES
-    images = torch.randn(12, *SHAPE, generator=source) + labels[:, None, None, None]
-    split = Split(images=images, labels=labels)
-    return Task(name=f"toy {seed}", classes=CLASSES, train=split, valid=split, test=split, identity=seed)
 
 
 def learner(mechanism=None, strategy=None):

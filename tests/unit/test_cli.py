@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lasem import cli
+from lasem.errors import RunError
 from lasem.runs import resolve
 
 SMALL = ["benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",
@@ -472,6 +473,19 @@ def test_a_sweep_ends_with_its_runs_and_their_comparison_and_again_runs_nothing(
     assert (tmp_path / "runs" / resolve("digits/stl", SMALL).folder / "result.json").stat() == before
     assert "2 done" in lasem("sweep", small, "--status")[1]
     assert lasem("sweep", small, "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("cause", "status"), [(MemoryError(), 75), (OSError(28, "full"), 75), (RuntimeError("device"), 75), (None, 2)]
+)
+def test_the_exit_status_of_a_run_says_whether_another_attempt_may_succeed(monkeypatch, lasem, cause, status):
+    def run(*_, **__):
+        raise RunError("the run must go on") from cause
+
+    monkeypatch.setattr("lasem.runs.run", run)
+    found, _, error = lasem("run", "digits/stl", *SET, "--device", "cpu")
+    assert found == status
+    assert "the run must go on" in error
 
 
 def test_a_dry_run_of_a_sweep_lists_its_runs_and_their_time_and_writes_nothing(lasem, small, tmp_path):

@@ -1,7 +1,7 @@
 """Learners: they learn tasks in order and keep answering for the earlier ones."""
 
 from lasem.learners._brute_force import BruteForce as BruteForce
-from lasem.learners._ewc import ElasticWeightConsolidation as ElasticWeightConsolidation
+from lasem.learners._ewc import EWCOptions as EWCOptions
 from lasem.learners._interface import AbstractLearner as AbstractLearner
 from lasem.learners._interface import AbstractLearnerOptions as AbstractLearnerOptions
 from lasem.learners._interface import AnswersOnTrial as AnswersOnTrial
@@ -19,6 +19,7 @@ from lasem.learners._interface import parameter_counts as parameter_counts
 from lasem.learners._interface import trainings as trainings
 from lasem.learners._kinds import LEARNERS as LEARNERS
 from lasem.learners._layers import PlainNetwork as PlainNetwork
+from lasem.learners._retention import RetentionOptions as RetentionOptions
 from lasem.learners._selective import SelectiveTransfer as SelectiveTransfer
 from lasem.learners._single import SingleNetwork as SingleNetwork
 from lasem.learners._status import Growth as Growth

@@ -1,9 +1,9 @@
 """The kinds of learners that a spec can name: options that build them."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from lasem.learners._brute_force import BruteForce
-from lasem.learners._ewc import ElasticWeightConsolidation
+from lasem.learners._ewc import EWCOptions
 from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, Setup
 from lasem.learners._selective import SelectiveTransfer
 from lasem.learners._single import SingleNetwork
@@ -11,7 +11,7 @@ from lasem.learners.apd import APDOptions
 from lasem.learners.den import DENOptions
 from lasem.learners.gating import GatingOptions
 from lasem.learners.prognn import ProgNNOptions
-from lasem.options import NonNegative, Share, options
+from lasem.options import options
 from lasem.registry import Registry
 from lasem.search import InTurn
 
@@ -59,37 +59,6 @@ class SingleOptions(AbstractLearnerOptions):
         """Build the learner, with a head for the largest number of classes."""
         classes = max(setup.outline.classes)
         return SingleNetwork(setup.backbone(), classes=classes, training=setup.training, seed=setup.seed)
-
-
-@options
-class EWCOptions(AbstractLearnerOptions):
-    """Options of elastic weight consolidation.
-
-    Attributes:
-        penalty_weight: Weight lambda of the penalty lambda / 2 sum_tasks sum_j F_j (theta_j - theta*_j)^2.
-        online: Whether one running penalty, around the latest weights, takes the place of one per task.
-        decay: Factor gamma by which older information fades at every task of the online form.
-        fisher: Classes that the Fisher information is averaged over: all, by the network's probabilities ("exact"); one
-            that is drawn from these ("sampled"); or the label ("empirical").
-    """
-
-    reads: ClassVar[tuple[str, ...]] = ("mechanism",)
-    penalty_weight: NonNegative = 400.0
-    online: bool = False
-    decay: Share = 0.95
-    fisher: Literal["exact", "sampled", "empirical"] = "exact"
-
-    def build(self, setup: Setup) -> AbstractLearner:
-        """Build the learner."""
-        return ElasticWeightConsolidation(
-            setup.backbone(),
-            penalty_weight=self.penalty_weight,
-            online=self.online,
-            decay=self.decay,
-            fisher=self.fisher,
-            training=setup.training,
-            seed=setup.seed,
-        )
 
 
 LEARNERS: Registry[type[AbstractLearnerOptions]] = Registry(

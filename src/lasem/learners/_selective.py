@@ -1,9 +1,11 @@
 """Selective layer transfer: any search strategy over any mechanism."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from lasem.benchmarks import Task
@@ -11,9 +13,11 @@ from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError, require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import count_parameters
+from lasem.learners._retention import Retention, RetentionOptions
 from lasem.learners._status import ParameterCounts, SearchStatus
 from lasem.nn import Backbone
 from lasem.search import AbstractSearch, AbstractStrategy, Fixed, Schedule, TaskNetwork, capture, leaf_features
+from lasem.seeds import derive_seed
 from lasem.training import (
     TaskTraining,
     Training,
@@ -31,10 +35,12 @@ class SelectiveState(TrainingState):
     Attributes:
         configurations: Committed configuration by identity, one bit per stage.
         most: Most parameters trained at once ("search"), and most values stored to undo a task ("rollback").
+        constants: Constant of the retention's quadratic, by stage.
     """
 
     configurations: dict[int, tuple[int, ...]]
     most: dict[str, int]
+    constants: dict[int, float] = Field(default_factory=dict)
 
 
 class SelectiveTransfer(AbstractLearner):
@@ -49,6 +55,7 @@ class SelectiveTransfer(AbstractLearner):
         training: How a task is trained.
         seed: Seed of batches and dropout.
         redraw_unchosen: Draw shared knowledge that no task has chosen yet anew at every task.
+        retention: Hold shared knowledge near what earlier tasks need; None lets it move freely.
         capture: Compile the steps of every task; see `lasem.search.capture`.
 
     Attributes:
@@ -67,6 +74,7 @@ class SelectiveTransfer(AbstractLearner):
         training: Training | None = None,
         seed: int = 0,
         redraw_unchosen: bool = False,
+        retention: RetentionOptions | None = None,
         capture: bool = False,
     ) -> None:
         require(
@@ -80,6 +88,7 @@ class SelectiveTransfer(AbstractLearner):
         self.strategy = strategy
         self.training = training or Training()
         self.redraw_unchosen = redraw_unchosen
+        self.retention = None if retention is None else Retention(retention)
         self.capture = capture
         self.space = strategy.space(len(backbone.stages))
         like = next(backbone.parameters())
@@ -120,7 +129,8 @@ class SelectiveTransfer(AbstractLearner):
         self.backbone.begin_task(identity, classes=task.classes, uses=space.uses, redraw_unchosen=self.redraw_unchosen)
         self.task.begin(task, self.backbone.task_parameters(identity), held_out=strategy.held_out)
         features = capture() if self.capture else leaf_features
-        network = TaskNetwork(self.backbone, identity, features=features)
+        retention = None if self.retention is None else self.retention.penalty(len(task.train))
+        network = TaskNetwork(self.backbone, identity, features=features, retention=retention)
         schedule = Schedule(batches=self.task.batches_per_epoch, epochs=self.training.epochs)
         self._search = strategy.search(space, network=network, schedule=schedule)
         self._estimated = None
@@ -156,13 +166,16 @@ class SelectiveTransfer(AbstractLearner):
 
     def end_task(self) -> None:
         """Commit the leading configuration; restore the knowledge that it does not share."""
-        leading = self._leading()
+        leading, task, identity = self._leading(), self.task.task, self.task.identity
         self._estimate()
         self.backbone.commit(leading)
-        for parameter in self.backbone.parameters():
-            parameter.grad = None
         self.task.end()
         self._search = None
+        if self.retention is not None:
+            seed = derive_seed(self.task.seed, "fisher", len(self.task.order))
+            self.retention.consolidate(self.backbone, identity, task.train, seed=seed)
+        for parameter in self.backbone.parameters():
+            parameter.grad = None
 
     def abandon_task(self) -> None:
         """Close the open task as if it had not begun."""
@@ -249,7 +262,8 @@ class SelectiveTransfer(AbstractLearner):
         """Count parameters; shared knowledge counts if a candidate of the space can use it."""
         usable = [shared for _, shared in self.space.uses]
         most = {"search": self.task.most_trained, "rollback": self._most_rollback}
-        return count_parameters(self.backbone, usable=usable, visits=self.task.order, **most)
+        counts = count_parameters(self.backbone, usable=usable, visits=self.task.order, **most)
+        return counts if self.retention is None else replace(counts, beside=self.retention.num_values)
 
     def state(self) -> LearnerState:
         """Return all parameters, and the search and the optimizer of an open task."""
@@ -257,10 +271,15 @@ class SelectiveTransfer(AbstractLearner):
             **dict(self.task.values()),
             configurations=self.backbone.configurations,
             most={"search": self.task.most_trained, "rollback": self._most_rollback},
+            constants={stage: one.constant for stage, one in self.retention.quadratics.items()}
+            if self.retention
+            else {},
         )
         tensors = add_prefix("backbone.", self.backbone.state_dict()) | self.task.tensors()
         if self._search is not None:
             tensors |= add_prefix("search.", self._search.state())
+        if self.retention is not None:
+            tensors |= self.retention.tensors()
         return LearnerState.of(values, tensors)
 
     def restore(self, state: LearnerState, *, task: Task | None, space: ConfigurationSpace | None = None) -> None:
@@ -271,13 +290,16 @@ class SelectiveTransfer(AbstractLearner):
             task: The task that was open then; None if none was.
             space: Space with which it was opened; see `begin_task`.
         """
-        values = state.read(SelectiveState)
+        values = _read(state, stages=len(self.backbone.stages))
         for identity, bits in values.configurations.items():
             uses = ConfigurationSpace.only(bits).uses
             self.backbone.begin_task(identity, classes=values.classes[identity], uses=uses)
             self.backbone.commit(bits)
         self.task.restore(values)
         self.task.most_trained, self._most_rollback = values.most["search"], values.most["rollback"]
+        if self.retention is not None:
+            device = next(self.backbone.parameters()).device
+            self.retention.restore(state.tensors, values.constants, device=device)
         if task is not None:
             self.begin_task(task, space=space)
         load_values(self.backbone, strip_prefix(state.tensors, "backbone."))
@@ -285,3 +307,18 @@ class SelectiveTransfer(AbstractLearner):
         if self._search is not None:
             for name, value in self._search.state().items():
                 value.copy_(state.tensors[f"search.{name}"])
+
+
+def _read(state: LearnerState, *, stages: int) -> SelectiveState:
+    """Read a state, also one of the former learner for EWC, in which every task shares all stages."""
+    values = state.values
+    if "most" not in values:
+        shared = {name.split(".")[1] for name in state.tensors if name.startswith("precision.")}
+        ended = values["visits"] if values["epoch"] is None else values["visits"][:-1]
+        values = values | {
+            "most": {"search": values["most_trained"], "rollback": values["most_kept"]},
+            "configurations": dict.fromkeys(ended, (1,) * stages),
+            # Only the sum of the constants is known. It is a part of the loss that has no gradient.
+            "constants": {stage: 0.0 if stage != "0" else values["constant"] for stage in shared},
+        }
+    return SelectiveState.model_validate(values)

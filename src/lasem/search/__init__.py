@@ -37,6 +37,9 @@ from lasem.search._prior import AbstractPrior as AbstractPrior
 from lasem.search._prior import Counts as Counts
 from lasem.search._prior import RunningMean as RunningMean
 from lasem.search._prior import preferred as preferred
+from lasem.search._retention import Quadratic as Quadratic
+from lasem.search._retention import RetentionPenalty as RetentionPenalty
+from lasem.search._retention import shared_knowledge as shared_knowledge
 from lasem.search._skipping import Effort as Effort
 from lasem.search._strategy import AbstractSearch as AbstractSearch
 from lasem.search._strategy import AbstractStrategy as AbstractStrategy

@@ -1,5 +1,6 @@
-"""The tree captured: compiled once per task, so that a GPU repeats it without being told every operation anew."""
+"""CUDA graphs of the tree: compiled once per task, so that a GPU repeats a step without being told every operation."""
 
+from types import FunctionType
 from typing import Protocol
 
 import torch
@@ -10,18 +11,23 @@ from lasem.search._tree import Plan, leaf_features
 
 
 class LeafFeatures(Protocol):
-    """Carries a batch along every path; see `leaf_features`."""
+    """A function that carries a batch along every path of the tree; see `leaf_features`."""
 
     def __call__(self, backbone: Backbone, images: Tensor, task: int, *, layout: Plan) -> Tensor:
-        """(B, C, H, W) -> (K, B, F), in the order of the leaves."""
+        """Compute the features of all leaves: (B, C, H, W) -> (K, B, F)."""
         ...
 
 
 def capture() -> LeafFeatures:
-    """Compile `leaf_features` for the task that is about to be learned; CUDA graphs on a GPU, fused loops on a CPU.
+    """Compile `leaf_features` for the task that is about to be learned: CUDA graphs on a GPU, fused loops on a CPU.
 
-    Forward and backward pass are captured, at the first step that takes them. What was compiled before is forgotten:
-    another task has other modules, and the compiler keeps only a few variants.
+    Forward and backward pass are captured at the first steps that take them.
     """
-    torch.compiler.reset()
-    return torch.compile(leaf_features, dynamic=False, fullgraph=True, mode="reduce-overhead")
+    # Another task has other parameters, and the compiler keeps only a few variants of one function. It tells functions
+    # apart by their code, so each task gets its own copy. What earlier tasks compiled is freed with their copies, and
+    # what users compiled themselves is left alone, which `torch.compiler.reset` would drop.
+    copied = FunctionType(
+        leaf_features.__code__.replace(), leaf_features.__globals__, closure=leaf_features.__closure__
+    )
+    copied.__kwdefaults__ = leaf_features.__kwdefaults__
+    return torch.compile(copied, dynamic=False, fullgraph=True, mode="reduce-overhead")

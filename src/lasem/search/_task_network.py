@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lasem.nn import Backbone
 from lasem.search._capture import LeafFeatures
+from lasem.search._retention import RetentionPenalty
 from lasem.search._tree import Plan, leaf_features
 
 
@@ -18,11 +19,13 @@ class TaskNetwork:
         backbone: The network; the task is open on it.
         identity: Identity of the task.
         features: Runs a batch through a tree of branches; `leaf_features`, or what `capture` made of it.
+        retention: Penalty that keeps shared knowledge near what earlier tasks need; None for none.
     """
 
     backbone: Backbone
     identity: int
     features: LeafFeatures = leaf_features
+    retention: RetentionPenalty | None = None
 
     def leaves(self, images: Tensor, layout: Plan) -> Tensor:
         """Run a batch through every path of a tree: (B, C, H, W) -> (N, B, F), in the order of the leaves."""
@@ -46,8 +49,9 @@ class TaskNetwork:
         return next(self.backbone.parameters()).device
 
     def penalties(self) -> list[tuple[int, Tensor]]:
-        """Penalties of shared branches as (stage, scalar), for the stages that have one.
+        """Return the penalties of shared branches as (stage, scalar): of mappings, and of retention.
 
-        A search adds each of them times the probability that the stage is shared.
+        A search adds each of them to the loss, times the probability that the stage is shared.
         """
-        return self.backbone.penalties(self.identity)
+        retained = [] if self.retention is None else self.retention.terms(self.backbone)
+        return [*self.backbone.penalties(self.identity), *retained]

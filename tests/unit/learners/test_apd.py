@@ -1,39 +1,31 @@
 """APD: its loss, what retention guarantees, sparse storage, consolidation, and exact resumption."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+import toys
 from lasem.errors import SpecError
-from lasem.learners import APD, APDOptions, LearnerState, PlainNetwork, Training
+from lasem.learners import APD, APDOptions, PlainNetwork, Training
 from lasem.learners.apd._consolidation import consolidate
 from lasem.learners.apd._packed import PackedTensor
 from lasem.nn import Conv, Network
 from lasem.runs import check, resolve
+from toys import through_disk
 
 SHAPE = (1, 6, 6)
 NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))
+
+
+def learn(learner, task, epochs=6):
+    return toys.learn(learner, task, epochs)
 
 
 def make(rate=1e-2, optimizer="adam", keep=1.0, batch=4, **options):
     convs = PlainNetwork(NETWORK, shape=SHAPE, seed=0)
     training = Training(batch_size=batch, learning_rate=rate, optimizer=optimizer, keep=keep)
     return APD(convs, options=APDOptions(**options), training=training, seed=0)
-
-
-def learn(learner, task, epochs=6):
-    learner.begin_task(task)
-    losses = [learner.train_epoch() for _ in range(epochs)]
-    learner.end_task()
-    return losses
-
-
-def through_disk(state):
-    values = json.loads(json.dumps(state.values))
-    return LearnerState(tensors={name: tensor.clone() for name, tensor in state.tensors.items()}, values=values)
 
 
 def weights(learner, task):

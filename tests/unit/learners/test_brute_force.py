@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import pytest
@@ -8,9 +7,10 @@ from lasem import learn
 from lasem.benchmarks import TaskStream
 from lasem.configurations import Partition
 from lasem.errors import LasemError
-from lasem.learners import BruteForce, LearnerState, SelectiveTransfer, TakesTurns, Training
+from lasem.learners import BruteForce, SelectiveTransfer, TakesTurns, Training
 from lasem.records import DecisionRecord, EpochRecord, TaskRecord
 from lasem.search import Fixed, FixedSearch, InTurn, Schedule, TaskNetwork
+from toys import assert_same, through_disk
 
 EPOCHS = 3
 TRAINING = Training(batch_size=4, learning_rate=1e-2, decay=0.5)
@@ -46,23 +46,6 @@ def train(learner, task, number, *, epochs=EPOCHS, scores=None):
         if isinstance(learner, TakesTurns):
             learner.end_turn(max(found) if scores is None else scores[turn])
     learner.end_task()
-
-
-def through_disk(state):
-    tensors = {name: value.detach().clone() for name, value in state.tensors.items()}
-    return LearnerState(tensors=tensors, values=json.loads(json.dumps(state.values)))
-
-
-def everything(learner):
-    state = learner.state()
-    return {name: value.clone() for name, value in state.tensors.items()}, json.dumps(state.values)
-
-
-def assert_same(one, other):
-    (tensors, values), (found, values_found) = everything(one), everything(other)
-    assert values == values_found
-    assert tensors.keys() == found.keys()
-    assert all(torch.equal(tensor, found[name]) for name, tensor in tensors.items())
 
 
 def of(kind, events):

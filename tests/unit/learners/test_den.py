@@ -1,6 +1,5 @@
 """DEN: its phases, what they leave of earlier tasks, and exact resumption inside each of them."""
 
-import json
 from itertools import pairwise
 
 import pytest
@@ -8,13 +7,14 @@ import torch
 
 from lasem.benchmarks import Split, Task
 from lasem.errors import SpecError
-from lasem.learners import DEN, DENOptions, LearnerState, PlainNetwork, Training
+from lasem.learners import DEN, DENOptions, PlainNetwork, Training
 from lasem.learners.den._grown_layer import GrownLayer
 from lasem.learners.den._open_network import FRESH, distances
 from lasem.learners.den._options import PHASES
 from lasem.learners.den._phases import make_phase
 from lasem.nn import Conv, Network
 from lasem.runs import build_learner, check, resolve
+from toys import through_disk
 
 SHAPE = (1, 6, 6)
 NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))
@@ -35,11 +35,6 @@ def learn(learner, task, epochs=EPOCHS):
         phases.append(learner.growth().phase)
     learner.end_task()
     return phases
-
-
-def through_disk(state):
-    values = json.loads(json.dumps(state.values))
-    return LearnerState(tensors={name: tensor.clone() for name, tensor in state.tensors.items()}, values=values)
 
 
 def vectors(kernel):

@@ -1,10 +1,9 @@
-import json
-
 import pytest
 import torch
 
 from lasem.errors import DataError, LasemError
-from lasem.learners import LearnerState, Searches, SingleNetwork, Training
+from lasem.learners import Searches, SingleNetwork, Training
+from toys import learn, through_disk
 
 
 @pytest.fixture
@@ -13,12 +12,6 @@ def make_single(make_backbone):
         return SingleNetwork(make_backbone(), classes=classes, training=Training(batch_size=4, learning_rate=1e-2))
 
     return make
-
-
-def learn(learner, task):
-    learner.begin_task(task)
-    learner.train_epoch()
-    learner.end_task()
 
 
 def test_every_task_changes_the_one_network_and_so_the_answers_of_earlier_tasks(make_single, make_task):
@@ -70,12 +63,7 @@ def test_a_restored_network_goes_on_bit_for_bit(make_single, make_task, open_tas
     if open_task:
         one.begin_task(tasks[2])
         one.train_epoch()
-    state = one.state()
-    copy = LearnerState(
-        tensors={name: value.clone() for name, value in state.tensors.items()},
-        values=json.loads(json.dumps(state.values)),
-    )
-    other.restore(copy, task=tasks[2] if open_task else None)
+    other.restore(through_disk(one.state()), task=tasks[2] if open_task else None)
     for learner in (one, other):
         if open_task:
             learner.train_epoch()

@@ -1,0 +1,129 @@
+"""Retention across tasks: the information that every task leaves on the shared knowledge that it reads."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lasem.benchmarks import Split
+from lasem.learners._fisher import Outcomes, fisher_diagonal
+from lasem.nn import Backbone
+from lasem.options import NonNegative, Share, options
+from lasem.search import Quadratic, RetentionPenalty, shared_knowledge
+from lasem.training import add_prefix, strip_prefix
+
+
+@options
+class RetentionOptions:
+    """How firmly shared knowledge is held near what earlier tasks need.
+
+    Attributes:
+        weight: lambda. 1 is the weight of Laplace's approximation; 0 switches retention off.
+        count_images: Weigh every task by its number of training images: the penalty of a layer is lambda / N times
+            1/2 sum_t N_t sum_j F^t_j (theta_j - theta^t_j)^2, where N belongs to the open task. Otherwise it is
+            lambda / 2 sum_t sum_j F^t_j (theta_j - theta^t_j)^2.
+        online: Hold one running quadratic per layer around the latest values, where older information fades.
+        decay: gamma, by which older information fades at every task of the online form.
+        fisher: Classes over which the information is averaged; see `fisher_diagonal`.
+    """
+
+    weight: NonNegative = 1.0
+    count_images: bool = True
+    online: bool = False
+    decay: Share = 0.95
+    fisher: Outcomes = "exact"
+
+
+class Retention:
+    """Collects the information of tasks that have ended, and makes the penalty of the open one.
+
+    Args:
+        options: How firmly shared knowledge is held.
+
+    Attributes:
+        options: How firmly shared knowledge is held.
+        quadratics: Sum over the tasks that have ended by stage, without lambda / 2.
+    """
+
+    def __init__(self, options: RetentionOptions) -> None:
+        self.options = options
+        self.quadratics: dict[int, Quadratic] = {}
+
+    def penalty(self, num_images: int) -> RetentionPenalty | None:
+        """Return the penalty of a task with this many training images; None before any task has ended."""
+        weight = self.options.weight
+        if not self.quadratics or weight == 0:
+            return None
+        return RetentionPenalty(self.quadratics, weight / num_images if self.options.count_images else weight)
+
+    def consolidate(self, backbone: Backbone, task: int, split: Split, *, seed: int) -> None:
+        """Add the information of a task that was just committed, on the layers that it shares.
+
+        Args:
+            backbone: The network, with no task open.
+            task: Identity of the task.
+            split: Its training images.
+            seed: Seed of sampled classes.
+        """
+        bits = backbone.configuration(task)
+        knowledge = {stage: values for stage, values in shared_knowledge(backbone).items() if bits[stage]}
+        if self.options.weight == 0 or not knowledge:
+            return
+        answers = Answers(backbone, task)
+        precision = fisher_diagonal(
+            lambda values, images: functional_call(answers, answers.named(values), (images,)),
+            {f"{stage}.{name}": value for stage, values in knowledge.items() for name, value in values.items()},
+            split,
+            outcomes=self.options.fisher,
+            source=torch.Generator().manual_seed(seed),
+        )
+        images = len(split) if self.options.count_images else 1
+        for stage, values in knowledge.items():
+            found = {name: images * value for name, value in strip_prefix(precision, f"{stage}.").items()}
+            center = {name: value.detach() for name, value in values.items()}
+            before = self.quadratics.get(stage, Quadratic())
+            faded = before.faded(self.options.decay, found, center) if self.options.online else None
+            self.quadratics[stage] = faded or before.plus(found, center)
+
+    @property
+    def num_values(self) -> int:
+        """Numbers that are stored: a precision and a center for every parameter."""
+        return 2 * sum(part.numel() for quadratic in self.quadratics.values() for part in quadratic.precision.values())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the precisions and centers for a checkpoint."""
+        found: dict[str, Tensor] = {}
+        for stage, quadratic in self.quadratics.items():
+            found |= add_prefix(f"precision.{stage}.", quadratic.precision)
+            found |= add_prefix(f"center.{stage}.", quadratic.center)
+        return found
+
+    def restore(self, tensors: Mapping[str, Tensor], constants: Mapping[int, float], *, device: torch.device) -> None:
+        """Take over what `tensors` gave, and the constant of every stage's quadratic."""
+        copies = {name: value.to(device, copy=True) for name, value in tensors.items() if name[:3] in ("pre", "cen")}
+        self.quadratics = {
+            stage: Quadratic(
+                strip_prefix(copies, f"precision.{stage}."), strip_prefix(copies, f"center.{stage}."), constant
+            )
+            for stage, constant in constants.items()
+        }
+
+
+class Answers(nn.Module):
+    """Answers of a backbone for a committed task, as a function of its shared knowledge."""
+
+    def __init__(self, backbone: Backbone, task: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.task = task
+
+    @staticmethod
+    def named(knowledge: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Rename shared knowledge from ``{stage}.{name}`` to the names of parameters of this module."""
+        parts = [(name.partition("."), value) for name, value in knowledge.items()]
+        return {f"backbone.stages.{stage}.shared.{name}": value for (stage, _, name), value in parts}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return log-likelihoods: (B, C, H, W) -> (B, classes)."""
+        return self.backbone.path_logits(images, self.task, running=True).log_softmax(1)
