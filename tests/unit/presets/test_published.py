@@ -220,6 +220,6 @@ def test_gates_are_the_published_ones_but_where_tasks_are_short():
     for preset in ("cifar100-10/gating", "cifar100-10/gating/small", "digits/gating"):
         spec = resolve(preset)
         learner = build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
-        found[preset] = learner.convs.gain, learner.sparsity, learner.patience
+        found[preset] = learner.options.gain, learner.options.sparsity, learner.options.patience
     assert found["cifar100-10/gating"] == (1.0, "patience", 20)
     assert found["cifar100-10/gating/small"] == found["digits/gating"] == (20.0, "learned", 0)
