@@ -21,12 +21,9 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / 
 NOT_YET = {
     "cli",
     "faults",
-    "learners",
-    "nn",
     "presets",
     "report",
     "runs",
-    "search",
     "specs",
     "tables",
 }

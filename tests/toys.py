@@ -7,6 +7,7 @@ import torch
 from lasem.benchmarks import Split, Task
 from lasem.learners import LearnerState
 from lasem.nn import Conv, Network
+from lasem.search import TaskNetwork, plan
 
 SHAPE = (1, 6, 6)
 
@@ -43,6 +44,14 @@ def make_backbone(*, depth=2, seed=0, shape=SHAPE, hidden=()):
     """Make a network of small convolutions, with a pool after the first."""
     layers = tuple(Conv(3, 3 + i, pool=2 if i == 0 else 1) for i in range(depth))
     return Network(layers, hidden=hidden).build(shape, seed=seed)
+
+
+def tree_logits(backbone, images, task, *, space):
+    """Evaluate all candidates in one tree, as a search does, without dropout: (K, B, classes), in the space's order."""
+    network, layout = TaskNetwork(backbone, task), plan(space)
+    leaves = network.head(network.leaves(images, layout))
+    order = sorted(range(len(space)), key=lambda leaf: layout.candidates[leaf])
+    return leaves[order]
 
 
 def values_of(module):

@@ -24,9 +24,9 @@ class Best(BaseModel):
 
     Attributes:
         candidate: Index of the candidate.
-        accuracy: Its best validation accuracy.
-        epochs: Number of epochs that it was trained for.
-        ties: How many other candidates reached the same accuracy; the preference among ties decided then.
+        accuracy: Best validation accuracy of the candidate.
+        epochs: Number of epochs for which the candidate was trained.
+        ties: Number of other candidates with the same accuracy; if any, the option `ties` decided between them.
     """
 
     candidate: int
@@ -65,7 +65,7 @@ class _Search:
 
     Attributes:
         task: The open task.
-        turn: How far it has come.
+        turn: How far the search has come.
         values: Everything that the best candidate's training has changed, by name in the backbone.
     """
 
@@ -103,7 +103,7 @@ class BruteForce(AbstractLearner):
         redraw_unchosen: bool = False,
     ) -> None:
         require(
-            first_task in ("searched", "as-second"), "a first task must be searched or as-second", first_task=first_task
+            first_task in ("searched", "as-second"), "first_task must be searched or as-second", first_task=first_task
         )
         self.backbone = backbone
         self.strategy = strategy or InTurn()
