@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from lasem import cli
 from lasem.errors import RunError
+from lasem.learners import LEARNERS
 from lasem.runs import resolve
 
 SMALL = ["benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",
@@ -126,7 +127,9 @@ LEARNERS.register("mine", Mine)
 """
 
 
-def test_a_learner_of_a_plugin_runs_resumes_and_is_loaded(lasem, tmp_path):
+def test_a_learner_of_a_plugin_runs_resumes_and_is_loaded(lasem, tmp_path, monkeypatch):
+    monkeypatch.setattr(LEARNERS, "_entries", dict(LEARNERS._entries))
+    monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "my_plugin.py").write_text(PLUGIN)
     command = ("run", "digits/hps", *SET, "--set", "learner.name=mine", "--set", "learner.kind=mine", "--device", "cpu")
     status, _, errors = lasem(*command, "--set", "mine.top=2", "--plugin", "my_plugin")

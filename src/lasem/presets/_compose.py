@@ -1,9 +1,9 @@
 """Composing a preset: partial specs are laid over each other, and later ones win.
 
 The name of a preset chooses a file of every axis: `<benchmark>/<learner>`, `<benchmark>/<network>/<learner>`, and
-`.../small` for a variant that takes minutes. `compose` has the order of the files, which is all there is to know. In a
-file, `[when.X.section]` is laid over the rest of the file if X is the profile, the mechanism, the strategy or the kind
-of learner of the experiment.
+`.../small` for a variant that takes minutes. The files are laid over each other in the order of `compose`.
+In a file, `[when.X.section]` is laid over the rest of the file if X is the profile, the mechanism, the strategy or the
+kind of learner of the experiment.
 """
 
 from collections.abc import Iterator, Mapping
