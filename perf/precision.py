@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lasem.learners import SelectiveTransfer
 from lasem.runs import Precision, RunOptions, arithmetic, build_learner, choose_device, prepare, resolve
-from lasem.search import EVIDENCE, AbstractOpenTask, TaskNetwork, log_likelihoods, log_posterior, plan
+from lasem.search import EM, EVIDENCE, AbstractOpenTask, TaskNetwork, log_likelihoods, log_posterior, plan
 
 PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "cpu": ("float32", "bfloat16"),
@@ -75,7 +75,9 @@ def measure(preset: str, *, data: Path, epochs: int, device: torch.device) -> li
     learner = build_learner(spec, stream.outline, device=device)
     assert isinstance(learner, SelectiveTransfer)
     learner.begin_task(stream[0])
-    watched = Watched(learner, PRECISIONS[device.type], evidence=spec.strategy.options.evidence)
+    strategy = learner.strategy
+    assert isinstance(strategy, EM)
+    watched = Watched(learner, PRECISIONS[device.type], evidence=strategy.evidence)
     learner.search.step = watched  # type: ignore[method-assign]
     with arithmetic("float32", device):
         for _ in range(epochs):

@@ -79,7 +79,7 @@ def test_a_stage_outputs_the_weighted_sum_of_both_branches_after_relu_and_before
     mixed = backbone.forks(0)[0].mixed(torch.tensor([0.25, 0.75])).branch(1)
     # own: 7, 0, 1, 4; shared: 0, 3, 2, 1; sums: 1.75, 2.25, 1.75, 1.75
     assert mixed(images.unsqueeze(0)).tolist() == [[[[[2.25]]]]]
-    with pytest.raises(LasemError, match="got a mixture of both.*; commit one of them"):
+    with pytest.raises(LasemError, match=r"got a mixture of both.*; commit one of them"):
         mixed.module()
 
 
