@@ -202,9 +202,11 @@ class BruteForce(AbstractLearner):
         searched = [new and (i > 0 or self.first_task == "searched") for i, new in enumerate(first)]
         return [len(self.space) if search else 1 for search in searched]
 
-    def tied(self) -> int:
-        """Return how many other candidates have reached the best one's validation accuracy on the open task."""
-        best = self._search.turn.best if self._search else None
+    def tied(self) -> int | None:
+        """Return how many other candidates validate as well as the best one; None if the open task is not searched."""
+        if self._search is None:
+            return None
+        best = self._search.turn.best
         return best.ties if best else 0
 
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:

@@ -148,6 +148,15 @@ class TakesTurns(Protocol):
 
 
 @runtime_checkable
+class CountsTies(Protocol):
+    """A learner that chooses by a score which several candidates may reach."""
+
+    def tied(self) -> int | None:
+        """Return how many other candidates score as well as the best one; None if the open task is not searched."""
+        ...
+
+
+@runtime_checkable
 class Grows(Protocol):
     """A learner whose network gains units."""
 
