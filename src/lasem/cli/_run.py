@@ -1,4 +1,4 @@
-"""`lasem run`."""
+"""The command `lasem run`, which runs presets and specs."""
 
 import os
 import re
