@@ -37,6 +37,11 @@ def benchmark_entries() -> list[Entry]:
     return [Entry(name, table["summary"]) for name, table in files("benchmarks").items()]
 
 
+def kinds_of_presets(axis: str) -> set[str]:
+    """Return the kinds of an axis, "benchmark" or "learner", that some preset is made of."""
+    return {table[axis]["kind"] for table in files(f"{axis}s").values()}
+
+
 def learner_entries(layers: int | None = None) -> list[Entry]:
     """Return the learners for a network, static configurations included.
 
