@@ -1,5 +1,6 @@
 """The command `lasem sweep`, which makes many runs."""
 
+import json
 import shlex
 import signal
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from lasem.cli._plugins import Plugins
 from lasem.cli._run import Data, interval
 from lasem.errors import SpecError
 from lasem.formats import duration
@@ -64,6 +66,7 @@ def sweep(
         bool, typer.Option("--capture", help="Compile each task's steps; on a GPU as CUDA graphs.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Make all runs of a sweep. Run the same command again to resume it.
 
@@ -76,7 +79,7 @@ def sweep(
     given = [f"{name} {value}" for name, value in places.items() if value is not None]
     if len(given) > 1:
         raise SpecError(f"a sweep must have one of --workers, --ray and --slurm (got {' and '.join(given)}); keep one")
-    found = read_sweep(spec, settings or [])
+    found = read_sweep(spec, [*(settings or []), *([f"plugins={json.dumps(plugins)}"] if plugins else [])])
     every = interval(checkpoint_every)
     options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
     reader, console = StatusReader(found, out), Console(quiet=quiet)

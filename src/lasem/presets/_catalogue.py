@@ -28,7 +28,10 @@ class Entry:
 def files(axis: str) -> Mapping[str, Table]:
     """Return all files of an axis, such as "learners", by their names without ".toml"."""
     folder = resources.files("lasem.presets") / axis
-    found = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    found = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".toml")),
+        key=lambda file: file.name.removesuffix(".toml"),
+    )
     return {file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8")) for file in found}
 
 
