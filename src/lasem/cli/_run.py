@@ -66,7 +66,7 @@ def run(
         typer.Option(min=0, metavar="GIB", help="Most memory that a search may take. Default: all there is."),
     ] = None,
     max_hours: Annotated[
-        float | None, typer.Option(min=0, metavar="HOURS", help="Refuse what would take longer, with --dry-run.")
+        float | None, typer.Option(min=0, metavar="HOURS", help="With --dry-run: refuse what would take longer.")
     ] = None,
     capture: Annotated[
         bool, typer.Option("--capture", help="Compile each task's steps; on a GPU as CUDA graphs.")
