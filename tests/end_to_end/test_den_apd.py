@@ -7,13 +7,14 @@ import pytest
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, read_events
 from lasem.runs import RunOptions, resolve, run
 
-SETTINGS = ["benchmark.first_tasks=3", "training.epochs=25", "training.keep=1.0", "den.expand=4"]
+SETTINGS = ["benchmark.first_tasks=3", "training.epochs=25", "training.keep=1.0"]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    specs = {name: resolve(f"digits/{name}", SETTINGS) for name in ("snn", "den", "apd")}
+    own = {"snn": [], "den": ["den.expand=4"], "apd": []}
+    specs = {name: resolve(f"digits/{name}", [*SETTINGS, *settings]) for name, settings in own.items()}
     return {name: (run(spec, RunOptions(out=out)), out / spec.folder) for name, spec in specs.items()}
 
 

@@ -88,7 +88,7 @@ def test_the_compiler_is_told_of_captured_steps_only(make_backbone, task, monkey
 
 @pytest.mark.parametrize("strategy", [EM(epsilon=0.1), EM(memory=1), DARTS()])
 def test_steps_that_differ_are_not_captured(make_backbone, strategy):
-    with pytest.raises(SpecError, match="steps are captured where each runs the same candidates"):
+    with pytest.raises(SpecError, match="all steps must run the same candidates in one tree to be captured"):
         SelectiveTransfer(make_backbone(), strategy, capture=True)
 
 

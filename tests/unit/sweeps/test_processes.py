@@ -127,7 +127,7 @@ def test_a_run_with_bad_input_is_an_outcome_beside_the_others(small_sweep, optio
     sweep = small_sweep('presets = ["digits/stl"]\n[grid]\n"training.batch_size" = [1000, 10]\n', "training.epochs=1")
     large, small = execute(sweep, options_of(tmp_path), LocalProcesses())
     assert (large.kind, large.attempt, small.kind) == ("refused", 1, "done")
-    assert "1000 images" in large.error
+    assert "at least one batch of training images, 1000 here (got 30 " in large.error
     (failed, done) = StatusReader(sweep, tmp_path).read()
     assert (failed.state, done.state) == ("failed", "done")
     assert "lower batch_size" in failed.remark
