@@ -42,7 +42,7 @@ CASES = {
 
 PARTITIONS = {
     "resnet-18": {
-        key: resolve(f"cifar100-10/resnet-18/lasem-hps-{key}").search.partition
+        key: resolve(f"cifar100-10/resnet-18/lasem-hps-{key}").sections["search"]["partition"]
         for key in ("4-groups", "5-groups", "6-groups", "7-groups")
     }
 }

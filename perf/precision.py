@@ -74,7 +74,7 @@ def measure(preset: str, *, data: Path, epochs: int, device: torch.device) -> li
     learner = build_learner(spec, stream.outline, device=device)
     assert isinstance(learner, SelectiveTransfer)
     learner.begin_task(stream[0])
-    watched = Watched(learner, PRECISIONS[device.type], evidence=spec.search.evidence)
+    watched = Watched(learner, PRECISIONS[device.type], evidence=spec.strategy.options.evidence)
     learner.search.step = watched  # type: ignore[method-assign]
     with arithmetic("float32", device):
         for _ in range(epochs):

@@ -6,9 +6,11 @@ An installed package adds an entry by an entry point in one of the groups ``lase
 """
 
 import importlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from lasem.errors import SpecError, nearest
@@ -110,12 +112,14 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
 
 def load_plugins(modules: Iterable[str]) -> None:
-    """Import modules that add to registries.
+    """Import modules that add to registries, from the current folder too, as ``python -m`` does.
 
     Raises:
         SpecError: A module cannot be imported; the message names it and the cause.
     """
     for module in modules:
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
         try:
             importlib.import_module(module)
         except Exception as error:

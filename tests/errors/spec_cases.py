@@ -8,6 +8,7 @@ SETTINGS = {
     "spec-unknown-option": (LASEM, "benchmark.taks=3"),
     "spec-unknown-mechanism-option": ("digits/tf", "mechanism.penalty=1"),
     "spec-option-without-any": (LASEM, "mechanism.penalty=1"),
+    "spec-unread-option": ("digits/hps", "ewc.penalty_weight=3"),
     "spec-unknown-kind": (LASEM, "benchmark.kind=digit"),
     "spec-unknown-network": (LASEM, "network.name=digits3"),
     "spec-unknown-mechanism": (LASEM, "learner.mechanism=hsp"),

@@ -87,6 +87,6 @@ def test_streams_without_duplicates_have_no_note():
 
 def test_another_kind_of_benchmark_takes_neither_the_name_nor_the_options_of_the_preset():
     spec = resolve("stl10-20/stl", ["benchmark.kind=pacs", "benchmark.size=32"])
-    assert (spec.benchmark.name, spec.benchmark.options) == ("pacs", {"size": 32})
+    assert spec.sections["benchmark"] == {"name": "pacs", "kind": "pacs", "size": 32}
     assert resolve("stl10-20/stl", ["benchmark.kind=stl10"]) == resolve("stl10-20/stl")
     assert resolve("digits/stl", ["benchmark.kind=pacs", "benchmark.name=own"]).benchmark.name == "own"

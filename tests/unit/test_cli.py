@@ -3,6 +3,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from lasem import cli
 from lasem.errors import RunError
+from lasem.learners import LEARNERS
 from lasem.runs import resolve
 
 SMALL = ["benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",
@@ -66,7 +68,7 @@ def test_a_list_for_machines_names_everything(lasem):
     status, output, _ = lasem("list", "--json")
     parts = json.loads(output)
     assert status == 0
-    assert parts.keys() == {"benchmarks", "networks", "learners", "presets"}
+    assert parts.keys() == {"benchmarks", "networks", "learners", "mechanisms", "strategies", "presets"}
     assert "digits" in parts["benchmarks"]
     assert "cifar-4" in parts["networks"]
     assert {"stl", "snn", "hps", "hps-top-2", "lasem-hps"} <= parts["learners"].keys()
@@ -75,10 +77,72 @@ def test_a_list_for_machines_names_everything(lasem):
 
 
 def test_a_list_for_people_gives_each_a_line(lasem):
-    _, text, _ = lasem("list")
-    _, machine, _ = lasem("list", "--json")
+    _, text, _ = lasem("list", "/")
+    _, machine, _ = lasem("list", "/", "--json")
     lines = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]
     assert lines == [name for entries in json.loads(machine).values() for name in entries]
+
+
+def test_a_list_is_short_unless_asked_and_filters(lasem):
+    _, text, _ = lasem("list")
+    assert len(text.splitlines()) < 100
+    assert "lasem list digits/" in text
+    assert "/small" in text
+    _, text, _ = lasem("list", "digits", "lasem")
+    listed = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]
+    assert listed == ["digits/lasem-dfcnn", "digits/lasem-hps", "digits/lasem-tf"]
+    _, text, _ = lasem("list", "--learners")
+    assert "hps-top-2" in text
+    assert "digits/" not in text
+    refused(lasem("list", "digts"), "did you mean 'digits'")
+
+
+def test_a_preset_is_explained(lasem):
+    status, text, _ = lasem("list", "--explain", "digits/lasem-hps/small")
+    assert status == 0
+    lines = {line.split(" = ")[0]: line.rsplit("  ", 1)[1] for line in text.splitlines()}
+    assert lines["training.epochs"] == "sizes/digits.toml"
+    assert lines["benchmark.kind"] == "benchmarks/digits.toml"
+
+
+PLUGIN = """
+from typing import ClassVar
+
+from lasem.learners import LEARNERS, AbstractLearnerOptions, SelectiveTransfer
+from lasem.options import Positive, options
+from lasem.search import Fixed
+
+
+@options
+class Mine(AbstractLearnerOptions):
+    reads: ClassVar = ("mechanism",)
+    top: Positive = 1
+
+    def build(self, setup):
+        strategy = Fixed(f"top-{self.top}")
+        return SelectiveTransfer(setup.backbone(), strategy, training=setup.training, seed=setup.seed)
+
+
+LEARNERS.register("mine", Mine)
+"""
+
+
+def test_a_learner_of_a_plugin_runs_resumes_and_is_loaded(lasem, tmp_path, monkeypatch):
+    monkeypatch.setattr(LEARNERS, "_entries", dict(LEARNERS._entries))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "my_plugin.py").write_text(PLUGIN)
+    command = ("run", "digits/hps", *SET, "--set", "learner.name=mine", "--set", "learner.kind=mine", "--device", "cpu")
+    status, _, errors = lasem(*command, "--set", "mine.top=2", "--plugin", "my_plugin")
+    assert (status, errors) == (0, "")
+    (folder,) = (tmp_path / "runs").iterdir()
+    written = (folder / "spec.toml").read_text()
+    assert 'plugins = [\n    "my_plugin",\n]' in written
+    assert "[mine]\ntop = 2" in written
+    code = f"import lasem; print(lasem.load({str(folder)!r}).learner.configuration(0))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "(0, 1, 1)"
+    refused(lasem(*command, "--set", "mine.tip=2", "--plugin", "my_plugin"), "did you mean 'top'")
+    refused(lasem(*command, "--plugin", "my_plugins"), "'my_plugins', which raises ModuleNotFoundError")
 
 
 def test_without_a_command_there_is_help(lasem):
@@ -183,7 +247,7 @@ def test_a_run_that_another_process_holds_is_refused(lasem, tmp_path):
     folder = RunFolder.of(spec, tmp_path / "runs")
     folder.create(spec)
     with exclusive(folder):
-        refused(lasem("run", "digits/hps", *SET, "--device", "cpu"), f"held by process {os.getpid()} on", "since 20")
+        refused(lasem("run", "digits/hps", *SET, "--device", "cpu"), f"got process {os.getpid()} on", "since 20")
 
 
 @pytest.mark.parametrize("every", ["-1", "10 epochs", "1.5h", "s", ""])
@@ -194,8 +258,8 @@ def test_a_checkpoint_interval_is_epochs_or_time(lasem, every):
 def test_a_spec_is_checked_once(lasem, monkeypatch):
     from lasem.runs import _check
 
-    found, once = [], _check._names
-    monkeypatch.setattr(_check, "_names", lambda spec: found.append(spec.name) or once(spec))
+    found, once = [], _check.build_strategy
+    monkeypatch.setattr(_check, "build_strategy", lambda spec: found.append(spec.name) or once(spec))
     assert lasem("run", "digits/stl", "digits/hps", *SET, "--device", "cpu")[0] == 0
     assert found == ["digits/stl", "digits/hps"]
 
@@ -296,17 +360,20 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
         (["digit/stl"], ["'digit/stl'", "did you mean 'digits'"]),
         (["digits/lasem"], ["'lasem'", "did you mean 'lasem-tf'"]),
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
-        (["digits/stl", "--set", "training.epoch=3"], ["'training.epoch'", "did you mean 'epochs'"]),
+        (
+            ["digits/stl", "--set", "training.epoch=3"],
+            ["epoch is not an option of [training]", "'epochs'"],
+        ),
         (["digits/stl", "--set", "benchmark.taks=3"], ["taks is not an option", "did you mean 'tasks'"]),
-        (["digits/stl", "--set", "training.epochs=many"], ["training.epochs", "got 'many'"]),
-        (["digits/stl", "--set", "training.epochs=2.5"], ["training.epochs", "got 2.5"]),
+        (["digits/stl", "--set", "training.epochs=many"], ["epochs must be", "got 'many' in [training]"]),
+        (["digits/stl", "--set", "training.epochs=2.5"], ["epochs must be", "got 2.5 in [training]"]),
         (["digits/stl", "--set", "training.epochs"], ["section.key=value"]),
         (["digits/lasem-hps", "--set", "search.partition={1},{2}"], ["{1},{2}", "every layer from 1 to 3"]),
         (["digits/lasem-hps", "--set", "search.partition={1},{3}"], ["missing: [2]"]),
         (["digits/lasem-hps", "--set", "search.partition=1,2,3"], ["a partition must be written like {1,2},{3-5}"]),
         (["digits/lasem-hps", "--set", 'search.candidates=["11"]'], ["3 here", "'11'"]),
         (["digits/hps-top-9"], ["top-9"]),
-        (["digits/stl", "--set", "profile=papers"], ["paper, release"]),
+        (["digits/stl", "--set", "profile=papers"], ["paper or release"]),
         (["digits/stl", "--set", "benchmark.order=[0,99]"], ["99"]),
         (["digits/stl", "--set", "training.batch_size=10000"], ["10000", "lower batch_size"]),
         (["digits/stl", "--seeds", "0,x"], ["'0,x'", "0,1,2"]),
@@ -323,7 +390,7 @@ def test_bad_input_is_one_message_and_status_2(lasem, arguments, words):
 
 def test_several_faults_are_one_message(lasem):
     answer = lasem("run", "digits/stl", "--set", "training.epoch=3", "--set", "seeds.date=1")
-    refused(answer, "training.epoch", "seeds.date")
+    refused(answer, "epoch is not an option of [training]", "date is not an option of [seeds]")
 
 
 def test_messages_are_not_taken_for_markup(lasem):
@@ -332,7 +399,7 @@ def test_messages_are_not_taken_for_markup(lasem):
 
 def test_a_file_that_is_not_toml_is_named(lasem, tmp_path):
     (tmp_path / "bad.toml").write_text("epochs = = 3")
-    refused(lasem("run", "bad.toml"), "bad.toml is not")
+    refused(lasem("run", "bad.toml"), "got bad.toml: ")
 
 
 def test_a_run_folder_of_another_spec_is_refused(lasem, tmp_path):
@@ -508,7 +575,10 @@ def test_a_sweep_with_a_failure_has_status_1(lasem, small):
     ("arguments", "words"),
     [
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
-        (["small.toml", "--set", "training.epoch=3"], ["'training.epoch'", "did you mean 'epochs'"]),
+        (
+            ["small.toml", "--set", "training.epoch=3"],
+            ["epoch is not an option of [training]", "'epochs'"],
+        ),
         (
             ["small.toml", "--ray", "auto", "--workers", "2"],
             ["must have one of --workers, --ray and --slurm", "got --workers 2 and --ray auto"],

@@ -54,14 +54,20 @@ def list_command(
 
 def _all_parts() -> dict[str, dict[str, str]]:
     """Everything that can be named, by kind: names with a line about each."""
+    from lasem.benchmarks import BENCHMARKS
+    from lasem.learners import LEARNERS
     from lasem.nn import MECHANISMS, NETWORKS
-    from lasem.presets import benchmark_entries, learner_entries, preset_entries
+    from lasem.presets import benchmark_entries, kinds_of_presets, learner_entries, preset_entries
     from lasem.search import STRATEGIES
 
+    other = {
+        axis: {name: text for name, text in _summaries(registry).items() if name not in kinds_of_presets(axis)}
+        for axis, registry in {"benchmark": BENCHMARKS, "learner": LEARNERS}.items()
+    }
     return {
-        "benchmarks": {entry.name: entry.summary for entry in benchmark_entries()},
+        "benchmarks": {entry.name: entry.summary for entry in benchmark_entries()} | other["benchmark"],
         "networks": _summaries(NETWORKS),
-        "learners": {entry.name: entry.summary for entry in learner_entries()},
+        "learners": {entry.name: entry.summary for entry in learner_entries()} | other["learner"],
         "mechanisms": _summaries(MECHANISMS),
         "strategies": _summaries(STRATEGIES),
         "presets": {entry.name: entry.summary for entry in preset_entries()},

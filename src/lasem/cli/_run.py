@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from lasem.cli._dry_run import print_dry_runs
+from lasem.cli._plugins import Plugins
 from lasem.errors import RunStopped, SpecError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def run(
         bool, typer.Option(hidden=True, help="Stop after the epoch when standard input closes.")
     ] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Run presets or specs. Run the same command again to resume an unfinished run."""
     from lasem.preflight import Limits, check_with_suggestions, require_memory
@@ -70,7 +72,9 @@ def run(
 
     if max_hours is not None and not dry_run:
         raise SpecError("--max-hours must come with --dry-run, which estimates the time; add --dry-run")
-    specs = [trial for target in targets for trial in _trials(resolve(target, settings or []), seeds)]
+    specs = [
+        trial for target in targets for trial in _trials(resolve(target, settings or [], plugins=plugins or ()), seeds)
+    ]
     where = choose_device(device)
     options = RunOptions(
         out=out,

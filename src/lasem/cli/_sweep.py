@@ -1,5 +1,6 @@
 """The command `lasem sweep`."""
 
+import json
 import shlex
 import signal
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from lasem.cli._plugins import Plugins
 from lasem.cli._run import Data, interval
 from lasem.errors import SpecError
 from lasem.formats import duration
@@ -53,6 +55,7 @@ def sweep(
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of a run; 0 = what suits it.")] = 0,
     capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Make the runs of a sweep that are not done yet. Run the same command again to resume it."""
     from lasem.runs import RunOptions, choose_device
@@ -62,7 +65,7 @@ def sweep(
     given = [f"{name} {value}" for name, value in places.items() if value is not None]
     if len(given) > 1:
         raise SpecError(f"a sweep must have one of --workers, --ray and --slurm (got {' and '.join(given)}); keep one")
-    found = read_sweep(spec, settings or [])
+    found = read_sweep(spec, [*(settings or []), *([f"plugins={json.dumps(plugins)}"] if plugins else [])])
     every = interval(checkpoint_every)
     options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
     reader, console = StatusReader(found, out), Console(quiet=quiet)

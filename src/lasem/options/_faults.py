@@ -21,7 +21,7 @@ def faults(error: ValidationError, where: "Where", elsewhere: Mapping[str, str] 
         where: The class of the options and the name of their table.
         elsewhere: Names of the tables that single options come from, if not from that one.
     """
-    found = [(_find(item["loc"], where, elsewhere), item) for item in error.errors()]
+    found = [(_find(item["loc"], where, elsewhere), item) for item in error.errors() if not _follows(item)]
     return [_fault(where, [item for _, item in same]) for where, same in groupby(found, key=lambda pair: pair[0])]
 
 
@@ -37,7 +37,7 @@ class Where:
     def inner(self) -> type[Any] | None:
         """The class of options that the key holds a table of, if it does."""
         annotation = field_types(self.owner).get(self.key.partition("[")[0])
-        return next((kind for kind in _types(annotation) if dataclasses.is_dataclass(kind)), None)
+        return next((kind for kind in _types(annotation) if hasattr(kind, "__pydantic_validator__")), None)
 
     def entered(self) -> "Where":
         """The table that the key holds, without a key."""
@@ -58,6 +58,12 @@ def _find(loc: Sequence[int | str], where: Where, elsewhere: Mapping[str, str]) 
         elif where.inner:
             where = dataclasses.replace(where.entered(), key=step)
     return where
+
+
+def _follows(item: ErrorDetails) -> bool:
+    """Whether a list counts as too short only because one of its items has a fault, which is told."""
+    least = item.get("ctx", {}).get("min_length")
+    return item["type"] == "too_short" and least is not None and len(item["input"]) >= least
 
 
 def field_types(cls: type[Any]) -> dict[str, Any]:

@@ -28,13 +28,21 @@ class Entry:
 def files(axis: str) -> Mapping[str, Table]:
     """Return all files of an axis, such as "learners", by their names without ".toml"."""
     folder = resources.files("lasem.presets") / axis
-    found = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    found = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".toml")),
+        key=lambda file: file.name.removesuffix(".toml"),
+    )
     return {file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8")) for file in found}
 
 
 def benchmark_entries() -> list[Entry]:
     """Return the benchmarks that presets are made of."""
     return [Entry(name, table["summary"]) for name, table in files("benchmarks").items()]
+
+
+def kinds_of_presets(axis: str) -> set[str]:
+    """Return the kinds of an axis, "benchmark" or "learner", that some preset is made of."""
+    return {table[axis]["kind"] for table in files(f"{axis}s").values()}
 
 
 def learner_entries(layers: int | None = None) -> list[Entry]:

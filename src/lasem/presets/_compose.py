@@ -1,7 +1,7 @@
 """Composing a preset: partial specs are laid over each other, and later ones win.
 
 The name of a preset chooses a file of every axis: `<benchmark>/<learner>`, `<benchmark>/<network>/<learner>`, and
-`.../small` for a variant that takes minutes. The order of the files is that of `compose`, which is all there is to know.
+`.../small` for a variant that takes minutes. The files are laid over each other in the order of `compose`.
 In a file, `[when.X.section]` is laid over the rest of the file if X is the profile, the mechanism, the strategy or the
 kind of learner of the experiment.
 """

@@ -74,6 +74,7 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
         SpecError: Names are unknown, keys are missing or not read, or values break a rule; all faults together.
     """
     faults = Faults()
+    table = _without_none(table)
     faults.attempt(lambda: _require_plain(table))
     heading = faults.attempt(lambda: validate(Heading, {k: table[k] for k in HEADING if k in table}, section=""))
     faults.attempt(lambda: load_plugins(heading.plugins if heading else ()))
@@ -83,7 +84,11 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
     readers = (*(_readers(names, faults) if names else ()), *ALWAYS)
     if names and len(faults) == known:
         faults.extend(_unread(sections, readers, names[2]))
-    made = [faults.attempt(lambda reader=reader: reader.build(sections)) for reader in readers]
+    whole = [section for section in table if section not in sections]  # told already: no table
+    made = [
+        None if reader.section in whole else faults.attempt(lambda reader=reader: reader.build(sections))
+        for reader in readers
+    ]
     by_kind: dict[str, Any] = {reader.kind: one for reader, one in zip(readers, made, strict=True)}
     if faults or names is None or heading is None:
         network, strategy = names and NETWORKS.get(names[1].name), by_kind.get("strategy")
@@ -104,6 +109,15 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
         readers=readers,
         sections=dict(_written(sections, readers, learner)),
     )
+
+
+def _without_none(table: Mapping[str, Any]) -> Table:
+    """Leave out keys that are None, in inner tables too: TOML has no None."""
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def _require_plain(table: Mapping[str, Any]) -> None:
@@ -162,8 +176,10 @@ def _readers(names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: F
         except SpecError as error:
             faults.append(f"{key}: {error}")
 
-    if network.name not in NETWORKS:
-        faults.attempt(lambda: NETWORKS[network.name])
+    try:
+        NETWORKS[network.name]
+    except SpecError as error:
+        faults.append(f"network.name: {error}")
     find("benchmark.kind", BENCHMARKS, benchmark.kind)
     find("learner.kind", LEARNERS, learner.kind)
     read = choices_of(found)

@@ -10,7 +10,12 @@ from lasem.configurations import Partition
 
 def _parse_partition(value: object) -> object:
     """Read the notation of a partition, such as "{1,2},{3}"."""
-    return Partition.parse(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return Partition.parse(value)
+    if not isinstance(value, Partition):
+        told = {"rule": "a partition, written as text", "remedy": "write for example '{1,2},{3}'"}
+        raise PydanticCustomError("rule", "{rule}", told)
+    return value
 
 
 def _parse_bits(value: object) -> object:

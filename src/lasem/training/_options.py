@@ -29,9 +29,8 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
-            raise SpecError(
-                f"optimizer must be the name of one (got {self.optimizer!r}); {nearest(self.optimizer, OPTIMIZERS)}"
-            )
+            known, remedy = ", ".join(OPTIMIZERS), nearest(self.optimizer, OPTIMIZERS)
+            raise SpecError(f"optimizer must be one of {known} (got {self.optimizer!r}); {remedy}")
 
     def rate(self, epochs: int) -> float:
         """Learning rate after this many epochs of the stream."""

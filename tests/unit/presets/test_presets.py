@@ -441,7 +441,7 @@ def test_an_unknown_profile_lists_the_profiles():
         ("benchmark.taskss=3", "taskss is not an option of .benchmark.; did you mean 'tasks'"),
         ("benchmark.tasks=many", r"tasks must be a whole number .got 'many' in .benchmark.."),
         ("benchmark.classes_per_task=11", "classes_per_task must be at most 10 .got 11"),
-        ("search.partition={1,2}", r"covers all 3 layers of the network .got '\{1,2\}'"),
+        ("search.partition={1,2}", r"cover all 3 layers of the network .got '\{1,2\}'"),
         ("search.partition={1},{3}", r"missing: \[2\]"),
         ('search.candidates=["01"]', "one bit per group, 3 here .got '01'"),
     ],

@@ -92,7 +92,7 @@ def test_a_run_is_named_with_its_own_values_of_the_grid(read):
         ("[grid]\nbenchmark = [1]\nlearner = ['stl']", ["grid.benchmark must list names", "[1]"]),
         (GRID + "'seeds.data' = [1]\nseeds = [2]", ["grid.seeds must be the only", "'seeds.data'"]),
         (GRID + "'training.epochs' = [1]\n[set]\ntraining.epochs = 2", ["'training.epochs' in both set and grid"]),
-        (GRID + "[set]\ntraining.epoch = 2", ["epoch is not an option of [training]", "did you mean 'epochs'", "digits/stl, digits/hps"]),
+        (GRID + "[set]\ntraining.epoch = 2", ["epoch is not an option of", "'epochs'", "digits/stl, digits/hps"]),
         (GRID + "'training.epochs' = ['many']", ["epochs must be a whole number", "'many' in [training]"]),
         ("presets = ['digits/stk']", ["'stk'", "did you mean"]),
         ("presets = []", ["presets", "at least 1 item"]),
