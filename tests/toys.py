@@ -1,27 +1,19 @@
 """Toys that many tests need: tiny tasks and networks, and the few steps that tests of learners repeat."""
 
 import json
+from functools import partial
 
 import torch
 
 from lasem.benchmarks import Split, Task
 from lasem.learners import LearnerState
 from lasem.nn import Conv, Network
+from lasem.testing import assert_same_state, learn_task
+from lasem.testing import make_task as make_task
 
 SHAPE = (1, 6, 6)
 
-
-def make_task(*, seed=0, classes=3, train=12, valid=6, test=9, shape=SHAPE, identity=None, name="toy"):
-    """Make a task whose classes are noisy copies of random patterns."""
-    source = torch.Generator().manual_seed(seed)
-    patterns = torch.rand(classes, *shape, generator=source)
-
-    def split(number):
-        labels = torch.arange(number) % classes
-        noise = 0.1 * torch.randn(number, *shape, generator=source)
-        return Split(images=patterns[labels] + noise, labels=labels)
-
-    return Task(name=name, classes=classes, train=split(train), valid=split(valid), test=split(test), identity=identity)
+learn = partial(learn_task, epochs=1)
 
 
 def shifted_task(seed, *, shape=SHAPE, images=12, classes=3, identity=None):
@@ -55,14 +47,6 @@ def open_stream(benchmark, data=None, *, stream_seed=0, data_seed=0):
     return benchmark.stream(stream_seed=stream_seed, data_seed=data_seed, data=data)
 
 
-def learn(learner, task, epochs=1):
-    """Train a learner on a task from beginning to end, and return the mean loss of each epoch."""
-    learner.begin_task(task)
-    losses = [learner.train_epoch() for _ in range(epochs)]
-    learner.end_task()
-    return losses
-
-
 def through_disk(state):
     """Copy a learner's state as a checkpoint does: tensors in their layout, and values in JSON."""
     tensors = {name: value.detach().clone() for name, value in state.tensors.items()}
@@ -72,11 +56,3 @@ def through_disk(state):
 def assert_same(one, other):
     """Assert that two learners have the same state, bit for bit."""
     assert_same_state(one.state(), other.state())
-
-
-def assert_same_state(state, other):
-    """Assert that two states are the same, bit for bit."""
-    assert json.dumps(state.values) == json.dumps(other.values)
-    assert state.tensors.keys() == other.tensors.keys()
-    for name, tensor in state.tensors.items():
-        assert torch.equal(tensor, other.tensors[name]), name

@@ -21,4 +21,4 @@ class TestSynthetic(BenchmarkContract):
 
     def make(self, **options):
         sizes = {"train_per_class": 5, "valid_per_class": 3, "test_per_class": 6}
-        return Synthetic(tasks=2, planted=self.planted, image_channels=8, **sizes, **options)
+        return Synthetic(tasks=2, planted=self.planted, ranks=(4, 1), image_channels=8, **sizes, **options)

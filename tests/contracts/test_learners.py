@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lasem.configurations import Partition
 from lasem.learners import LEARNERS, AbstractLearner, CountsParameters, SelectiveTransfer
 from lasem.presets import learner_entries
 from lasem.runs import build_learner, check, resolve
@@ -19,6 +20,12 @@ NAMES = [
 SETTINGS = ["training.batch_size=4", "training.epochs=2", "training.learning_rate=0.01", "training.decay=0.1"]
 
 
+def of_searches(name):
+    """Search on a smaller network, brute force with fewer candidates."""
+    smaller = ["network.name=synthetic-3"] if name.startswith(("lasem", "darts", "brute-force")) else []
+    return smaller + (["search.partition={1,2},{3}"] if name.startswith("brute-force") else [])
+
+
 @pytest.mark.parametrize(
     ("name", "profile"),
     [
@@ -32,7 +39,7 @@ SETTINGS = ["training.batch_size=4", "training.epochs=2", "training.learning_rat
 class TestPresets(LearnerContract):
     @pytest.fixture(autouse=True)
     def preset(self, name, profile):
-        self.spec = resolve(f"digits/{name}", [*SETTINGS, f"profile={profile}"])
+        self.spec = resolve(f"digits/{name}", [*SETTINGS, *of_searches(name), f"profile={profile}"])
         self.reads_untrained = name == "prognn"
         check(self.spec)
 
@@ -54,7 +61,7 @@ STRATEGIES = {
     "all": ("selective", Fixed("all")),
     "em": ("selective", EM()),
     "darts": ("selective", DARTS()),
-    "brute force": ("selective", InTurn(partition=None)),
+    "brute force": ("selective", InTurn(partition=Partition.parse("{1},{2}"))),
     "ewc": ("ewc", Fixed("all")),
     "snn": ("snn", Fixed("all")),
 }
@@ -67,6 +74,8 @@ class TestNetworks(LearnerContract):
     def choice(self, kind, learner):
         self.network = SMALL_NETWORKS[kind]
         self.kind, self.strategy = STRATEGIES[learner]
+        if learner == "brute force" and kind == "skips":
+            self.strategy = InTurn(partition=Partition.parse("{1},{2,3}"))
 
     def make(self, setup):
         return LEARNERS[self.kind]().build(setup)

@@ -30,11 +30,11 @@ class BenchmarkContract(ABC):
     approximately: float = 0.1
 
     @abstractmethod
-    def make(self, **options: Any) -> AbstractBenchmark:
+    def make(self, **options: Any) -> AbstractBenchmark:  # noqa: ANN401
         """Return the benchmark with given values of `order`, `first_tasks` and `max_test`."""
 
-    def open(self, *, stream_seed: int = 0, data_seed: int = 0, **options: Any) -> TaskStream:
-        """Construct the stream."""
+    def open(self, *, stream_seed: int = 0, data_seed: int = 0, **options: Any) -> TaskStream:  # noqa: ANN401
+        """Construct the stream with the options and two seeds."""
         return self.make(**options).stream(stream_seed=stream_seed, data_seed=data_seed, data=self.data)
 
     # The outline

@@ -46,7 +46,9 @@ def _linear(inputs: int, outputs: int) -> _Layer:
         return layer
 
     shapes = {"weight": (outputs, inputs), "bias": (outputs,)}
-    return _Layer(wrap=lambda mechanism: TransferModule(make, mechanism), shapes=shapes, image=(inputs,), apply=F.linear)
+    return _Layer(
+        wrap=lambda mechanism: TransferModule(make, mechanism), shapes=shapes, image=(inputs,), apply=F.linear
+    )
 
 
 LAYERS = {

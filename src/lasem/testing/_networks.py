@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from lasem.configurations import ConfigurationSpace, Partition
 from lasem.nn import MECHANISMS, Backbone, Network
 from lasem.search import configuration_logits
-from lasem.configurations import ConfigurationSpace, Partition
 
 CLASSES = 3
 
