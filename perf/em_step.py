@@ -37,14 +37,16 @@ CASES = {
     "stl-6": ((3, 96, 96), 3, 10),
     "stl-9": ((3, 96, 96), 5, 10),
     "resnet-18": ((3, 32, 32), 10, 10),
+    "resnet-18-bn": ((3, 32, 32), 10, 10),
 }
 """Shape of an image, classes, images per batch."""
 
 PARTITIONS = {
-    "resnet-18": {
-        key: resolve(f"cifar100-10/resnet-18/lasem-hps-{key}").sections["search"]["partition"]
-        for key in ("4-groups", "5-groups", "6-groups", "7-groups")
-    }
+    network: {key: resolve(f"cifar100-10/{network}/lasem-hps-{key}").sections["search"]["partition"] for key in keys}
+    for network, keys in {
+        "resnet-18": ("4-groups", "5-groups", "6-groups", "7-groups"),
+        "resnet-18-bn": ("4-groups",),
+    }.items()
 }
 """Named partitions; a network that has some is measured with these only."""
 
@@ -59,7 +61,7 @@ def strategy(name: str) -> EM:
     """The search of a case, over its named partition if any."""
     network, _, groups = name.partition(":")
     partition = PARTITIONS.get(network, {}).get(groups)
-    return EM(partition=None if partition is None else Partition.parse(partition))
+    return EM(partition=partition and NETWORKS[network].stage_partition(Partition.parse(partition)))
 
 
 def naive_space(space: ConfigurationSpace) -> ConfigurationSpace:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lasem.learners import SelectiveTransfer
 from lasem.runs import Precision, RunOptions, arithmetic, build_learner, choose_device, prepare, resolve
-from lasem.search import EVIDENCE, AbstractOpenTask, configuration_logits, log_likelihoods, log_posterior
+from lasem.search import EM, EVIDENCE, AbstractOpenTask, TaskNetwork, log_likelihoods, log_posterior, plan
 
 PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "cpu": ("float32", "bfloat16"),
@@ -58,11 +58,12 @@ class Watched:
         search = self.learner.search
         log_prior = search.log_prior()
         assert log_prior is not None
+        network, layout = TaskNetwork(self.learner.backbone, self.learner.task.identity), plan(search.space)
         start = time.perf_counter()
         with arithmetic(precision, images.device):
-            logits = configuration_logits(self.learner.backbone, images, self.learner.task.identity, space=search.space)
+            logits = network.head(network.leaves(images, layout))
         log_evidence = EVIDENCE[self.evidence](log_likelihoods(logits, labels))
-        q = log_posterior(log_prior, log_evidence).exp().cpu()
+        q = log_posterior(log_prior[list(layout.candidates)], log_evidence).exp().cpu()
         self.seconds[precision].append(time.perf_counter() - start)
         return q
 
@@ -74,7 +75,9 @@ def measure(preset: str, *, data: Path, epochs: int, device: torch.device) -> li
     learner = build_learner(spec, stream.outline, device=device)
     assert isinstance(learner, SelectiveTransfer)
     learner.begin_task(stream[0])
-    watched = Watched(learner, PRECISIONS[device.type], evidence=spec.strategy.options.evidence)
+    strategy = learner.strategy
+    assert isinstance(strategy, EM)
+    watched = Watched(learner, PRECISIONS[device.type], evidence=strategy.evidence)
     learner.search.step = watched  # type: ignore[method-assign]
     with arithmetic("float32", device):
         for _ in range(epochs):

@@ -10,6 +10,7 @@ from lasem.learners import LearnerState
 from lasem.nn import Conv, Network
 from lasem.testing import assert_same_state, learn_task
 from lasem.testing import make_task as make_task
+from lasem.testing import tree_logits as tree_logits
 
 SHAPE = (1, 6, 6)
 

@@ -11,9 +11,9 @@ from torch import Generator, Tensor, nn
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.learners import LearnerState, SelectiveTransfer, SingleNetwork, Training
 from lasem.nn import AbstractMechanism, Backbone, BasicBlock, Conv, Network, NormConv
-from lasem.search import EM, AbstractStrategy, Fixed, configuration_logits
+from lasem.search import EM, AbstractStrategy, Fixed
 from lasem.seeds import derive_seed
-from toys import shifted_task
+from toys import shifted_task, tree_logits
 
 Tensors = Mapping[str, Tensor] | nn.ParameterDict
 SHAPE, CLASSES = (2, 7, 7), 3
@@ -111,7 +111,7 @@ def images(seed: int = 1, size: int = 5) -> Tensor:
 def test_each_node_normalizes_by_its_own_batch_as_plain_networks_in_training(partition: str):
     backbone, space = opened(), ConfigurationSpace.full(Partition.parse(partition))
     values = dict(backbone.named_parameters())
-    together = configuration_logits(backbone, images(), 0, space=space)
+    together = tree_logits(backbone, images(), 0, space=space)
     alone = torch.stack([PlainNorm(values, bits)(images()) for bits in space.layer_bits])
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-10)
     weights = torch.rand(together.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)

@@ -11,9 +11,9 @@ from lasem.configurations import ConfigurationSpace, Partition
 from lasem.errors import SpecError
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Backbone, Conv, Network
-from lasem.search import EM, TaskNetwork, candidate_logits, configuration_logits, plan
+from lasem.search import EM, FixedSearch, TaskNetwork, plan
 from toy_task import ToyTask
-from toys import double_batch
+from toys import double_batch, tree_logits
 
 SHAPE, CLASSES = (2, 7, 7), 3
 TABLES = {
@@ -62,7 +62,7 @@ def close(one: Tensor, other: Tensor) -> None:
 def test_tree_equals_one_by_one_evaluation_with_skips(table: tuple[Conv, ...], partition: str):
     backbone, space = opened(table), ConfigurationSpace.full(Partition.parse(partition))
     images, _ = double_batch(SHAPE)
-    together = configuration_logits(backbone, images, 0, space=space)
+    together = tree_logits(backbone, images, 0, space=space)
     for index, bits in enumerate(space.layer_bits):
         close(together[index], by_hand(backbone, table, images, bits))
         close(together[index], backbone.path_logits(images, 0, bits=bits))
@@ -73,7 +73,7 @@ def test_tree_equals_one_by_one_evaluation_with_skips(table: tuple[Conv, ...], p
 def test_listed_candidates_follow_their_ancestors(table: tuple[Conv, ...]):
     backbone, (images, _) = opened(table), double_batch(SHAPE)
     space = ConfigurationSpace(Partition.single(4), ((0, 1, 1, 0), (1, 1, 1, 1), (0, 1, 0, 0)))
-    together = configuration_logits(backbone, images, 0, space=space)
+    together = tree_logits(backbone, images, 0, space=space)
     for index, bits in enumerate(space.layer_bits):
         close(together[index], by_hand(backbone, table, images, bits))
 
@@ -98,7 +98,7 @@ def test_gradient_with_skips_is_the_weighted_sum_of_gradients(table: tuple[Conv,
         found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         return [torch.zeros(()) if g is None else g for g in found]
 
-    logits = configuration_logits(backbone, images, 0, space=space)
+    logits = tree_logits(backbone, images, 0, space=space)
     together = gradients(sum(w * F.cross_entropy(one, labels) for w, one in zip(weights, logits, strict=True)))
     alone = [by_hand(backbone, table, images, bits) for bits in space.layer_bits]
     apart = gradients(sum(w * F.cross_entropy(one, labels) for w, one in zip(weights, alone, strict=True)))
@@ -160,7 +160,7 @@ def test_a_skip_between_unequal_shapes_is_refused_with_both():
 
 
 def test_dropout_and_fixed_strategies_see_the_skips():
-    backbone, (images, _) = opened(TABLES["one"]), double_batch(SHAPE)
-    space = ConfigurationSpace.only((1, 0, 0, 1))
-    logits = candidate_logits(ToyTask(), TaskNetwork(backbone, 0), images, space=space)
-    close(logits[0], by_hand(backbone, TABLES["one"], images, (1, 0, 0, 1)))
+    backbone, (images, labels) = opened(TABLES["one"]), double_batch(SHAPE)
+    search = FixedSearch(ConfigurationSpace.only((1, 0, 0, 1)), TaskNetwork(backbone, 0))
+    loss = search.step(ToyTask(), images, labels)
+    close(loss, F.cross_entropy(by_hand(backbone, TABLES["one"], images, (1, 0, 0, 1)), labels))

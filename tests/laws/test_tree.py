@@ -10,8 +10,8 @@ from lasem.benchmarks import Split, Task
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import NETWORKS, Backbone, Conv, Network
-from lasem.search import EM, configuration_logits, plan
-from toys import double_batch
+from lasem.search import EM, plan
+from toys import double_batch, tree_logits
 
 SHAPE, CLASSES = (2, 7, 7), 3
 
@@ -52,7 +52,7 @@ def test_partitions_of_four_layers_are_all_there():
 def test_tree_equals_one_by_one_evaluation_for_every_partition(partition: Partition):
     backbone, space = open_backbone(partition.num_layers), ConfigurationSpace.full(partition)
     images, _ = double_batch(SHAPE)
-    together = configuration_logits(backbone, images, 0, space=space)
+    together = tree_logits(backbone, images, 0, space=space)
     for index, bits in enumerate(space.layer_bits):
         alone = backbone.path_logits(images, 0, bits=bits)
         torch.testing.assert_close(together[index], alone, rtol=1e-12, atol=1e-12)
@@ -64,7 +64,7 @@ def test_tree_of_listed_candidates_is_that_of_their_prefixes():
     layout = plan(space)
     assert [step.nodes for step in layout.steps] == [2, 2, 3, 3]
     backbone, (images, _) = open_backbone(4), double_batch(SHAPE)
-    together = configuration_logits(backbone, images, 0, space=space)
+    together = tree_logits(backbone, images, 0, space=space)
     for index, bits in enumerate(space.layer_bits):
         torch.testing.assert_close(together[index], backbone.path_logits(images, 0, bits=bits), rtol=1e-12, atol=1e-12)
 
@@ -145,7 +145,7 @@ def test_groups_that_are_not_adjacent_are_searched_on_the_six_layer_network():
     images = torch.rand(2, 3, 27, 27, generator=generator, dtype=torch.float64)
     split = Split(images=images, labels=torch.tensor([0, 2]))
     learner.begin_task(Task(name="toy", classes=CLASSES, train=split, valid=split, test=split))
-    together = configuration_logits(backbone, images, 0, space=learner.space)
+    together = tree_logits(backbone, images, 0, space=learner.space)
     assert len(together) == 16
     for index, bits in enumerate(learner.space.layer_bits):
         assert bits[0] == bits[2]

@@ -150,6 +150,16 @@ def test_without_a_command_there_is_help(lasem):
     assert "Usage" in output + errors
 
 
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_help_fits_eighty_columns_and_cuts_nothing(lasem, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, text, _ = lasem(*command.split(), "--help")
+    lines = text.splitlines()[1:]  # without the usage, whose arguments end in dots
+    assert max(map(len, lines)) <= 80
+    assert not any(line.endswith(("...", "…")) for line in lines)
+    assert "training.epochs=20" in text or command not in ("run", "sweep")
+
+
 # Running
 
 

@@ -1,4 +1,4 @@
-"""The command line: a file per command, and what they have in common here."""
+"""The command line has one file per command; what the commands have in common is defined here."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
 app = typer.Typer(
     help="Lifelong learning with selective layer transfer.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # boxes of Rich cut long words at 80 columns
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -49,7 +50,7 @@ for _name, _command in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; what the user can correct is one message and exit status 2."""
+    """Run the command line. An error that the user can correct is one message and exit status 2."""
     try:
         app()
     except LasemError as error:

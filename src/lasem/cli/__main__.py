@@ -1,4 +1,4 @@
-"""Run as `python -m lasem.cli`."""
+"""The module that `python -m lasem.cli` runs."""
 
 from lasem.cli import main
 

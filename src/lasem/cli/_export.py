@@ -1,4 +1,4 @@
-"""`lasem export`."""
+"""The command `lasem export`, which writes tidy tables."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,17 @@ from lasem.cli._warnings import print_warnings
 
 
 def export(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("export"),
 ) -> None:
-    """Write all that runs recorded as tidy tables, in Parquet and CSV."""
+    """Write everything that runs recorded as tidy tables.
+
+    Each table is written as Parquet and as CSV.
+
+    Example: lasem export runs --out export
+    """
     from lasem.report import collect
     from lasem.report import export as write
 

@@ -1,4 +1,4 @@
-"""`lasem figure`."""
+"""The command `lasem figure`, which draws figures for print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,15 +9,21 @@ from lasem.cli._warnings import print_warnings
 
 
 def figure(
-    name: Annotated[str | None, typer.Argument(help="Such as forgetting; --list names all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the figure, such as forgetting.")] = None,
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write: .pdf, .svg or .png; <name>.pdf by default.")] = None,
-    task: Annotated[list[int] | None, typer.Option(min=0, help="Draw this task; may be given again (search).")] = None,
-    list_figures: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File to write: .pdf, .svg or .png. Default: NAME.pdf.")] = None,
+    task: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Position of a task to draw (for the figure search); may be repeated."),
+    ] = None,
+    list_figures: Annotated[bool, typer.Option("--list", help="List the figures and stop.")] = False,
 ) -> None:
-    """Draw a figure of runs for print."""
+    """Draw a figure about runs for print.
+
+    Example: lasem figure forgetting runs --out forgetting.pdf
+    """
     from lasem.report import FIGURES, collect, write_figure
 
     if list_figures or name is None or not runs:

@@ -30,7 +30,10 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     plugins: Plugins = None,
 ) -> None:
-    """List benchmarks, networks, learners and presets, or say where the options of a preset come from."""
+    """List benchmarks, networks, learners and presets.
+
+    With --explain, print the file that each option of a preset comes from.
+    """
     from lasem.registry import load_plugins
 
     load_plugins(plugins or ())

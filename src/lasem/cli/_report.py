@@ -1,4 +1,4 @@
-"""`lasem report`."""
+"""The command `lasem report`, which writes the page about runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,17 +9,26 @@ from rich.console import Console
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
+    ],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
-    watch: Annotated[bool, typer.Option(help="Follow runs that go on, until all are finished or Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option(min=0.2, help="With --watch: seconds between two looks.")] = 5.0,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow unfinished runs until all are finished or you press Ctrl-C.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two checks for changes, with --watch.")] = 5.0,
 ) -> None:
-    """Write a page about runs: one file, which opens without network."""
+    """Write a web page about runs.
+
+    The page is a single file that opens without a network.
+
+    Example: lasem report runs --out report.html
+    """
     from lasem.report import collect, watch_page, write_page
 
     console = Console(highlight=False)
     if watch:
-        console.print(f"report: {out}, followed until all runs are finished; Ctrl-C ends it", soft_wrap=True)
+        console.print(f"report: {out}, updated until all runs are finished; press Ctrl-C to stop", soft_wrap=True)
 
         def told(counts: Mapping[str, int]) -> None:
             console.print(f"report: {counts['finished']} of {counts['runs']} runs finished", soft_wrap=True)

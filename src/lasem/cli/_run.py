@@ -1,4 +1,4 @@
-"""`lasem run`."""
+"""The command `lasem run`, which runs presets and specs."""
 
 import os
 import re
@@ -32,39 +32,58 @@ Data = Annotated[
 
 def run(
     targets: Annotated[
-        list[str], typer.Argument(metavar="PRESET_OR_SPEC.toml...", help="Such as digits/lasem-hps; one or more.")
+        list[str], typer.Argument(metavar="PRESET_OR_SPEC.toml...", help="Presets, such as digits/lasem-hps, or files.")
     ],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as training.epochs=20.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override an option, such as training.epochs=20; may be repeated."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder that contains the runs.")] = Path("runs"),
     seeds: Annotated[
-        str | None, typer.Option(help="Trials, such as 0,1,2: other images, other initial values.")
+        str | None, typer.Option(help="Seeds, such as 0,1,2. Each draws other images and initial values.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
     data: Data = None,
-    dry_run: Annotated[bool, typer.Option(help="Check everything, print what would be run, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print what would be run, and stop.")
+    ] = False,
     checkpoint_every: Annotated[
-        str, typer.Option(metavar="EPOCHS|TIME", help="Between checkpoints: 10 epochs, 30s, 5m, 1h; 0 = by cost.")
+        str,
+        typer.Option(
+            metavar="EPOCHS|TIME", help="Interval of checkpoints: 10 (epochs), 30s, 5m or 1h; 0 = chosen by their cost."
+        ),
     ] = "0",
     threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0 = as the run began, at first one for small networks, else all.")
+        int,
+        typer.Option(
+            min=0, help="CPU threads; 0 = those of the unfinished run, else 1 for small networks and all for others."
+        ),
     ] = 0,
     max_memory: Annotated[
-        float | None, typer.Option(min=0, metavar="GIB", help="Memory that a search may take, instead of all there is.")
+        float | None,
+        typer.Option(min=0, metavar="GIB", help="Most memory that a search may take. Default: all there is."),
     ] = None,
     max_hours: Annotated[
         float | None, typer.Option(min=0, metavar="HOURS", help="With --dry-run: refuse what would take longer.")
     ] = None,
-    capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+    capture: Annotated[
+        bool, typer.Option("--capture", help="Compile each task's steps; on a GPU as CUDA graphs.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     attended: Annotated[
         bool, typer.Option(hidden=True, help="Stop after the epoch when standard input closes.")
     ] = False,
-    tensorboard: Annotated[bool, typer.Option(help="Write for TensorBoard too, into RUN/tensorboard.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write for TensorBoard too, into RUN/tensorboard.")
+    ] = False,
     plugins: Plugins = None,
 ) -> None:
-    """Run presets or specs. Run the same command again to resume an unfinished run."""
+    """Run presets or specs. Run the same command again to resume an unfinished run.
+
+    Example: lasem run digits/lasem-hps --seeds 0,1,2
+    """
     from lasem.preflight import Limits, check_with_suggestions, require_memory
     from lasem.runs import RunOptions, Signals, choose_device, resolve
     from lasem.runs import run as run_spec

@@ -1,4 +1,4 @@
-"""`lasem show`."""
+"""The command `lasem show`, which prints runs in the terminal."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +8,16 @@ from rich.console import Console
 
 
 def show(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or that hold runs.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
+    ],
 ) -> None:
-    """Print finished or running runs; of several, their comparison too."""
+    """Print runs task by task, and compare them if there are several.
+
+    Unfinished runs are printed too.
+
+    Example: lasem show runs
+    """
     from lasem.report import collect, comparison
     from lasem.report import show as show_run
 

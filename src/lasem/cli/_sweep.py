@@ -1,4 +1,4 @@
-"""The command `lasem sweep`."""
+"""The command `lasem sweep`, which makes many runs."""
 
 import json
 import shlex
@@ -23,41 +23,55 @@ if TYPE_CHECKING:
     from lasem.sweeps import AbstractExecutor, RunStatus, Sweep
 
 SOME_FAILED = 1
-"""Exit status if a run has no result in the end."""
+"""Exit status if some run has no result when the sweep ends."""
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="A grid, or a list of presets.")],
+    spec: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="File with a grid, or with a list of presets.")],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as training.epochs=20.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override an option, such as training.epochs=20; may be repeated."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder that contains the runs.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
     data: Data = None,
-    workers: Annotated[int, typer.Option(min=1, help="Runs at a time; they divide the cores among them.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of runs at a time, which divide the cores.")] = 1,
     ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Run on Ray: auto joins a cluster, or starts one here.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on Ray; auto joins a cluster or starts one on this machine."),
     ] = None,
     slurm: Annotated[
         str | None,
         typer.Option(metavar="KEY=VALUE,...", help="Run as SLURM jobs, such as partition=gpu,time=24:00:00."),
     ] = None,
-    cpus_per_run: Annotated[float, typer.Option(min=0, help="With --ray or --slurm.")] = 1.0,
+    cpus_per_run: Annotated[float, typer.Option(min=0, help="CPU cores of a run, with --ray or --slurm.")] = 1.0,
     gpus_per_run: Annotated[
-        float, typer.Option(min=0, help="With --ray or --slurm; on Ray a fraction, such as 0.25, shares a GPU.")
+        float, typer.Option(min=0, help="GPUs of a run, with --ray or --slurm; on Ray also a fraction, such as 0.25.")
     ] = 0,
-    retries: Annotated[int, typer.Option(min=0, help="Further attempts at a run that dies.")] = 2,
-    dry_run: Annotated[bool, typer.Option(help="Check everything, list the runs and their time, and stop.")] = False,
-    status: Annotated[bool, typer.Option(help="Print the status of the runs, and stop.")] = False,
+    retries: Annotated[int, typer.Option(min=0, help="Further attempts at a run that fails.")] = 2,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, list the runs and their time, and stop.")
+    ] = False,
+    status: Annotated[bool, typer.Option("--status", help="Print the status of the runs, and stop.")] = False,
     checkpoint_every: Annotated[
-        str, typer.Option(metavar="EPOCHS|TIME", help="Between checkpoints: 10 epochs, 30s, 5m, 1h; 0 = by cost.")
+        str,
+        typer.Option(
+            metavar="EPOCHS|TIME", help="Interval of checkpoints: 10 (epochs), 30s, 5m or 1h; 0 = chosen by their cost."
+        ),
     ] = "0",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of a run; 0 = what suits it.")] = 0,
-    capture: Annotated[bool, typer.Option(help="Compile each task's steps; on a GPU as CUDA graphs.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print nothing but errors.")] = False,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of a run; 0 = chosen for each run.")] = 0,
+    capture: Annotated[
+        bool, typer.Option("--capture", help="Compile each task's steps; on a GPU as CUDA graphs.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     plugins: Plugins = None,
 ) -> None:
-    """Make the runs of a sweep that are not done yet. Run the same command again to resume it."""
+    """Make all runs of a sweep. Run the same command again to resume it.
+
+    Example: lasem sweep seeds.toml --workers 4
+    """
     from lasem.runs import RunOptions, choose_device
     from lasem.sweeps import StatusReader, SweepFolder, execute, live_table, read_sweep, status_table
 
@@ -75,7 +89,7 @@ def sweep(
             console.print(_time(reader.read(), options, workers), highlight=False, soft_wrap=True)
         return
     if ray is None and slurm is None:
-        choose_device(device)  # is there such a device, if the runs are made here
+        choose_device(device)  # fails early where the runs are made here and the device does not exist
     jobs = SweepFolder.of(found.name, out).path / "jobs"
     executor = _executor(workers, threads, ray=ray, slurm=slurm, jobs=jobs, cpus=cpus_per_run, gpus=gpus_per_run)
     try:
@@ -95,7 +109,7 @@ def sweep(
 def _executor(
     workers: int, threads: int, *, ray: str | None, slurm: str | None, jobs: Path, cpus: float, gpus: float
 ) -> "AbstractExecutor":
-    """Return what makes the attempts."""
+    """Return the executor that the options ask for."""
     from lasem.sweeps import LocalProcesses, on_ray, on_slurm
 
     if ray is not None:
@@ -113,7 +127,7 @@ def _executor(
 
 
 def _compare(sweep: "Sweep", out: Path, console: Console) -> None:
-    """Print the comparison of the runs that exist, each named with its own values of the grid."""
+    """Print the comparison of the runs that exist, each under the values of the grid that it has of its own."""
     from lasem.report import collect, comparison
 
     titles = {out / run.spec.folder: run.title for run in sweep.runs}
@@ -147,7 +161,7 @@ def _time(statuses: "Sequence[RunStatus]", options: "RunOptions", workers: int) 
 
 
 def _outline(spec: "Spec", options: "RunOptions") -> "Outline | None":
-    """Return shapes and sizes of a stream; None if they are known only from data that is not at hand."""
+    """Return shapes and sizes of a stream; None if they are known only from data that is not available."""
     from lasem.runs import check, choose_device, prepare
 
     found = check(spec).outline()

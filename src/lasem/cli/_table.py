@@ -1,4 +1,4 @@
-"""`lasem table`."""
+"""The command `lasem table`, which prints or writes a table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,19 +11,26 @@ from lasem.errors import ReportError, nearest
 
 
 def table(
-    name: Annotated[str | None, typer.Argument(help="Such as comparison; --list names all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the table, such as comparison.")] = None,
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="terminal, markdown, latex, csv or html; else by --out."),
+        typer.Option("--format", help="terminal, markdown, latex, csv or html. Default: by the suffix of --out."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write, such as table.tex; printed without it.")] = None,
-    deviation: Annotated[bool, typer.Option("--sd", help="Standard deviations instead of 95% intervals.")] = False,
-    list_tables: Annotated[bool, typer.Option("--list", help="Name the tables.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, such as table.tex. Default: print the table.")
+    ] = None,
+    deviation: Annotated[
+        bool, typer.Option("--sd", help="Print standard deviations instead of 95% intervals.")
+    ] = False,
+    list_tables: Annotated[bool, typer.Option("--list", help="List the tables and stop.")] = False,
 ) -> None:
-    """Print a table about runs, or write it for a paper, a page or a program."""
+    """Print a table about runs, or write it to a file.
+
+    Example: lasem table comparison runs --out table.tex
+    """
     from lasem.report import FORMATS, SUFFIXES, TABLES, TableView, collect
     from lasem.report import table as make
 

@@ -1,4 +1,4 @@
-"""What a reader of some runs' numbers should know, on the error stream."""
+"""Warnings about runs, printed on the error stream by the commands that read runs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -24,9 +24,9 @@ class Best(BaseModel):
 
     Attributes:
         candidate: Index of the candidate.
-        accuracy: Its best validation accuracy.
-        epochs: Number of epochs that it was trained for.
-        ties: How many other candidates reached the same accuracy; the preference among ties decided then.
+        accuracy: Best validation accuracy of the candidate.
+        epochs: Number of epochs for which the candidate was trained.
+        ties: Number of other candidates with the same accuracy; if any, the option `ties` decided between them.
     """
 
     candidate: int
@@ -65,7 +65,7 @@ class _Search:
 
     Attributes:
         task: The open task.
-        turn: How far it has come.
+        turn: How far the search has come.
         values: Everything that the best candidate's training has changed, by name in the backbone.
     """
 
@@ -103,7 +103,7 @@ class BruteForce(AbstractLearner):
         redraw_unchosen: bool = False,
     ) -> None:
         require(
-            first_task in ("searched", "as-second"), "a first task must be searched or as-second", first_task=first_task
+            first_task in ("searched", "as-second"), "first_task must be searched or as-second", first_task=first_task
         )
         self.backbone = backbone
         self.strategy = strategy or InTurn()
@@ -202,9 +202,11 @@ class BruteForce(AbstractLearner):
         searched = [new and (i > 0 or self.first_task == "searched") for i, new in enumerate(first)]
         return [len(self.space) if search else 1 for search in searched]
 
-    def tied(self) -> int:
-        """Return how many other candidates have reached the best one's validation accuracy on the open task."""
-        best = self._search.turn.best if self._search else None
+    def tied(self) -> int | None:
+        """Return how many other candidates validate as well as the best one; None if the open task is not searched."""
+        if self._search is None:
+            return None
+        best = self._search.turn.best
         return best.ties if best else 0
 
     def load_knowledge(self, values: Mapping[str, Tensor]) -> None:

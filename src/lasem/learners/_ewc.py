@@ -1,4 +1,4 @@
-"""Elastic weight consolidation: all layers are shared, and retention holds them (Kirkpatrick et al. 2017)."""
+"""Elastic weight consolidation: all layers are shared, and a penalty retains them (Kirkpatrick et al. 2017)."""
 
 from typing import ClassVar
 
@@ -19,9 +19,10 @@ class EWCOptions(AbstractLearnerOptions):
     With a weight of 0 it is the static configuration "all". Heads and mappings belong to a task and are not penalized.
 
     Attributes:
-        penalty_weight: lambda; the penalty is lambda / 2 sum_tasks sum_j F_j (theta_j - theta*_j)^2.
-        online: Hold one running penalty around the latest weights, where older information fades.
-        decay: gamma, by which older information fades at every task of the online form.
+        penalty_weight: The weight lambda; the penalty is lambda / 2 sum_tasks sum_j F_j (theta_j - theta*_j)^2.
+        online: Whether there is one running penalty around the latest weights, in which older information fades,
+            instead of one per task.
+        decay: The factor gamma by which older information fades at every task of the online form.
         fisher: Classes over which the information is averaged; see `fisher_diagonal`.
     """
 
@@ -49,5 +50,5 @@ class EWCOptions(AbstractLearnerOptions):
         return SelectiveTransfer(backbone, Fixed("all"), training=training, seed=seed, retention=retention)
 
     def build(self, setup: Setup) -> AbstractLearner:
-        """Build a new learner."""
+        """Build a new learner on a new backbone."""
         return self.learner(setup.backbone(), training=setup.training, seed=setup.seed)

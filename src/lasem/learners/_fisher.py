@@ -14,7 +14,7 @@ Outcomes = Literal["exact", "sampled", "empirical"]
 """Over which classes a Fisher information is averaged; see `fisher_diagonal`."""
 
 
-ROOM = 2**23
+LIMIT = 2**23
 """Largest number of gradient values computed at once, 32 MiB in single precision."""
 
 MOST_IMAGES = 32
@@ -29,7 +29,7 @@ def fisher_diagonal(
     *,
     outcomes: Outcomes,
     source: Generator,
-    room: int = ROOM,
+    limit: int = LIMIT,
 ) -> dict[str, Tensor]:
     """Compute the diagonal of the Fisher information: F_j = mean_i sum_y w_iy (d log p(y | x_i) / d theta_j)^2.
 
@@ -43,13 +43,13 @@ def fisher_diagonal(
         outcomes: The weights w_iy: "exact" takes the network's own p(y | x_i), as the definition does; "sampled" is 1
             for one class drawn from it, an estimate at one gradient per image; "empirical" is 1 for the label.
         source: Draws classes, on the CPU.
-        room: Largest number of gradient values computed at once; one gradient is always computed.
+        limit: Largest number of gradient values computed at once; one gradient is always computed.
 
     Returns:
         F by name, in the parameters' shapes.
     """
     theta = {name: value.detach() for name, value in parameters.items()}
-    gradients_at_once = max(1, room // sum(value.numel() for value in theta.values()))
+    gradients_at_once = max(1, limit // sum(value.numel() for value in theta.values()))
 
     def squares(image: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """Sum the weighted squared gradients of an image (C, H, W), given R rows of roots of weights (R, classes)."""

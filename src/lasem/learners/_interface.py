@@ -48,7 +48,7 @@ class LearnerState:
 
 
 class AbstractLearner(ABC):
-    """Learns tasks in order and continues to answer for the earlier ones.
+    """A learner: it learns tasks in order and continues to answer for the earlier ones.
 
     The unit of work is an epoch: a runner calls `begin_task`, `train_epoch` as often as it likes, and `end_task`. Tasks
     are named by their identity, the number that all visits of a task share. What only some learners can do is a
@@ -148,6 +148,15 @@ class TakesTurns(Protocol):
 
 
 @runtime_checkable
+class CountsTies(Protocol):
+    """A learner that chooses by a score which several candidates may reach."""
+
+    def tied(self) -> int | None:
+        """Return how many other candidates score as well as the best one; None if the open task is not searched."""
+        ...
+
+
+@runtime_checkable
 class Grows(Protocol):
     """A learner whose network gains units."""
 
@@ -199,7 +208,7 @@ class Estimable(Protocol):
 
     @property
     def backbone(self) -> Backbone:
-        """The network."""
+        """The network that the strategy searches."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Retention across tasks: the information that every task leaves on the shared knowledge that it reads."""
+"""Retention across tasks: how much every task depends on the shared knowledge that it reads."""
 
 from collections.abc import Mapping
 
@@ -16,15 +16,16 @@ from lasem.training import add_prefix, strip_prefix
 
 @options
 class RetentionOptions:
-    """How firmly shared knowledge is held near what earlier tasks need.
+    """Options of the penalty on moving shared knowledge away from what earlier tasks need.
 
     Attributes:
-        weight: lambda. 1 is the weight of Laplace's approximation; 0 switches retention off.
+        weight: The weight lambda. 1 is the weight of Laplace's approximation; 0 switches retention off.
         count_images: Weigh every task by its number of training images: the penalty of a layer is lambda / N times
             1/2 sum_t N_t sum_j F^t_j (theta_j - theta^t_j)^2, where N belongs to the open task. Otherwise it is
             lambda / 2 sum_t sum_j F^t_j (theta_j - theta^t_j)^2.
-        online: Hold one running quadratic per layer around the latest values, where older information fades.
-        decay: gamma, by which older information fades at every task of the online form.
+        online: Whether there is one running quadratic per layer around the latest values, in which older information
+            fades, instead of the sum over all tasks.
+        decay: The factor gamma by which older information fades at every task of the online form.
         fisher: Classes over which the information is averaged; see `fisher_diagonal`.
     """
 
@@ -39,10 +40,10 @@ class Retention:
     """Collects the information of tasks that have ended, and makes the penalty of the open one.
 
     Args:
-        options: How firmly shared knowledge is held.
+        options: Weight and form of the penalty.
 
     Attributes:
-        options: How firmly shared knowledge is held.
+        options: Weight and form of the penalty.
         quadratics: Sum over the tasks that have ended by stage, without lambda / 2.
     """
 
@@ -63,7 +64,7 @@ class Retention:
         Args:
             backbone: The network, with no task open.
             task: Identity of the task.
-            split: Its training images.
+            split: Training images of the task.
             seed: Seed of sampled classes.
         """
         bits = backbone.configuration(task)

@@ -96,7 +96,7 @@ class SingleNetwork(AbstractLearner):
         return LearnerState.of(values, state.tensors)
 
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
-        """Continue from a state."""
+        """Continue from a state of a learner that was built alike."""
         self._inner.restore(state, task=task and self._as_first(task))
         self._classes_of = state.read(SingleState).classes_of
 

@@ -73,5 +73,5 @@ class ParameterCounts:
 
     @property
     def held(self) -> int:
-        """All numbers that are stored from task to task."""
+        """Number of all values that are stored from task to task."""
         return self.shared + sum(self.per_task) + self.beside

@@ -1,4 +1,4 @@
-"""Networks whose layers can be had in two versions: the task's own, and one read from shared knowledge."""
+"""Networks whose stages have two branches: the task's own, and one that reads shared knowledge."""
 
 from lasem.nn._backbone import Backbone as Backbone
 from lasem.nn._conv import PooledConv2d as PooledConv2d
@@ -39,4 +39,4 @@ MECHANISMS: Registry[type[AbstractMechanism]] = Registry(
     builtin={"hps": HardParameterSharing, "tf": TensorFactorization, "dfcnn": DeconvolutionalFactorization},
     base=AbstractMechanism,
 )
-"""Mechanisms by name."""
+"""Registry of mechanisms: ways in which a stage reads shared knowledge, by name."""

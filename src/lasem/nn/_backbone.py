@@ -25,7 +25,7 @@ MakeHead = Callable[[int, int, Generator], nn.Module]
 
 
 class Backbone(nn.Module):
-    """Stages and heads, with the parameters of every task learned so far.
+    """A network that several tasks share: its stages, a head per task, and all of their parameters.
 
     Parameters are named ``stages.{l}.shared.*`` (knowledge), ``stages.{l}.trial.*`` (its copy while a task is learned),
     ``stages.{l}.own.{task}.*``, ``stages.{l}.mapping.{task}.*`` and ``heads.{task}.*``, with l from 0. Layers with
@@ -87,7 +87,7 @@ class Backbone(nn.Module):
         return counts
 
     def iter_stages(self) -> Iterator[Stage]:
-        """The stages, typed."""
+        """Iterate over the stages from input to output, with their type."""
         return (stage for stage in self.stages if isinstance(stage, Stage))
 
     def begin_task(
@@ -107,11 +107,13 @@ class Backbone(nn.Module):
             LasemError: Another task is still being learned.
         """
         if len(uses) != len(self.stages):
-            raise LasemError(f"`uses` has one pair per stage, {len(self.stages)} here - got {len(uses)} - add them")
+            raise LasemError(
+                f"`uses` must have one pair per stage, {len(self.stages)} here (got {len(uses)}); give one for each"
+            )
         if self.learning is not None:
             raise LasemError(
-                f"one task is learned at a time - task {task} came while task {self.learning} is open"
-                " - commit that first"
+                f"one task must end before the next begins (got task {task} while task {self.learning} is open);"
+                " commit or abandon that first"
             )
         chosen = [any(bits) for bits in zip(*self.configurations.values(), strict=True)]
         for stage, (own, shared) in zip(self.iter_stages(), uses, strict=True):
@@ -135,14 +137,20 @@ class Backbone(nn.Module):
     def commit(self, bits: Sequence[int]) -> None:
         """End the open task with this configuration, one bit per stage: keep one branch of each, free the other.
 
-        Where it shares, the trial copy becomes the shared knowledge; elsewhere the knowledge stays as it was.
+        At stages that it shares, the trial copy becomes the shared knowledge. At all others the shared knowledge stays
+        as it was before the task.
+
+        Raises:
+            LasemError: No task is open, or the configuration has another length or needs a branch that is missing.
         """
         if self.learning is None:
-            raise LasemError("a commit ends a task - no task is open - call begin_task first")
+            raise LasemError("a task must be open to be committed (got none); call begin_task first")
         if len(bits) != len(self.stages):
             raise LasemError(
-                f"a configuration has one bit per stage, {len(self.stages)} here - got {len(bits)} - add them"
+                f"a configuration must have one bit per stage, {len(self.stages)} here (got {len(bits)});"
+                " give one for each"
             )
+        # Every stage is asked for its branch before any is changed, so that a refused commit changes nothing.
         for stage, bit in zip(self.iter_stages(), bits, strict=True):
             stage.fork(self.learning, trial=True).branch(bit)
         for stage, bit in zip(self.iter_stages(), bits, strict=True):
@@ -153,7 +161,7 @@ class Backbone(nn.Module):
     def abandon(self) -> None:
         """End the open task as if it had not begun: drop its trial copies and, if it is new, all that it added."""
         if self.learning is None:
-            raise LasemError("only an open task can be abandoned - no task is open - call begin_task first")
+            raise LasemError("a task must be open to be abandoned (got none); call begin_task first")
         new = self.learning not in self.configurations
         for stage in self.iter_stages():
             stage.abandon(self.learning, new=new)
@@ -162,7 +170,7 @@ class Backbone(nn.Module):
         self.learning = None
 
     def detach(self, task: int, bits: Sequence[int]) -> None:
-        """Give a committed task its own copy of what it reads from shared knowledge, where these bits are 0."""
+        """Give a committed task its own copy of the stages that it shares and whose bit is 0 here."""
         before = self.configuration(task)
         for stage, shared, bit in zip(self.iter_stages(), before, bits, strict=True):
             if shared and not bit:
@@ -171,7 +179,7 @@ class Backbone(nn.Module):
         self.configurations[task] = tuple(old & new for old, new in zip(before, bits, strict=True))
 
     def forks(self, task: int, *, trial: bool | None = None, running: bool = False) -> list[Fork]:
-        """Read every stage's branches for a task.
+        """Compute the branches that a task has at every stage.
 
         Args:
             task: Identity of the task.
@@ -190,7 +198,7 @@ class Backbone(nn.Module):
         trial: bool | None = None,
         running: bool = False,
     ) -> Tensor:
-        """Logits along one configuration, without dropout: (B, C, H, W) -> (B, classes).
+        """Compute the logits of one configuration, without dropout: (B, C, H, W) -> (B, classes).
 
         Args:
             images: A batch.
@@ -217,7 +225,8 @@ class Backbone(nn.Module):
         Args:
             images: A batch.
             step: Applies one stage, by its number from 0, to all nodes.
-            ancestors: Per skip, (N,) for each node after it the node before it; one and the same by default.
+            ancestors: Returns for a skip and each of the N nodes after it the node before it; each node its own by
+                default.
         """
         hidden = walk(self.enter(images), step, stages=len(self.stages), skips=self.skips, ancestors=ancestors)
         return flatten_features(hidden)
@@ -234,33 +243,34 @@ class Backbone(nn.Module):
             task: Identity of the task.
             bits: One bit per stage.
         """
-        held = [stage.statistics[str(task)] for stage in self.iter_stages() if str(task) in stage.statistics]
-        average(held, batches, lambda images: self.path_logits(images, task, bits=bits, running=True))
+        of_task = [stage.statistics[str(task)] for stage in self.iter_stages() if str(task) in stage.statistics]
+        average(of_task, batches, lambda images: self.path_logits(images, task, bits=bits, running=True))
 
     def configuration(self, task: int) -> tuple[int, ...]:
-        """The committed configuration of a task, one bit per stage.
+        """Return the committed configuration of a task, one bit per stage.
 
         Raises:
-            LasemError: No such task was committed.
+            LasemError: No task with this identity was committed.
         """
         if task not in self.configurations:
             raise LasemError(
-                f"a learner answers for tasks that it has met - got task {task}"
-                f" - tasks met: {sorted(self.configurations) or 'none'}"
+                f"a task must be committed to have a configuration (got task {task});"
+                f" committed tasks: {sorted(self.configurations) or 'none'}"
             )
         return self.configurations[task]
 
     def enter(self, images: Tensor) -> Tensor:
-        """A batch as the tree's root: (B, C, H, W) -> (1, B, C, H, W), in the layout of the kernels."""
+        """Lay a batch out as the root of the tree: (B, C, H, W) -> (1, B, C, H, W)."""
+        # Convolutions of channels-last images and kernels are faster, and the tree then never changes the layout.
         return (images.contiguous(memory_format=self.memory_format) if images.dim() == 4 else images).unsqueeze(0)
 
     def penalties(self, task: int) -> list[tuple[int, Tensor]]:
-        """Regularizers of a task's mappings, as (stage, scalar), for the stages that have one."""
+        """Return the regularizers of a task's mappings as (stage, scalar), for the stages that have one."""
         terms = ((stage.index, stage.penalty(task)) for stage in self.iter_stages())
         return [(index, term) for index, term in terms if term is not None]
 
     def task_parameters(self, task: int) -> list[nn.Parameter]:
-        """What a task trains while it is open: trial copies, its branches, its head."""
+        """Return what a task trains while it is open: trial copies, its own branches and mappings, and its head."""
         parts: list[nn.Module] = [self.heads[str(task)]]
         for stage in self.iter_stages():
             parts += [group[str(task)] for group in (stage.own, stage.mapping) if str(task) in group]
@@ -268,14 +278,17 @@ class Backbone(nn.Module):
         return [parameter for part in parts for parameter in part.parameters()]
 
     def network(self, task: int) -> nn.Sequential:
-        """The committed network of a task as plain modules with their own copies: (B, C, H, W) -> (B, classes)."""
+        """Return the committed network of a task as plain modules with copies of the values.
+
+        It maps (B, C, H, W) to (B, classes).
+        """
         bits = self.configuration(task)
         modules = [fork.branch(bit).module() for fork, bit in zip(self.forks(task, running=True), bits, strict=True)]
         modules += [FlattenPositionsFirst(), copy.deepcopy(self.heads[str(task)])]
         return (SkipSequential(*modules, skips=self.skips) if self.skips else nn.Sequential(*modules)).eval()
 
     def load_values(self, values: Mapping[str, Tensor]) -> None:
-        """Put given values into parameters, by name (see the class).
+        """Replace the values of parameters, by the names that the class describes.
 
         Raises:
             LasemError: A name or a shape does not fit; nothing is changed then.
@@ -283,18 +296,20 @@ class Backbone(nn.Module):
         parameters = dict(self.named_parameters())
         for key, value in values.items():
             if key not in parameters:
-                raise LasemError(f"values are loaded by parameter name - got {key!r} - {nearest(key, parameters)}")
+                raise LasemError(
+                    f"loaded values must be named after parameters (got {key!r}); {nearest(key, parameters)}"
+                )
             if parameters[key].shape != value.shape:
                 raise LasemError(
-                    f"a loaded value has its parameter's shape {tuple(parameters[key].shape)}"
-                    f" - got {tuple(value.shape)} for {key!r} - reshape or transpose it"
+                    f"a loaded value must have its parameter's shape {tuple(parameters[key].shape)}"
+                    f" (got {tuple(value.shape)} for {key!r}); reshape or transpose it"
                 )
         with torch.no_grad():
             for key, value in values.items():
                 parameters[key].copy_(value)
 
     def _place(self, module: Module) -> Module:
-        """Move new parameters to where the backbone is, in its layout."""
+        """Move new parameters to the backbone's device, in its dtype and memory layout."""
         like = next(self.stages.parameters(), None)
         if like is not None:
             module.to(device=like.device, dtype=like.dtype)

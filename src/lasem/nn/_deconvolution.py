@@ -1,20 +1,23 @@
 """Deconvolutional factorization: kernels deconvolved from a small shared tensor (DF-CNN; Lee et al. 2019)."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Annotated, Literal
 
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lasem.errors import require
 from lasem.nn._initializers import kernel_shape, uniform
 from lasem.nn._mechanisms import AbstractMechanism, Tensors
+from lasem.options import must, options
 
 FILTER, STRIDE = 3, 2
 """Kernel size and stride of the transposed convolution; with a padding of 1 it turns h rows into 2h - 1."""
 
+Channels = Annotated[tuple[int, int], must(lambda pair: min(pair) >= 1, "a pair of positive numbers")]
+"""Channels of the base and of the deconvolved tensor, (c_kb, c_ts), for all layers."""
 
-@dataclass(frozen=True)
+
+@options
 class DeconvolutionalFactorization(AbstractMechanism):
     """DF-CNN: a shared tensor, deconvolved by the task and contracted with a tensor of the task.
 
@@ -30,15 +33,7 @@ class DeconvolutionalFactorization(AbstractMechanism):
             has them for their networks; a network that lists none takes the rule); or a pair for all layers.
     """
 
-    channels: Literal["rule", "table"] | tuple[int, int] = "rule"
-
-    def __post_init__(self) -> None:
-        right = (
-            len(self.channels) == 2 and min(self.channels) >= 1
-            if isinstance(self.channels, tuple)
-            else (self.channels in ("rule", "table"))
-        )
-        require(right, "channels are 'rule', 'table' or a pair of positive numbers", channels=self.channels)
+    channels: Literal["rule", "table"] | Channels = "rule"
 
     def generated(self, layer: nn.Module) -> tuple[str, ...]:
         """Return the names of weight and bias for convolutions with square kernels of odd size, such as 3x3.

@@ -6,23 +6,25 @@ import torch
 from torch import Generator, nn
 
 WEIGHT_SPREAD = 0.05
+"""Standard deviation of initial weights, as in the authors' release."""
 BIAS = 0.2
+"""Initial bias, as in the authors' release."""
 
 
 def generator(seed: int) -> Generator:
-    """A CPU generator; initial values are drawn there, so that they are the same for every device."""
+    """Make a generator on the CPU, where initial values are drawn so that they are the same on every device."""
     return torch.Generator().manual_seed(seed)
 
 
 def truncated_normal(shape: tuple[int, ...], *, source: Generator) -> nn.Parameter:
-    """Weights of standard deviation 0.05, cut at two deviations."""
+    """Draw weights with standard deviation 0.05, cut at two standard deviations."""
     values = torch.empty(shape)
     nn.init.trunc_normal_(values, std=WEIGHT_SPREAD, a=-2 * WEIGHT_SPREAD, b=2 * WEIGHT_SPREAD, generator=source)
     return nn.Parameter(values)
 
 
 def uniform(shape: tuple[int, ...], *, bound: float, source: Generator) -> nn.Parameter:
-    """Uniform in [-bound, bound]."""
+    """Draw values that are uniform in [-bound, bound]."""
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=source))
 
 
@@ -33,12 +35,12 @@ def kernel_shape(layer: nn.Module) -> tuple[int, int, int, int]:
 
 
 def constant_bias(size: int) -> nn.Parameter:
-    """Biases of 0.2."""
+    """Make biases that all start at 0.2: (size,)."""
     return nn.Parameter(torch.full((size,), BIAS))
 
 
 def mlp(sizes: tuple[int, ...], *, source: Generator) -> nn.Sequential:
-    """Linear layers with ReLU between them: the head of every plain network here.
+    """Make linear layers with ReLU between them, which are the head of every named network.
 
     Args:
         sizes: Inputs, hidden units..., classes.

@@ -7,16 +7,17 @@ mechanism that generates nothing.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
+
+from lasem.options import options
 
 Tensors = Mapping[str, Tensor] | nn.ParameterDict
 """Tensors of one layer by name."""
 
 
 class AbstractMechanism(ABC):
-    """A way of sharing a layer: a frozen dataclass of options without parameters of its own.
+    """A way of sharing a layer: a class of options (see `lasem.options`) without parameters of its own.
 
     Low-rank adapters, for example, generate the weights of linear layers: the shared knowledge is the weight as it was
     made, the mapping two thin matrices, and `read` adds their product to the weight.
@@ -68,7 +69,7 @@ class AbstractMechanism(ABC):
         return self
 
 
-@dataclass(frozen=True)
+@options
 class HardParameterSharing(AbstractMechanism):
     """HPS: the shared branch uses the shared parameters themselves, for layers of any kind (Caruana 1997)."""
 
@@ -78,16 +79,16 @@ class HardParameterSharing(AbstractMechanism):
         return ()
 
     def new_shared(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
-        """Add nothing to the layer's own parameters."""
+        """Make no further knowledge: the layer's own parameters are what tasks share."""
         del layer, source
         return nn.ParameterDict()
 
     def new_mapping(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
-        """Make no mapping."""
+        """Make a mapping without any parameter."""
         del layer, source
         return nn.ParameterDict()
 
     def read(self, shared: Tensors, mapping: Tensors) -> dict[str, Tensor]:
-        """Generate nothing."""
+        """Generate nothing, whatever is shared."""
         del shared, mapping
         return {}

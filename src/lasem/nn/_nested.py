@@ -7,14 +7,14 @@ from lasem.nn._networks import Network
 
 
 def nested_partitions(network: Network) -> list[Partition]:
-    """Contiguous groups of layers: one group of all, two, ..., every stage by itself.
+    """List partitions into contiguous groups: one group of all layers, two groups, and so on, to one group per stage.
 
-    They are divided first where the number of channels changes, then between residual blocks, then anywhere; of equal
-    places the one nearest the output comes first, where another group costs a tree least. For ResNet-18 those of 4 to 7
-    groups are the authors'.
+    Groups are divided first where the number of channels changes, then between residual blocks, then anywhere. Of
+    boundaries of one kind the one nearest the output comes first, because there another group adds the fewest nodes to
+    the tree. The partitions of ResNet-18 into 4 to 7 groups are those of the authors.
 
     Args:
-        network: Its layers are counted by convolutions, from 1, as in a spec.
+        network: The network, whose layers are counted by convolutions, from 1, as in a spec.
     """
     edges = [_inside_block(network, before) for before in range(len(network.layers) - 1)]
     changes = [a.channels != b.channels for a, b in pairwise(network.layers)]
@@ -23,16 +23,16 @@ def nested_partitions(network: Network) -> list[Partition]:
 
 
 def _inside_block(network: Network, before: int) -> bool:
-    """Whether the boundary behind a stage is no end of a residual block: within one, or without any beside it."""
+    """Whether the boundary behind a stage does not separate residual blocks: it is inside one, or not next to any."""
     skips = network.skips
-    within = any(skip.start <= before < skip.end for skip in skips)
+    inside = any(skip.start <= before < skip.end for skip in skips)
     blocks = any(row.convolutions > 1 for row in network.layers[before : before + 2])
-    beside = blocks or any(before in (skip.start - 1, skip.end) for skip in skips)
-    return within or not beside
+    adjacent = blocks or any(before in (skip.start - 1, skip.end) for skip in skips)
+    return inside or not adjacent
 
 
 def _between(network: Network, boundaries: list[int]) -> Partition:
-    """Groups of convolutions that end behind these stages."""
+    """Return the partition whose groups end behind these stages, counted in convolutions."""
     last = len(network.layers) - 1
     groups: list[tuple[int, ...]] = []
     group: tuple[int, ...] = ()

@@ -21,8 +21,8 @@ class Network:
     """A named network: convolutions or blocks, one stage each, then fully connected layers per task.
 
     Attributes:
-        layers: From input to output.
-        hidden: Hidden units of the head, before its classes.
+        layers: Layers that may be shared, from input to output.
+        hidden: Units of the hidden layers of the head.
         excludes: Mechanisms and learners that cannot run on this network, each with the reason.
         channels: (c_kb, c_ts) of DF-CNN per layer in the authors' release; None where it has none.
     """
@@ -87,7 +87,7 @@ class Network:
 
     @property
     def skips(self) -> tuple[Skip, ...]:
-        """Identity connections around layers."""
+        """Identity connections around layers, counted from 0."""
         convs = [(i, row) for i, row in enumerate(self.layers) if isinstance(row, Conv)]
         return tuple(Skip(start=i - row.skip + 1, end=i, pool=row.pool) for i, row in convs if row.skip)
 
@@ -123,24 +123,26 @@ class Network:
 
 
 NO_DFCNN = (
-    "by the published rule its contraction tensors would hold 690 million parameters per task"
-    " - choose another mechanism or a smaller network"
+    "by the published rule its contraction tensors would have 690 million parameters per task;"
+    " choose another mechanism or a smaller network"
 )
+"""Reason why a large network excludes DF-CNN."""
 
 NO_PLAIN = (
-    "this learner needs convolutions without batch norm, and this network has batch norm - choose a network such as"
-    " cifar-4, stl-6, stl-9 or resnet-18"
+    "it changes convolutions itself and cannot do so with batch norm, which this network has;"
+    " choose a network without batch norm, such as cifar-4, stl-6, stl-9 or resnet-18"
 )
-
+"""Reason why a network with batch norm excludes learners that change its convolutions."""
 
 NO_GROWTH = (
-    "it gives every layer another number of channels, and identity skips join equal ones - choose a network without"
-    " skips, such as cifar-4 or stl-6"
+    "it changes the number of channels of every layer, but an identity skip must join layers with equal numbers;"
+    " choose a network without skips, such as cifar-4 or stl-6"
 )
+"""Reason why a network with skips excludes learners that grow its layers."""
 
 
 def _resnet_18() -> Network:
-    """ResNet-18 as in the authors' release: no batch norm, no projections, a skip where two layers keep the shape."""
+    """Make ResNet-18 as in the authors' release: no batch norm, no projections, skips around layers of one shape."""
     rows = [Conv(7, 64, pool=2), Conv(3, 64), Conv(3, 64, skip=2), Conv(3, 64), Conv(3, 64, skip=2)]
     for size in (128, 256, 512):
         rows += [Conv(3, size, pool=2), Conv(3, size), Conv(3, size), Conv(3, size, skip=2)]
@@ -148,7 +150,7 @@ def _resnet_18() -> Network:
 
 
 def _resnet_18_bn() -> Network:
-    """ResNet-18 for 32x32 images: a 3x3 stem, four times two blocks with batch norm, average, one linear layer."""
+    """Make ResNet-18 for 32x32 images: a 3x3 stem, eight blocks with batch norm, an average, and one linear layer."""
     rows: list[Row] = [NormConv(3, 64), BasicBlock(64), BasicBlock(64)]
     for size in (128, 256, 512):
         rows += [BasicBlock(size, stride=2), BasicBlock(size, average=size == 512)]
@@ -189,4 +191,4 @@ NETWORKS: Registry[Network] = Registry(
         "resnet-18-bn": _resnet_18_bn(),
     },
 )
-"""Networks by name."""
+"""Registry of networks: tables of layers, by name."""

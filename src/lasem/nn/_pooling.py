@@ -1,4 +1,4 @@
-"""Max-pooling with TensorFlow's SAME padding, window = stride."""
+"""Max-pooling with TensorFlow's SAME padding and a stride equal to the window."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,8 +7,9 @@ from torch import Tensor, nn
 def same_max_pool(x: Tensor, window: int) -> Tensor:
     """Max-pool with SAME padding and stride equal to the window: (N, C, H, W) -> (N, C, ceil(H/k), ceil(W/k)).
 
-    The missing rows and columns are -inf, floor of half of them before and the rest after; `ceil_mode` alone would
-    put all of them after, which is another result for 43 -> 15 by 3.
+    Where windows do not cover the image exactly, it is padded by -inf: half of the missing rows and columns, rounded
+    down, come before it and the rest after it. PyTorch's `ceil_mode` alone would put all of them after the image, which
+    gives another result, for example for 43 rows and a window of 3.
     """
     before, after = zip(*(_padding(size, window) for size in x.shape[-2:]), strict=True)
     if before == after and 2 * max(before) <= window:
@@ -20,18 +21,18 @@ def same_max_pool(x: Tensor, window: int) -> Tensor:
 
 
 def _padding(size: int, window: int) -> tuple[int, int]:
-    """Rows to add before and after so that windows cover ``size`` exactly."""
+    """Return how many rows to add before and after, so that windows cover ``size`` exactly."""
     missing = -size % window
     return missing // 2, missing - missing // 2
 
 
 class SameMaxPool2d(nn.Module):
-    """`same_max_pool` as a module."""
+    """A layer that max-pools with SAME padding; see `same_max_pool`."""
 
     def __init__(self, window: int) -> None:
         super().__init__()
         self.window = window
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, ceil(H/k), ceil(W/k))."""
+        """Max-pool a batch: (N, C, H, W) -> (N, C, ceil(H/k), ceil(W/k))."""
         return same_max_pool(x, self.window)

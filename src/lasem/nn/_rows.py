@@ -49,7 +49,7 @@ class Conv:
         return (self.channels, *(-(-size // self.pool) for size in shape[1:]))
 
     def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
-        """Make the layer; where it closes a skip, the pool is left to the skip, which it must follow."""
+        """Make the layer as a stage of a backbone; where a skip ends at it, the skip pools after its sum."""
         pool = 1 if self.skip else self.pool
         return TransferModule(
             lambda source: PooledConv2d(inputs, self.channels, self.kernel, pool=pool, source=source), mechanism
@@ -75,7 +75,7 @@ class NormConv:
         return f"{self.channels}@{self.kernel}x{self.kernel} norm"
 
     def describe(self) -> dict[str, object]:
-        """Describe the layer as JSON."""
+        """Describe the layer as JSON, with the same keys as `Conv.describe`."""
         return {
             "kind": "normed convolution",
             "kernel": self.kernel,
@@ -90,13 +90,13 @@ class NormConv:
         return (self.channels, *shape[1:])
 
     def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
-        """Make the layer."""
+        """Make the layer as a stage of a backbone."""
         return TransferModule(lambda source: NormBlock(inputs, self.channels, self.kernel, source=source), mechanism)
 
 
 @dataclass(frozen=True)
 class BasicBlock:
-    """Two 3x3 convolutions with batch norm, which decide together, and the skip around them.
+    """A residual block: two 3x3 convolutions with batch norm, which decide together, and the skip around them.
 
     Attributes:
         channels: Number of outputs.
@@ -131,7 +131,7 @@ class BasicBlock:
         return (self.channels, *(1 if self.average else -(-size // self.stride) for size in shape[1:]))
 
     def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
-        """Make the block."""
+        """Make the block as one stage of a backbone."""
         return TransferModule(
             lambda source: NormBlock(
                 inputs,

@@ -1,4 +1,4 @@
-"""Identity skips: connections around stages that may span decisions, and the walk through stages that keeps them."""
+"""Identity skips, which may go around several stages that decide differently, and the walk through the stages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class Skip:
 
     Attributes:
         start: First stage that it goes around.
-        end: Last one.
-        pool: Window and stride of the max-pool after the sum; 1 = none.
+        end: Last stage that it goes around.
+        pool: Window and stride of the max-pool after the sum; 1 for none.
     """
 
     start: int
@@ -37,11 +37,12 @@ class Skip:
         """Add the source and pool: (N, B, C, H, W), (M, B, C, H, W) -> (N, B, C, H', W').
 
         Args:
-            result: Of stage `end`.
+            result: Result of stage `end`.
             source: The activation before stage `start`.
-            ancestors: (N,) per node of the result its node of the source; the same nodes by default.
+            ancestors: (N,) the node of the source that each node of the result descends from; the same by default.
         """
         nodes = len(source)
+        # The common cases need no indexing, whose backward pass would fill and add a tensor of the source's size.
         if ancestors is None or ancestors == tuple(range(nodes)):
             total = result + source
         elif ancestors == tuple(range(nodes)) * (len(ancestors) // nodes):
@@ -51,16 +52,16 @@ class Skip:
         return total if self.pool == 1 else same_max_pool(total.flatten(0, 1), self.pool).unflatten(0, result.shape[:2])
 
     def output_shape(self, result: tuple[int, ...], *, source: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape after the join, all without leading axes.
+        """Return the shape after the sum and the pool; shapes are without the axes of nodes and batch.
 
         Raises:
             SpecError: The two ends have different shapes.
         """
         require(
             result == source,
-            f"an identity skip joins equal shapes, here the input of layer {self.start + 1} and the output of layer"
-            f" {self.end + 1}",
-            remedy="let it go around layers that keep the shape",
+            "both ends of an identity skip must have one shape, here the input of layer"
+            f" {self.start + 1} and the output of layer {self.end + 1}",
+            remedy="let the skip go around layers that do not change the shape",
             input=source,
             output=result,
         )
@@ -80,20 +81,20 @@ def walk(
 
     Args:
         x: Input of the first stage.
-        step: Applies one stage, by its number.
-        stages: How many there are.
-        skips: At most one ends at a stage.
+        step: Applies one stage, given its number from 0 and its input.
+        stages: Number of stages.
+        skips: Identity skips; at most one may end at a stage.
         ancestors: See `Skip.join`.
     """
     ends, starts = {skip.end: skip for skip in skips}, {skip.start for skip in skips}
-    kept: dict[int, Tensor] = {}
+    sources: dict[int, Tensor] = {}
     for number in range(stages):
         if number in starts:
-            kept[number] = x
+            sources[number] = x
         x = step(number, x)
         if number in ends:
             skip = ends[number]
-            x = skip.join(x, kept[skip.start], ancestors=ancestors(skip) if ancestors else None)
+            x = skip.join(x, sources[skip.start], ancestors=ancestors(skip) if ancestors else None)
     return x
 
 
@@ -101,8 +102,8 @@ class SkipSequential(nn.Sequential):
     """Modules in sequence with identity skips around some of them, for one network.
 
     Args:
-        modules: In order.
-        skips: By position.
+        modules: Modules in the order in which they are applied.
+        skips: Identity skips, which count these modules from 0.
     """
 
     def __init__(self, *modules: nn.Module, skips: Sequence[Skip]) -> None:
@@ -110,5 +111,5 @@ class SkipSequential(nn.Sequential):
         self.skips = tuple(skips)
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, H, W) -> what the last module makes of it."""
+        """Apply all modules and skips: (B, C, H, W) -> the output of the last module."""
         return walk(input, lambda number, x: self[number](x), stages=len(self), skips=self.skips)

@@ -104,7 +104,9 @@ class Mixture(AbstractBranch):
 
     def module(self) -> nn.Module:
         """Refuse, because a commit keeps one of the branches."""
-        raise LasemError("a mixture of branches is only trained and has no module of its own; commit one branch first")
+        raise LasemError(
+            "a branch must be committed to become a module (got a mixture of both); commit one of them first"
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,10 @@ class Fork:
         """Return the shared branch for 1, the own branch for 0."""
         branch = self.shared if bit else self.own
         if branch is None:
-            raise MissingBranchError(f"this task has no {'shared' if bit else 'own'} branch at this stage")
+            raise MissingBranchError(
+                f"a task must have been opened with a branch to use it (got no {'shared' if bit else 'own'} branch at a"
+                " stage); name that branch in `uses` of begin_task"
+            )
         return branch
 
     def mixed(self, weights: Tensor) -> "Fork":
@@ -149,6 +154,7 @@ class Stage(nn.Module):
         self.layer = layer
         self.index = index
         self.seed = seed
+        # Every draw has a seed of its own, so what a task gets depends on no other task and on no other stage.
         source = generator(derive_seed(seed, "shared", index))
         state = source.get_state()
         made = self._make(source)
@@ -172,16 +178,17 @@ class Stage(nn.Module):
         return self.sharing.new_shared(self._make(source), drawn_from=state, source=source)
 
     def new_own(self, task: int) -> nn.Module:
-        """Draw an own version for a task."""
+        """Draw the parameters of a task's own branch."""
         values = tensors_of(self._make(generator(derive_seed(self.seed, "own", self.index, task))))
         return ParameterSet({name: values[name] for name in self.template.names})
 
     def new_mapping(self, task: int) -> nn.Module:
-        """Draw a mapping for a task."""
+        """Draw the mapping by which a task reads shared knowledge."""
         return self.sharing.new_mapping(generator(derive_seed(self.seed, "mapping", self.index, task)))
 
     def open_trial(self) -> None:
         """Copy the shared knowledge for the task that is about to be learned."""
+        # The task trains the copy, so that what it does not share in the end is untouched without being undone.
         self.trial = copy.deepcopy(self.shared)
 
     def commit(self, task: int, *, share: bool) -> None:

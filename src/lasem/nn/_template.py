@@ -44,7 +44,7 @@ class AbstractPureModule(ABC):
 
 
 class Template:
-    """A stage's module as a function of (parameters, batch).
+    """The module of a stage as a function of parameters and a batch.
 
     Batch norm within it is replaced by `NodeBatchNorm`. The module keeps shapes, but no values.
 
@@ -84,8 +84,8 @@ class Template:
         """Apply the module with given tensors: (N B, ...) -> (N B, ...).
 
         Args:
-            tensors: Its parameters and buffers by name.
-            x: Batches of all nodes, one after another.
+            tensors: Parameters and buffers of the module by name.
+            x: Batches of all nodes, one after another in the first axis.
             nodes: Number of nodes, N.
             statistics: Running statistics of a task, to normalize by these.
             training: Whether the module is in training mode.

@@ -1,19 +1,17 @@
 """Tensor factorization: one core for all tasks, and square factors per task (Bulat et al. 2020)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Generator, Tensor, nn
 
-from lasem.errors import require
 from lasem.nn._initializers import kernel_shape, uniform
 from lasem.nn._mechanisms import AbstractMechanism, Tensors
+from lasem.options import NonNegative, options
 
 FACTORS = ("outputs", "inputs", "height", "width")
 """A task's factors, by the axis of the core that each multiplies."""
 
 
-@dataclass(frozen=True)
+@options
 class TensorFactorization(AbstractMechanism):
     """TF: the kernel is a shared core times the task's factors, one per axis.
 
@@ -27,11 +25,7 @@ class TensorFactorization(AbstractMechanism):
             0.05 and 0.1.
     """
 
-    penalty_weight: float = 0.1
-
-    def __post_init__(self) -> None:
-        right = 0 <= self.penalty_weight < float("inf")
-        require(right, "the weight of a penalty is at least 0", penalty_weight=self.penalty_weight)
+    penalty_weight: NonNegative = 0.1
 
     def new_shared(self, layer: nn.Module, source: Generator) -> nn.ParameterDict:
         """Make the core (C', C, k, k), uniform within sqrt(6 / (k k (C + C')))."""

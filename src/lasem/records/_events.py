@@ -80,6 +80,8 @@ class DecisionRecord(Record):
     configuration: list[int] | None = None
     candidate: int | None = None
     """Index of the chosen candidate, where candidates took turns."""
+    tied: int | None = None
+    """Number of other candidates that validated equally well, where candidates took turns."""
     probability: float | None = None
     """Prior probability of the chosen configuration at the end of the task."""
     units: list[int] | None = None

@@ -1,4 +1,4 @@
-"""What was chosen: the most frequent configurations, and how often each layer is shared, task by task."""
+"""Statistics of the chosen configurations: the most frequent ones, and how often each layer is shared."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from lasem.report._groups import Group, group_labels, same_spec
 from lasem.report._run import Run
 
 MOST_CONFIGURATIONS = 8
-"""Most bars of a histogram, as in the paper's figure 8."""
+"""Largest number of bars in a histogram, as in figure 8 of the paper."""
 
 
 class Choice(NamedTuple):
@@ -21,24 +21,24 @@ class Choice(NamedTuple):
     bits: str
     """One character per layer, 1 = shared, the layer nearest the input first."""
     name: str | None
-    """Its name, such as "top-2"; None where it has none."""
+    """Name of a static configuration, such as "top-2"; None for any other."""
     share: float
     """Fraction of the tasks of all seeds."""
 
 
 class Choices(NamedTuple):
-    """What one learner chose, over tasks and seeds."""
+    """Configurations that one learner chose, over all tasks and seeds."""
 
     label: str
     seeds: int
     tasks: int
     """Number of tasks over all seeds."""
     most: list[Choice]
-    """The most frequent ones; equally frequent ones by their bits, most shared first."""
+    """The most frequent configurations; among equally frequent ones, the one that shares most layers is first."""
     others: int
-    """Number of further configurations that were chosen."""
+    """Number of chosen configurations that `most` leaves out."""
     rest: float
-    """Fraction of tasks that chose one of these."""
+    """Fraction of the tasks that chose a configuration that `most` leaves out."""
     layers: list[float]
     """(L,) fraction of tasks that share each layer, the layer nearest the input first."""
 
@@ -60,7 +60,7 @@ class SharedFractions(NamedTuple):
     seeds: int
     tasks: list[str]
     shared: FloatArray
-    """(L, T) fraction of the seeds, NaN where no seed has decided."""
+    """(L, T) fraction of the seeds that share; NaN where no seed has committed the task."""
 
 
 def configuration_name(bits: str) -> str | None:
@@ -135,6 +135,6 @@ def _shared(label: str, group: Group) -> SharedFractions:
 
 
 def _searched(run: Run) -> bool:
-    """Whether a run chose among several configurations; where the spec is lost, its records tell."""
+    """Return whether a run chose among several configurations. Without a spec, its records decide."""
     strategy = run.setting("learner", "strategy")
     return strategy != "fixed" if strategy else any(record.prior for task in run.tasks for record in task.epochs)

@@ -1,4 +1,4 @@
-"""The measures by which learners are compared, their means over seeds, and which differences count."""
+"""Comparison of learners: measures, their means over seeds, and whether differences are significant."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from lasem.report._run import Run
 from lasem.report._table import Rank
 
 UNKNOWN = "-"
-"""Written where a measure is undefined or not known yet."""
+"""Text for a measure that is undefined or not known yet."""
 
 LEAST_SEEDS = 5
-"""Below this many seeds in common, nothing is said about differences from the best."""
+"""Least number of common seeds for a test of the difference from the best mean."""
 
 RANKS = "best in bold; ≈ not distinguishable from it (paired t test over seeds, 95%), tested with 5 seeds or more"
 
@@ -27,7 +27,7 @@ class Measure(NamedTuple):
     meaning: str
     value: Callable[[Run], float | None]
     text: Callable[[Spread], str]
-    """Write its spread over seeds."""
+    """Formats the spread over seeds."""
     ranked: bool = True
     """Whether the highest mean is the best one; costs are not ranked."""
 
@@ -42,7 +42,7 @@ class ComparisonRow(NamedTuple):
     tasks: str
     """Number of tasks learned, or the range of it, such as "2 to 3 of 10"."""
     spreads: Mapping[str, Spread]
-    """By key of `MEASURES`."""
+    """Spreads over seeds by key of `MEASURES`."""
     ranks: Mapping[str, Rank]
 
 
@@ -56,9 +56,9 @@ class TaskRow(NamedTuple):
     peak_validation: float | None
     peak_test: float | None
     end: float | None
-    """At the end of its own training; None while it is learned."""
+    """Accuracy at the end of the task's own training; None while the task is learned."""
     now: float | None
-    """After the latest task."""
+    """Accuracy after the latest task of the stream."""
     forgetting_ratio: float | None
     epochs_to_98_percent: int | None
 
@@ -140,7 +140,7 @@ MEASURES: dict[str, Measure] = {
         "parameters", "at the end: shared ones, and those of all tasks", lambda run: run.num_parameters, _count, False
     ),
 }
-"""Measures by key."""
+"""Measures by key, in the order of the columns."""
 
 
 def comparison_rows(runs: Sequence[Run]) -> list[ComparisonRow]:
@@ -162,14 +162,14 @@ def comparison_rows(runs: Sequence[Run]) -> list[ComparisonRow]:
 
 
 def _tasks(group: Group) -> str:
-    """How many tasks were learned, of how many."""
+    """Return how many tasks were learned, of how many."""
     learned = [run.num_learned for run in group]
     planned = {run.num_tasks for run in group} - {None, *learned}
     return " to ".join(map(str, sorted({min(learned), max(learned)}))) + "".join(f" of {n}" for n in planned)
 
 
 def _rank(key: str, row: int, groups: Sequence[Group], values: Sequence[Mapping[str, Sequence[float | None]]]) -> Rank:
-    """Rank of a row's mean among the finished rows of its stream."""
+    """Return the rank of a row's mean among the finished rows of its stream."""
     rivals = [i for i, group in enumerate(groups) if group[0].finished and stream_key(group) == stream_key(groups[row])]
     means = {i: mean for i in rivals if not np.isnan(mean := spread(values[i][key]).mean)}
     if not MEASURES[key].ranked or row not in means or len(means) < 2:

@@ -1,4 +1,4 @@
-"""What learning costs: accuracy against time and parameters, parameters against their bound, regret."""
+"""Costs of learning: accuracy against time and parameters, parameters against their bound, and regret."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from lasem.report._run import Run
 
 
 class CostPoint(NamedTuple):
-    """Accuracy of a learner and what it took, over seeds."""
+    """Accuracy of a learner with its training time and parameters, over seeds."""
 
     label: str
     peak: Spread
@@ -25,15 +25,15 @@ class Memory(NamedTuple):
     seeds: int
     shared: float
     per_task: float
-    """Mean over the tasks."""
+    """Mean number of parameters that a task adds."""
     end: float
-    """After the last task."""
+    """Number of parameters after the last task."""
     most: float
-    """While the last task is learned, without the copy that rolling back needs."""
+    """Number of parameters while the last task is learned, without the copy for a rollback."""
     bound: float | None
     bound_text: str
     missing: tuple[str, ...]
-    """Presets whose runs the bound needs and that are not there."""
+    """Presets whose runs are needed for the bound and were not found."""
 
 
 class Regret(NamedTuple):

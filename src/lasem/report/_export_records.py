@@ -119,4 +119,4 @@ RECORDS: Mapping[str, Callable[[Run], Iterator[Row]]] = MappingProxyType(
         "marginals": _marginals,
     }
 )
-"""By name of the table, a function that yields its rows for one run."""
+"""Functions that yield the rows of a table for one run, by name of the table."""

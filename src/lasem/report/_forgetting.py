@@ -19,12 +19,13 @@ class ForgettingPanel(NamedTuple):
     reference: str
     """The accuracy in a task's own training that ratios refer to: at its "end", or its "peak"."""
     shared: Band | None
-    """All layers shared."""
+    """Ratio where all layers are shared; None without such a run."""
     best_static: Band | None
+    """Ratio of the static configuration with the best peak accuracy; None without one."""
     searched: list[Band]
-    """LASEM; several where it ran over several partitions or networks."""
+    """Ratios of LASEM, one per partition that it searched."""
     missing: tuple[str, ...]
-    """Runs that the panel lacks."""
+    """Presets whose runs the panel lacks."""
 
 
 def forgetting_bands(runs: Sequence[Run]) -> list[Band]:

@@ -1,4 +1,4 @@
-"""Numbers that the paper prints, for comparison with ours; none is read off a picture or measured by us.
+"""Numbers that the paper prints, for comparison with ours. None is read from a picture or measured by us.
 
 Source: LASEM (Lee, Behpour & Eaton, ICML 2021), appendix A, table 4 and appendix D. The appendix does not say what the
 numbers behind its ± are.
@@ -28,7 +28,7 @@ class PublishedSettings(NamedTuple):
     size: int
     learning_rate: float
     epochs: Mapping[str, int]
-    """By network; "" for all others."""
+    """Epochs per task by network; "" stands for all other networks."""
     m_steps: int = 1
     optimizer: str = "RMSProp"
 
@@ -39,7 +39,7 @@ RESULTS: Mapping[tuple[str, str], PublishedResult] = MappingProxyType(
         ("stl10-15", "lasem-dfcnn-groups"): PublishedResult(46.0, 0.7, 7.02e4),
     }
 )
-"""By benchmark and learner."""
+"""Results by benchmark and learner."""
 
 _CIFAR = PublishedSettings(10, "10", "170 / 30", 32, 1e-4, MappingProxyType({"": 2000, "resnet-18": 200}))
 
@@ -52,7 +52,7 @@ SETTINGS: Mapping[str, PublishedSettings] = MappingProxyType(
         "stl10-20": PublishedSettings(20, "3", "318 / 57", 96, 1e-4, MappingProxyType({"": 500})),
     }
 )
-"""By benchmark."""
+"""Settings of the experiments by benchmark."""
 
 
 def published_epochs(settings: PublishedSettings, network: str) -> int:

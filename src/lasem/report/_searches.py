@@ -20,14 +20,15 @@ class TaskSearch(NamedTuple):
     start: int
     """Epochs of the stream before the first epoch of the task."""
     size: int
-    """Number of configurations, K."""
+    """Number of configurations K that were searched."""
     candidates: list[Line]
-    """Every configuration that a record names; None where a record, which keeps the most probable, left it out."""
+    """Probabilities of every recorded configuration; None where a record has only more probable ones."""
     chosen: str | None
-    """The one that was most probable at the end."""
+    """The configuration that was most probable at the end."""
     epochs: list[int]
     """(E,) epochs of the marginals."""
     groups: list[str]
+    """(G,) names of the groups."""
     marginals: list[list[float]]
     """(G, E): probability that a group shares, the group with the lowest layer first."""
 

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rank = Literal["best", "level", ""]
-"""A mean in its column: the best, one that is not distinguishable from it, or neither (or not known)."""
+"""Rank of a mean in its column: the best, not distinguishable from the best, or neither."""
 
 LEVEL_MARK = "≈"
-"""Printed behind a mean that is not distinguishable from the best."""
+"""Mark behind a mean that is not distinguishable from the best."""
 
 
 class Column(NamedTuple):
     """One column of a table, from its first line to its last."""
 
     key: str
-    """Short name for programs."""
+    """Short name of the column for programs."""
     title: str
     texts: Sequence[object]
     values: Sequence[Spread] | None = None

@@ -55,10 +55,10 @@ def comma_separated(table: Table) -> str:
 FORMATS: Mapping[str, Callable[[Table], str]] = MappingProxyType(
     {"markdown": markdown, "latex": latex, "csv": comma_separated, "html": html}
 )
-"""Formats by name."""
+"""Functions that write a table, by name of the format."""
 
 SUFFIXES: Mapping[str, str] = MappingProxyType({".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html"})
-"""The format that a file's name asks for."""
+"""Formats by the suffix of a file."""
 
 
 def _styled(table: Table, *, escape_as: str) -> "Styler":

@@ -86,7 +86,7 @@ TABLES: Mapping[str, TableEntry] = MappingProxyType(
         "settings": TableEntry("settings of the experiments, paper and ours (table 4)", settings_table),
     }
 )
-"""Tables by name."""
+"""Tables by name, in the order of `lasem table --list`."""
 
 
 def table(name: str, runs: Sequence[Run], *, deviation: bool = False) -> Table:

@@ -18,10 +18,10 @@ from lasem.report._table import Table
 from lasem.report._tables import comparison_table
 
 LEADING = 5
-"""Number of candidates shown of a search that goes on."""
+"""Number of candidates listed for an unfinished search."""
 
 GAP = 2
-"""Spaces between columns."""
+"""Number of spaces between two columns."""
 
 
 class TableView:

@@ -8,7 +8,7 @@ from lasem.report._comparison import ComparisonRow
 from lasem.report._run import Run
 
 STAND_INS: Mapping[str, str] = MappingProxyType({"pacs": "Office-Home", "tiny-imagenet-10": "STL-10"})
-"""By name of the benchmark, the data set that cannot be downloaded and that it replaces."""
+"""Data sets that cannot be downloaded, by name of the benchmark that replaces them."""
 
 
 class Warned(NamedTuple):

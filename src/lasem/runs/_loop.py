@@ -12,6 +12,7 @@ from lasem.errors import DataError, require
 from lasem.learners import (
     AbstractLearner,
     AnswersOnTrial,
+    CountsTies,
     Grows,
     LoadsKnowledge,
     Searches,
@@ -202,6 +203,7 @@ class Loop:
         start = time.perf_counter()
         before = self._earlier(position, trial=True) if self.evaluation.earlier_tasks == "before-commit" else None
         seconds = time.perf_counter() - start
+        tied = self.learner.tied() if isinstance(self.learner, CountsTies) else None
         self.learner.end_task()
         bits, decision = self._bits(position), None if status is None else status.decision
         yield DecisionRecord(
@@ -209,6 +211,7 @@ class Loop:
             epoch=epoch,
             configuration=bits,
             candidate=_trained_as(bits, own),
+            tied=tied,
             probability=None if status is None else float(status.prior.max()),
             margin=None if status is None else status.margin,
             units=self._growth().get("units"),

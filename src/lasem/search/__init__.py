@@ -27,8 +27,6 @@ from lasem.search._evidence import log_product as log_product
 from lasem.search._fixed import Fixed as Fixed
 from lasem.search._fixed import FixedSearch as FixedSearch
 from lasem.search._fixed import InTurn as InTurn
-from lasem.search._fixed import candidate_logits as candidate_logits
-from lasem.search._fixed import configuration_logits as configuration_logits
 from lasem.search._open_task import AbstractOpenTask as AbstractOpenTask
 from lasem.search._open_task import Batch as Batch
 from lasem.search._parts import node_bytes as node_bytes
@@ -54,4 +52,4 @@ STRATEGIES: Registry[type[AbstractStrategy]] = Registry(
     builtin={"fixed": Fixed, "em": EM, "darts": DARTS, "brute-force": InTurn},
     base=AbstractStrategy,
 )
-"""Strategies by name."""
+"""Registry of search strategies, by the name that a spec gives as ``learner.strategy``."""

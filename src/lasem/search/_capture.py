@@ -1,4 +1,4 @@
-"""CUDA graphs of the tree: compiled once per task, so that a GPU repeats a step without being told every operation."""
+"""CUDA graphs of the tree, compiled once per task, so that a GPU repeats all operations of a pass at one call."""
 
 from types import FunctionType
 from typing import Protocol

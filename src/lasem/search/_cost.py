@@ -1,4 +1,4 @@
-"""What a step of the search takes, counted without a step, and without listing the candidates of a full space.
+"""Cost of a step of the search, counted without making one, and without listing the candidates of a full space.
 
 A node of the tree is a distinct prefix of decisions. In the full space of a partition the lowest layer of every group
 doubles the nodes, so they are powers of two; of listed candidates the distinct prefixes are counted.
@@ -14,12 +14,12 @@ from lasem.configurations import Bits, Partition
 
 @dataclass(frozen=True)
 class TreeSize:
-    """How large a tree is, whole or in sub-trees that are evaluated one after another.
+    """Size of a tree, either whole or divided into sub-trees that are evaluated one after another.
 
     Attributes:
-        parts: Number of sub-trees; 1 = the whole tree.
-        widest: (d,) nodes after each layer of the sub-tree that keeps most.
-        total: (d,) nodes after each layer, of all sub-trees together.
+        parts: Number of sub-trees; 1 for the whole tree.
+        widest: (d,) nodes after each layer of the sub-tree that stores the most activations.
+        total: (d,) nodes after each layer, summed over all sub-trees.
     """
 
     parts: int
@@ -28,11 +28,11 @@ class TreeSize:
 
 
 def tree_nodes(partition: Partition, candidates: Sequence[Bits] | None = None) -> tuple[int, ...]:
-    """Nodes after each layer: (d,).
+    """Count the nodes of a tree after each layer: (d,).
 
     Args:
         partition: Groups of layers.
-        candidates: (K, G) bits; None = all 2^G of the partition, which are not listed for this.
+        candidates: (K, G) bits; None for all 2^G of the partition, which are counted without being listed.
 
     >>> tree_nodes(Partition.parse("{1,2},{3}")), tree_nodes(Partition.parse("{1,2},{3}"), [(0, 0), (0, 1)])
     ((2, 2, 4), (1, 1, 2))
@@ -44,32 +44,33 @@ def tree_nodes(partition: Partition, candidates: Sequence[Bits] | None = None) -
 
 
 def _prefixes(paths: Sequence[Bits]) -> tuple[int, ...]:
-    """Distinct beginnings of every length: (K, d) -> (d,)."""
+    """Count the distinct prefixes of every length: (K, d) -> (d,)."""
+    # Of sorted paths, a prefix is new exactly where it differs from that of the path before.
     shared = [_common(a, b) for a, b in pairwise(sorted(paths))]
     return tuple(1 + sum(length < depth for length in shared) for depth in range(1, len(paths[0]) + 1))
 
 
 def _common(a: Bits, b: Bits) -> int:
-    """Length of the common beginning of two paths."""
+    """Return the length of the longest common prefix of two paths."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), len(a))
 
 
 def tree_bytes(nodes: Sequence[int], per_node: Sequence[int]) -> int:
-    """Bytes kept for the backward pass of a tree.
+    """Return the bytes that autograd stores for the backward pass of a tree.
 
     Args:
-        nodes: (d,) after each layer.
-        per_node: (d + 1,) bytes of one node per layer, and last of a leaf's features; see `node_bytes`.
+        nodes: (d,) nodes after each layer.
+        per_node: (d + 1,) bytes of one node of each layer, and of the features of one leaf; see `node_bytes`.
     """
     return sum(count * size for count, size in zip([*nodes, nodes[-1]], per_node, strict=True))
 
 
 def tree_sizes(partition: Partition, candidates: Sequence[Bits] | None, per_node: Sequence[int]) -> list[TreeSize]:
-    """The whole tree, then its divisions by common prefixes of growing length, down to single candidates.
+    """List the sizes of the whole tree and of its divisions by prefixes of growing length, down to single candidates.
 
     Args:
         partition: Groups of layers.
-        candidates: (K, G) bits; None = all of the partition.
+        candidates: (K, G) bits; None for all of the partition.
         per_node: See `tree_bytes`.
     """
     depths = range(partition.num_layers + 1)
@@ -81,14 +82,14 @@ def tree_sizes(partition: Partition, candidates: Sequence[Bits] | None, per_node
 
 
 def _equal_parts(nodes: Sequence[int], depth: int) -> TreeSize:
-    """A full space in one part per prefix: (1 + d,) nodes before and after each layer."""
+    """Divide the tree of a full space by prefixes: (1 + d,) nodes before and after each layer."""
     parts = nodes[depth]
     widest = tuple(max(1, count // parts) for count in nodes[1:])
     return TreeSize(parts, widest, tuple(parts * count for count in widest))
 
 
 def _listed_parts(paths: Sequence[Bits], per_node: Sequence[int], depth: int) -> TreeSize:
-    """Listed candidates in one part per prefix."""
+    """Divide the tree of listed candidates by prefixes."""
     groups: dict[Bits, list[Bits]] = {}
     for path in paths:
         groups.setdefault(path[:depth], []).append(path)
@@ -101,14 +102,14 @@ def _listed_parts(paths: Sequence[Bits], per_node: Sequence[int], depth: int) ->
 
 
 def em_multiply_adds(per_layer: Sequence[int], size: TreeSize, *, m_steps: int = 1) -> int:
-    """Multiply-adds of the convolutions of one EM step: its forward and backward passes.
+    """Count the multiply-adds of the convolutions in one EM step, over all forward and backward passes.
 
-    A backward pass takes two of a forward pass, one in the first layer, whose input needs no gradient. E-step and first
-    M-step share their forward pass, unless the tree is divided.
+    A backward pass costs two forward passes, but only one in the first layer, whose input needs no gradient. E-step and
+    first M-step share one forward pass, unless the tree is divided.
 
     Args:
-        per_layer: (d,) of one forward pass of one network.
-        size: Of the tree.
+        per_layer: (d,) multiply-adds of one forward pass of one network.
+        size: Size of the tree.
         m_steps: Optimizer steps per posterior.
     """
     forward = [count * amount for count, amount in zip(size.total, per_layer, strict=True)]
@@ -117,5 +118,5 @@ def em_multiply_adds(per_layer: Sequence[int], size: TreeSize, *, m_steps: int =
 
 
 def static_multiply_adds(per_layer: Sequence[int]) -> int:
-    """The same of one step of one network."""
+    """Count the multiply-adds of the convolutions in one training step of one network: (d,) per layer -> their sum."""
     return 3 * sum(per_layer) - per_layer[0]

@@ -110,7 +110,7 @@ class DARTSSearch(AbstractSearch):
         return torch.autograd.grad(loss, alpha)[0]
 
     def _second_order(self, task: AbstractOpenTask, batch: Batch, held_out: Batch, alpha: Tensor) -> Tensor:
-        """Equations 7 and 8 of [Liu2019], with a plain gradient step of the model's rate as the inner step."""
+        """Compute the gradient of equations 7 and 8 of [Liu2019]; the inner step is one of plain gradient descent."""
         weights = self._network.backbone.task_parameters(self._network.identity)
         masks = self._mask(task, batch), self._mask(task, held_out)
         inner = _gradients(self._loss(batch, self.alpha, masks[0]), weights)
@@ -128,7 +128,7 @@ class DARTSSearch(AbstractSearch):
         return direct - task.learning_rate * (ends[0] - ends[1]) / (2 * radius)
 
     def _loss(self, batch: Batch, alpha: Tensor, mask: DropoutMasks) -> Tensor:
-        """Cross-entropy of the mixed network, plus each penalty times the weight of its branch, taken as a constant."""
+        """Compute the cross-entropy of the mixed network, plus each penalty times its branch's weight (a constant)."""
         (images, labels), network = batch, self._network
         weights = alpha.softmax(1)
         forks = network.backbone.forks(network.identity)
@@ -144,7 +144,7 @@ class DARTSSearch(AbstractSearch):
         return task.draw_masks(1, len(batch[0]), self._network.num_features)
 
     def start_epoch(self) -> None:
-        """Do nothing."""
+        """Do nothing: the search is the same in all epochs."""
 
     def leader(self) -> int:
         """Return the candidate with each group's larger weight; ties go to the own branch."""
@@ -180,7 +180,7 @@ def _layers(space: ConfigurationSpace) -> range:
 
 
 def _gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients of a scalar, 0 where it does not depend on a tensor."""
+    """Compute the gradients of a scalar; 0 for a tensor that it does not depend on."""
     found = torch.autograd.grad(loss, tensors, allow_unused=True)
     return [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, found, strict=True)]
 

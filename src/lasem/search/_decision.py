@@ -1,4 +1,4 @@
-"""When a search may stop: its outcome cannot change any more, or it was asked to decide early."""
+"""When a search may stop: once its outcome cannot change any more, or when an option asks for an early decision."""
 
 from dataclasses import dataclass
 
@@ -106,7 +106,7 @@ class SearchProgress:
         return Decision(certain=certain, settled=settled, candidate=candidate)
 
     def advance(self) -> None:
-        """Count one more E-step."""
+        """Count one more E-step of the task."""
         self.marks[0] += 1
 
     def note_margin(self, margin: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Dropout masks: a row per candidate, drawn once per step however the candidates are evaluated."""
+"""Dropout masks of all candidates, drawn once per step, so that they do not depend on how the tree is divided."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,18 @@ import torch
 from torch import Generator, Tensor
 
 BITS = 62
-"""Random bits taken of one draw."""
+"""Number of random bits that are used of each 64-bit integer drawn."""
 
 
 @dataclass(frozen=True)
 class DropoutMasks:
     """The masks of one optimizer step.
 
-    They are held packed where features are kept with probability 1/2: one random bit each, drawn 62 at a time, which is
-    several times faster on a CPU than a draw per number, and takes a sixty-fourth of a mask's memory.
+    Masks that keep features with probability 1/2 are stored as random bits, 62 of them per integer. On a CPU this is
+    several times faster than one draw per feature, and takes a fraction of the memory.
 
     Attributes:
-        keep: Probability by which a feature is kept.
+        keep: Probability with which a feature is kept.
         rows: (K, words) integers of 62 bits, or (K, B F) numbers 0 and 1 / keep; empty where all is kept.
     """
 
@@ -26,7 +26,7 @@ class DropoutMasks:
 
     @staticmethod
     def draw(candidates: int, batch: int, features: int, *, keep: float, source: Generator) -> "DropoutMasks":
-        """New masks for K candidates and (B, F) features, on the device of their source."""
+        """Draw new masks for K candidates and (B, F) features, on the device of their source."""
         device, size = source.device, batch * features
         if keep == 1:
             return DropoutMasks(keep, torch.empty(candidates, 0, device=device))
@@ -38,13 +38,13 @@ class DropoutMasks:
 
     @staticmethod
     def held_bytes(candidates: int, leaves: int, size: int, *, keep: float) -> int:
-        """Bytes of a step's masks beside what a backward pass keeps of them.
+        """Return the bytes of the masks of one step, without what autograd stores of them for the backward pass.
 
         Args:
-            candidates: K, for which masks are drawn.
-            leaves: Of the largest sub-tree to which they are applied at once; their bits are unpacked to eight bytes.
-            size: B F.
-            keep: Probability by which a feature is kept.
+            candidates: Number K of candidates that get masks.
+            leaves: Number of leaves of the largest sub-tree, whose bits are unpacked to eight bytes each.
+            size: Number of features of a batch, B F.
+            keep: Probability with which a feature is kept.
         """
         if keep == 1:
             return 0
@@ -54,8 +54,8 @@ class DropoutMasks:
         """Drop features: (N, B, F) -> (N, B, F).
 
         Args:
-            features: Of N candidates.
-            candidates: (N,) which ones; all K in order by default.
+            features: Features of N candidates.
+            candidates: (N,) indices of these candidates; all K in order by default.
         """
         if self.keep == 1:
             return features
@@ -64,6 +64,6 @@ class DropoutMasks:
 
     @staticmethod
     def _unpacked(words: Tensor, like: Tensor) -> Tensor:
-        """0 or 2 for every feature, from its bit."""
+        """Return 0 or 2 for every feature, from its bit: (N, words) -> (N, B, F)."""
         bits = words.unsqueeze(-1).bitwise_right_shift(torch.arange(BITS, device=words.device)).bitwise_and_(1)
         return bits.flatten(1)[:, : like[0].numel()].to(like.dtype).mul_(2).view_as(like)

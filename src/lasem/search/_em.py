@@ -1,4 +1,4 @@
-"""Expectation-maximization over transfer configurations (LASEM; Lee, Behpour & Eaton, ICML 2021, algorithm 1)."""
+"""Search by expectation-maximization (LASEM; Lee, Behpour & Eaton, ICML 2021, algorithm 1)."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -38,7 +38,8 @@ class EM(AbstractStrategy):
         epsilon: Posterior mass that a step may leave out, to save work; 0 computes everything.
         stop_when_certain: Train the leading candidate alone once no other one can win any more.
         commit_at: Train the leading candidate alone from an earlier moment on.
-        memory: MiB that one backward pass may keep of activations; beyond, the tree is evaluated in sub-trees.
+        memory: MiB of activations that autograd may store for one backward pass. A tree that would take more is
+            evaluated in sub-trees; None for no limit.
     """
 
     partition: Groups | None = None
@@ -72,8 +73,8 @@ class EM(AbstractStrategy):
         ahead = self.stop_when_certain or (self.commit_at is not None and self.commit_at.share is not None)
         require(
             schedule.epochs is not None or not ahead,
-            "stop_when_certain and a share in commit_at need to know how long a task is trained",
-            remedy="give Training its epochs",
+            "training.epochs must be given for stop_when_certain and for a share in commit_at, which look ahead",
+            remedy="set it to the number of epochs per task",
             epochs=schedule.epochs,
         )
         return EMSearch(self, space, network=network, schedule=schedule)
@@ -177,7 +178,7 @@ class EMSearch(AbstractSearch):
             The loss, a detached scalar.
         """
         masks = task.draw_masks(len(self.space), len(images), self._network.num_features)
-        penalty = self._penalty(q)
+        penalty = self._penalty(q)  # added once, however many sub-trees there are
         for part in self._budget.divide(self._selection.learned, self._network, images, whole=features is not None):
             leaves = self._network.leaves(images, part.layout) if features is None else features
             candidates = indices(part.by_leaf, q.device)

@@ -1,4 +1,7 @@
-"""Evidence of a batch under every candidate, and the posterior; all in log space.
+"""Evidence of a batch under every candidate, and the posterior, as logarithms in double precision.
+
+The product of a batch's likelihoods underflows as a plain number, and differences between candidates are small numbers
+next to large ones.
 
 Source: LASEM (Lee, Behpour & Eaton, ICML 2021), equations 1 and 2; the mean over instances is from its appendix D.
 """
@@ -12,27 +15,27 @@ from torch import Tensor
 
 
 def log_likelihoods(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of every label: (K, B, classes), (B,) -> (K, B), double precision."""
+    """Compute the log-probability of every label: (K, B, classes), (B,) -> (K, B) in double precision."""
     log_probabilities = logits.double().log_softmax(-1)
     return log_probabilities.gather(-1, labels.expand(len(logits), -1).unsqueeze(-1)).squeeze(-1)
 
 
 def log_product(log_likelihood: Tensor) -> Tensor:
-    """Joint likelihood of the batch (equation 2): (K, B) -> (K,)."""
+    """Compute the log of the product of the instances' likelihoods (equation 2): (K, B) -> (K,)."""
     return log_likelihood.sum(1)
 
 
 def log_mean(log_likelihood: Tensor) -> Tensor:
-    """Mean likelihood over the instances of the batch: (K, B) -> (K,)."""
+    """Compute the log of the mean of the instances' likelihoods: (K, B) -> (K,)."""
     return log_likelihood.logsumexp(1) - log(log_likelihood.shape[1])
 
 
 EVIDENCE: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({"product": log_product, "mean": log_mean})
-"""Evidence by name."""
+"""Functions that compute the log-evidence from log-likelihoods, by the option ``search.evidence``."""
 
 
 def log_posterior(log_prior: Tensor, log_evidence: Tensor) -> Tensor:
-    """Logarithm of q(c), which is proportional to prior(c) times evidence(c): (K,), (K,) -> (K,).
+    """Compute log q(c), where q(c) is proportional to prior(c) times evidence(c): (K,), (K,) -> (K,).
 
     A candidate that was not evaluated has the log-evidence -inf.
     """
@@ -40,7 +43,7 @@ def log_posterior(log_prior: Tensor, log_evidence: Tensor) -> Tensor:
 
 
 def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of the batch under every candidate: (K, B, classes), (B,) -> (K,)."""
+    """Compute the mean cross-entropy of the batch under every candidate: (K, B, classes), (B,) -> (K,)."""
     candidates, batch = logits.shape[:2]
     targets = labels.expand(candidates, batch).flatten()
     return F.cross_entropy(logits.flatten(0, 1), targets, reduction="none").unflatten(0, (candidates, batch)).mean(1)

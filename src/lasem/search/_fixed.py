@@ -1,4 +1,4 @@
-"""No search: one configuration trained as a plain network, and the logits of given ones."""
+"""No search: one configuration, trained as a plain network."""
 
 from typing import Literal
 
@@ -6,7 +6,6 @@ from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace, Ties, named
 from lasem.errors import require
-from lasem.nn import Backbone
 from lasem.options import options
 from lasem.search._decision import Schedule
 from lasem.search._evidence import cross_entropies
@@ -14,7 +13,7 @@ from lasem.search._open_task import AbstractOpenTask
 from lasem.search._options import Candidates, Groups
 from lasem.search._strategy import AbstractSearch, AbstractStrategy, candidate_space
 from lasem.search._task_network import TaskNetwork
-from lasem.search._tree import in_space_order, indices, leaf_features, plan
+from lasem.search._tree import plan
 
 
 class FixedSearch(AbstractSearch):
@@ -29,7 +28,7 @@ class FixedSearch(AbstractSearch):
         return plain_step(task, self._network, images, labels, space=self.space)
 
     def start_epoch(self) -> None:
-        """Do nothing."""
+        """Do nothing: all epochs are the same."""
 
     def leader(self) -> int:
         """Return 0, the index of the only candidate."""
@@ -55,15 +54,15 @@ class Fixed(AbstractStrategy):
 
     @property
     def one_tree(self) -> bool:
-        """One path."""
+        """Whether every step runs one tree: always, because there is only one path."""
         return True
 
     def space(self, layers: int) -> ConfigurationSpace:
-        """One candidate."""
+        """Return a space with the only candidate."""
         return ConfigurationSpace.only(named(self.configuration, layers))
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
-        """Train the only candidate."""
+        """Begin to train the only candidate; nothing is searched."""
         del schedule
         return FixedSearch(space, network)
 
@@ -85,14 +84,14 @@ class InTurn(AbstractStrategy):
     first_task: Literal["searched", "as-second"] = "searched"
 
     def space(self, layers: int) -> ConfigurationSpace:
-        """All configurations of the partition, or those listed."""
+        """Return all configurations of the partition, or those listed."""
         return candidate_space(layers, partition=self.partition, candidates=self.candidates)
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Train the candidate whose turn it is, the only one of its space.
 
         Raises:
-            SpecError: The space holds several candidates.
+            SpecError: The space has several candidates.
         """
         del schedule
         require(
@@ -111,39 +110,18 @@ def plain_step(
 
     Args:
         task: The open task.
-        network: Its network, with the candidate's branches.
+        network: The network of that task, with the candidate's branches.
         images: (B, C, H, W).
         labels: (B,).
-        space: Holds the candidate, and no other.
+        space: A space that has this candidate only.
 
     Returns:
         The loss, a detached scalar.
     """
-    loss = cross_entropies(candidate_logits(task, network, images, space=space), labels)[0]
+    masks = task.draw_masks(1, len(images), network.num_features)
+    logits = network.head(masks.apply(network.leaves(images, plan(space))))
+    loss = cross_entropies(logits, labels)[0]
     for stage, penalty in network.penalties():
         if space.layer_bits[0][stage]:
             loss = loss + penalty
     return task.step(loss)
-
-
-def candidate_logits(
-    task: AbstractOpenTask, network: TaskNetwork, images: Tensor, *, space: ConfigurationSpace
-) -> Tensor:
-    """Evaluate every candidate in one pass, with dropout: (B, C, H, W) -> (K, B, classes)."""
-    layout = plan(space)
-    masks = task.draw_masks(len(space), len(images), network.num_features)
-    leaves = network.leaves(images, layout)
-    return in_space_order(network.head(masks.apply(leaves, indices(layout.candidates, leaves.device))), layout)
-
-
-def configuration_logits(backbone: Backbone, images: Tensor, task: int, *, space: ConfigurationSpace) -> Tensor:
-    """Evaluate every candidate in one pass, without dropout: (B, C, H, W) -> (K, B, classes).
-
-    Args:
-        backbone: With the task open, or committed (then only its own configuration can be evaluated).
-        images: A batch.
-        task: Identity of the task.
-        space: The candidates.
-    """
-    layout = plan(space)
-    return in_space_order(backbone.heads[str(task)](leaf_features(backbone, images, task, layout=layout)), layout)

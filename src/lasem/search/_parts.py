@@ -1,4 +1,4 @@
-"""Parts of a space, evaluated one after another so that what a backward pass keeps stays within a budget."""
+"""Sub-trees, evaluated one after another to limit what autograd stores for one backward pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Part:
     """Some candidates of a space, as a tree of their own.
 
     Attributes:
-        whole: The space.
-        members: Their indices in it, ascending.
+        whole: The space of all candidates.
+        members: Indices of the candidates in that space, ascending.
     """
 
     whole: ConfigurationSpace
@@ -35,38 +35,39 @@ class Part:
 
     @cached_property
     def space(self) -> ConfigurationSpace:
-        """They alone."""
+        """The space of these candidates only."""
         return self.whole.subset(self.members)
 
     @cached_property
     def layout(self) -> Plan:
-        """How they are evaluated."""
+        """The plan by which these candidates are evaluated."""
         return plan(self.space)
 
     @cached_property
     def by_leaf(self) -> tuple[int, ...]:
-        """(N,) per leaf of their tree, the index in the whole space."""
+        """(N,) index of the candidate at each leaf of this tree, in the whole space."""
         return tuple(self.members[row] for row in self.layout.candidates)
 
 
 def node_bytes(backbone: Backbone, images: Tensor, task: int) -> list[int]:
-    """Bytes that one node keeps for the backward pass of a batch, per stage, and last for a leaf's features.
+    """Measure the bytes that autograd stores of one node for the backward pass of a batch: (d + 1,).
 
-    They are measured on two and on three images: the difference is what an image takes, without what kernels take.
-    On one image batch norm would have nothing to normalize by where the last map is a single pixel.
+    There is one entry per stage, and a last one for the features of a leaf. The storage is measured on two and on three
+    images. The difference is what one image takes, without the kernels, which all images share. A single image would
+    not do, because batch norm refuses to train on one value per channel.
 
     Args:
-        backbone: With the task open.
+        backbone: The network, with the task open.
         images: (B, C, H, W), of which the first is measured, repeated.
-        task: Its identity.
+        task: Identity of the task.
     """
-    two, three = (_kept(backbone, images[:1].repeat(size, 1, 1, 1), task) for size in (2, 3))
-    features = 3 * backbone.num_features * images.element_size()  # as they are, their mask, and what it leaves
+    two, three = (_saved_by_stage(backbone, images[:1].repeat(size, 1, 1, 1), task) for size in (2, 3))
+    features = 3 * backbone.num_features * images.element_size()  # the features, their mask, and their product
     return [len(images) * (b - a) for a, b in zip(two, three, strict=True)] + [len(images) * features]
 
 
-def _kept(backbone: Backbone, images: Tensor, task: int) -> list[int]:
-    """Bytes that autograd keeps, stage by stage, along one path."""
+def _saved_by_stage(backbone: Backbone, images: Tensor, task: int) -> list[int]:
+    """Return the bytes that autograd stores for each stage, along one path."""
     found: list[int] = []
     forks = backbone.forks(task)
 
@@ -82,7 +83,7 @@ def _kept(backbone: Backbone, images: Tensor, task: int) -> list[int]:
 
 
 def saved_bytes(act: Callable[[], Outcome]) -> tuple[Outcome, int]:
-    """Do something; what it gives, and the size of what autograd keeps of it for the backward pass."""
+    """Call a function; return its result, and the bytes that autograd stores of it for the backward pass."""
     saved: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -95,16 +96,16 @@ def saved_bytes(act: Callable[[], Outcome]) -> tuple[Outcome, int]:
 
 
 def kept_bytes(layout: Plan, per_node: Sequence[int]) -> int:
-    """Bytes kept for the backward pass of a tree, from those of its nodes; see `node_bytes`."""
+    """Return the bytes that autograd stores for the backward pass of a tree; see `node_bytes`."""
     return tree_bytes([step.nodes for step in layout.steps], per_node)
 
 
 class Budget:
-    """Divides candidates into sub-trees whose activations fit.
+    """Divides candidates into sub-trees whose activations fit into memory.
 
     Args:
         space: All candidates.
-        limit: Bytes that a backward pass may keep of activations; None = no limit.
+        limit: Bytes of activations that autograd may store for one backward pass; None for no limit.
     """
 
     def __init__(self, space: ConfigurationSpace, limit: int | None) -> None:
@@ -114,19 +115,19 @@ class Budget:
         self._divided = lru_cache(maxsize=256)(self._divide)
 
     def _part(self, members: tuple[int, ...]) -> Part:
-        """Some candidates, laid out once."""
+        """Plan the tree of some candidates, once for all steps that evaluate them."""
         return Part(self._space, members)
 
     def divide(
         self, members: tuple[int, ...], network: TaskNetwork, images: Tensor, *, whole: bool = False
     ) -> Sequence[Part]:
-        """Sub-trees of some candidates, as few and as large as common prefixes of equal length allow.
+        """Divide candidates into as few sub-trees as prefixes of equal length allow, each within the limit.
 
         Args:
-            members: Indices of candidates.
-            network: The open task.
+            members: Indices of the candidates.
+            network: Network of the open task.
             images: A batch.
-            whole: Do not divide: they are evaluated already.
+            whole: Return one tree whatever it takes, because the candidates are evaluated already.
 
         Raises:
             LasemError: Not even one candidate alone fits.
@@ -148,6 +149,6 @@ class Budget:
             if self._limit is None or needed <= self._limit:
                 return parts
         raise LasemError(
-            f"a budget of memory holds the activations of one candidate, {needed / 2**20:.1f} MiB here"
-            f" - got {(self._limit or 0) / 2**20:.1f} MiB in search.memory - raise it, or lower training.batch_size"
+            f"search.memory must be enough for the activations of one candidate, {needed / 2**20:.1f} MiB here"
+            f" (got {(self._limit or 0) / 2**20:.1f} MiB); raise it, or lower training.batch_size"
         )

@@ -1,7 +1,6 @@
 """Prior over the candidates while a task is learned.
 
-It starts uniform at every task and follows the posteriors. Accumulators are logarithms in double precision, so that a
-candidate whose posterior underflows is never lost for good.
+A prior is uniform at the start of every task and then follows the posteriors.
 """
 
 from abc import ABC, abstractmethod
@@ -61,6 +60,7 @@ class RunningMean(AbstractPrior):
 
     def update(self, log_posterior: Tensor) -> None:
         """Add a posterior in log space; the first one replaces the uniform start."""
+        # Added as logarithms: a candidate whose posterior underflows keeps a finite total, and can recover later.
         total = torch.logaddexp(self._log_total, log_posterior)
         self._log_total.copy_(torch.where(self._count > 0, total, log_posterior))
         self._count += 1
@@ -70,7 +70,7 @@ class RunningMean(AbstractPrior):
         return _margin(self._log_total.exp()) * (self._count > 0)
 
     def restart(self) -> None:
-        """Forget all posteriors."""
+        """Forget all posteriors, so that the prior is uniform again."""
         self._log_total.fill_(-log(len(self._log_total)))
         self._count.zero_()
 
@@ -108,16 +108,16 @@ class Counts(AbstractPrior):
         return _margin(self._counts)
 
     def restart(self) -> None:
-        """Forget all counts."""
+        """Forget all counts, so that the prior is uniform again."""
         self._counts.zero_()
 
     def state(self) -> dict[str, Tensor]:
-        """Return the counts, (K,)."""
+        """Return how often each candidate won, (K,)."""
         return {"counts": self._counts}
 
 
 def _margin(totals: Tensor) -> Tensor:
-    """Largest entry minus the second largest, (K,) -> (); infinity for a single entry."""
+    """Subtract the second largest entry from the largest, (K,) -> (); infinity for a single entry."""
     if len(totals) == 1:
         return totals.new_tensor(float("inf"))
     first, second = totals.topk(2).values

@@ -1,8 +1,8 @@
-"""Retention: shared knowledge is held near the values that earlier tasks need, layer by layer.
+"""Retention: a penalty on moving shared knowledge away from the values that earlier tasks need, layer by layer.
 
-A task that shares layer l leaves a Laplace approximation of its posterior there, a quadratic around its values. The
-sum over earlier tasks is one quadratic R_l per layer, whose weighted value joins the loss of the M-step. Elastic weight
-consolidation (Kirkpatrick et al. 2017) is the case in which every layer is shared.
+For every layer that a task shares, a Laplace approximation describes how much the task depends on the layer's values:
+a quadratic around them. The sum over earlier tasks is one quadratic R_l per layer, which is added to the loss. Elastic
+weight consolidation (Kirkpatrick et al. 2017) is the case in which every layer is shared.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def shared_knowledge(backbone: Backbone) -> dict[int, dict[str, nn.Parameter]]:
 
 @dataclass
 class Quadratic:
-    """constant + sum_j precision_j (theta_j - center_j)^2, over parameters by name.
+    """A quadratic function: constant + sum_j precision_j (theta_j - center_j)^2, over parameters by name.
 
     A sum of such quadratics is one again, so any number of tasks takes the memory of one.
 

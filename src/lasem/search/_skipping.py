@@ -1,7 +1,7 @@
 """Which candidates a step may skip, with a bound on the posterior mass that is lost by it.
 
-Evidence is a probability, at most 1. So once the prior times evidence of some candidates is known, the posterior of all
-others together is at most their prior / (that mass + their prior), without evaluating any of them.
+Evidence is a probability, at most 1. Let S be the sum of prior times evidence of the candidates that were evaluated,
+and P the prior of all others together. Then the posterior of these others is at most P / (S + P).
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from lasem.configurations import ConfigurationSpace
 from lasem.search._tree import indices
 
 Members = tuple[int, ...]
-"""Indices of candidates, ascending."""
+"""Indices of some candidates, in ascending order."""
 
 
 def least_probable(log_probability: Tensor, log_mass: float) -> tuple[Members, Members, float]:
-    """Divide candidates by probability: the least probable ones, as many as have a mass together, are dropped.
+    """Drop the least probable candidates, as many as have at most a given mass together.
 
-    Everything is done with logarithms: masses far below the smallest floating-point number still compare.
+    Everything is computed with logarithms, because masses far below the smallest floating-point number must compare.
 
     Args:
         log_probability: (K,).
@@ -37,13 +37,13 @@ def least_probable(log_probability: Tensor, log_mass: float) -> tuple[Members, M
 
 
 def unseen_mass(log_prior: float, log_seen: float) -> float:
-    """Bound the posterior mass of candidates that were not evaluated: their prior / (seen mass + their prior).
+    """Bound the posterior mass of candidates that were not evaluated: P / (S + P).
 
-    Computed as a sigmoid of the difference of logarithms, either of which may be far below what a float can hold.
+    It is computed as a sigmoid of the difference of logarithms, because S and P may be too small for a float.
 
     Args:
-        log_prior: Logarithm of the sum of their priors; -inf for none.
-        log_seen: Logarithm of the sum of the others' prior times evidence.
+        log_prior: Logarithm of P, the sum of their priors; -inf for none.
+        log_seen: Logarithm of S, the sum of prior times evidence of the evaluated candidates.
     """
     return 0.0 if log_prior == -inf else sigmoid(log_prior - log_seen)
 

@@ -71,7 +71,7 @@ class AbstractSearch(ABC):
 
 
 class AbstractStrategy(ABC):
-    """A way of choosing which layers a task shares. It holds options only, and opens a search for every task.
+    """A way of choosing which layers a task shares: a class of options that opens a search for every task.
 
     Attributes:
         held_out: Images that the search sees besides the training batches: none, the task's validation split, or half
@@ -111,8 +111,8 @@ def candidate_space(
 
     Args:
         layers: Number of stages of the network.
-        partition: Groups of layers that decide together; None = every layer decides alone.
-        candidates: (K, G) bits; None = all configurations.
+        partition: Groups of layers that decide together; None for groups of one layer each.
+        candidates: (K, G) bits; None for all configurations.
 
     Raises:
         SpecError: The partition has another number of layers, or a candidate does not fit it.

@@ -45,7 +45,7 @@ class TaskNetwork:
 
     @property
     def device(self) -> torch.device:
-        """Device of the parameters."""
+        """The device on which the parameters are."""
         return next(self.backbone.parameters()).device
 
     def penalties(self) -> list[tuple[int, Tensor]]:

@@ -38,3 +38,4 @@ from lasem.testing._toys import answers as answers  # noqa: E402
 from lasem.testing._toys import assert_same_state as assert_same_state  # noqa: E402
 from lasem.testing._toys import learn_task as learn_task  # noqa: E402
 from lasem.testing._toys import make_task as make_task  # noqa: E402
+from lasem.testing._toys import tree_logits as tree_logits  # noqa: E402

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.nn import MECHANISMS, Backbone, Network
-from lasem.search import configuration_logits
+from lasem.testing._toys import tree_logits
 
 CLASSES = 3
 
@@ -137,7 +137,7 @@ class NetworkContract(ABC):
             pytest.skip(f"this network excludes {mechanism}")
         backbone = self.open(mechanism)
         space = _few_candidates(len(backbone.stages))
-        together = configuration_logits(backbone, self.images(), 0, space=space)
+        together = tree_logits(backbone, self.images(), 0, space=space)
         for logits, bits in zip(together, space.layer_bits, strict=True):
             alone = backbone.path_logits(self.images(), 0, bits=bits)
             torch.testing.assert_close(logits, alone, rtol=1e-4, atol=1e-5)

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lasem.benchmarks import Split, Task
+from lasem.configurations import ConfigurationSpace
 from lasem.learners import AbstractLearner, LearnerState, TakesTurns
 from lasem.nn import (
     AbstractMechanism,
@@ -21,6 +22,7 @@ from lasem.nn import (
     mlp,
     truncated_normal,
 )
+from lasem.search import TaskNetwork, plan
 from lasem.training import Training
 
 SMALL_TRAINING = Training(batch_size=4, epochs=2, learning_rate=0.01, decay=0.1)
@@ -86,6 +88,24 @@ def learn_task(learner: AbstractLearner, task: Task, *, epochs: int = 2) -> list
 def answers(learner: AbstractLearner, tasks: Sequence[Task], trained: int) -> list[Tensor]:
     """Return the logits of the first tasks' test images, (images, classes) for each of `trained` tasks."""
     return [learner.logits(tasks[task].test.images, task) for task in range(trained)]
+
+
+def tree_logits(backbone: Backbone, images: Tensor, task: int, *, space: ConfigurationSpace) -> Tensor:
+    """Evaluate all candidates in one tree, as a search does, without dropout.
+
+    Args:
+        backbone: A backbone on which the task is open.
+        images: A batch, (B, C, H, W).
+        task: Identity of the task.
+        space: The candidates.
+
+    Returns:
+        (K, B, classes) logits, in the order of the space.
+    """
+    network, layout = TaskNetwork(backbone, task), plan(space)
+    leaves = network.head(network.leaves(images, layout))
+    order = sorted(range(len(space)), key=lambda leaf: layout.candidates[leaf])
+    return leaves[order]
 
 
 def assert_same_state(one: LearnerState, other: LearnerState, *, layouts: bool = False) -> None:

@@ -359,3 +359,12 @@ def test_candidates_that_tie_with_the_best_are_counted(make_learner, tasks):
         learner.train_epoch()
         learner.end_turn(score)
         assert learner.tied() == tied
+    learner.end_task()
+    assert learner.tied() is None
+
+
+def test_a_decision_tells_how_many_candidates_tied_with_the_chosen_one(make_learner, tasks):
+    events = learn(make_learner(), TaskStream.of(tasks[:1]), epochs=1).events
+    best = [event.valid_accuracy for event in events if isinstance(event, EpochRecord)]
+    (decision,) = (event for event in events if isinstance(event, DecisionRecord))
+    assert decision.tied == best.count(best[decision.candidate]) - 1

@@ -59,12 +59,12 @@ def test_an_open_task_trains_trial_copies_branches_and_head_but_no_knowledge(mak
 def test_a_second_open_task_is_refused_with_both_named(make_backbone):
     backbone = make_backbone()
     backbone.begin_task(3, classes=3, uses=[BOTH, BOTH])
-    with pytest.raises(LasemError, match="task 4 came while task 3 is open - commit that first"):
+    with pytest.raises(LasemError, match=r"\(got task 4 while task 3 is open\); commit or abandon that first"):
         backbone.begin_task(4, classes=3, uses=[BOTH, BOTH])
 
 
 def test_a_commit_without_an_open_task_is_refused(make_backbone):
-    with pytest.raises(LasemError, match="no task is open - call begin_task first"):
+    with pytest.raises(LasemError, match=r"a task must be open to be committed \(got none\); call begin_task first"):
         make_backbone().commit((1, 1))
 
 
@@ -237,7 +237,7 @@ def test_an_unknown_name_of_a_value_suggests_the_nearest_and_changes_nothing(mak
 
 
 def test_a_value_of_another_shape_names_both_shapes(make_backbone):
-    with pytest.raises(LasemError, match=r"\(3, 1, 3, 3\) - got \(3, 1, 9\)"):
+    with pytest.raises(LasemError, match=r"must have its parameter's shape \(3, 1, 3, 3\) \(got \(3, 1, 9\) for"):
         make_backbone().load_values({"stages.0.shared.weight": torch.ones(3, 1, 9)})
 
 

@@ -28,8 +28,8 @@ def test_all_are_partitions_of_the_stages(name):
 
 @pytest.mark.parametrize("name", ["resnet-18", "resnet-18-bn"])
 def test_those_of_a_residual_network_are_the_authors(name):
-    text = (resources.files("lasem.presets") / "networks.toml").read_text(encoding="utf-8")
-    named = {Partition.parse(groups) for groups in tomllib.loads(text)[name]["partitions"].values()}
+    text = (resources.files("lasem.presets") / "networks" / f"{name}.toml").read_text(encoding="utf-8")
+    named = {Partition.parse(groups) for groups in tomllib.loads(text)["partitions"].values()}
     assert len(named) == 4
     assert named <= {*nested_partitions(NETWORKS[name])}
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.nn import Backbone, Conv, HardParameterSharing, PooledConv2d, TransferModule
-from lasem.search import configuration_logits
+from toys import tree_logits
 
 IMAGES = torch.rand(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -63,7 +63,7 @@ def test_any_module_gives_a_backbone_its_shape(backbone):
 @pytest.mark.parametrize("text", ["{1},{2},{3}", "{1,3},{2}", "{1,2,3}"])
 def test_a_tree_over_any_modules_equals_one_by_one_evaluation(backbone, text):
     space = ConfigurationSpace.full(Partition.parse(text))
-    logits = configuration_logits(backbone, IMAGES, 0, space=space)
+    logits = tree_logits(backbone, IMAGES, 0, space=space)
     one_by_one = []
     for bits in space.layer_bits:
         hidden = IMAGES

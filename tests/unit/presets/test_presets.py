@@ -130,7 +130,11 @@ def test_options_of_a_mechanism_reach_its_layers():
         ("digits/tf", "mechanism.penalty_weight=-1", "at least 0"),
         ("digits/tf", "mechanism.penalty_weight=much", r"penalty_weight must be a number .got 'much' in .mechanism.."),
         ("digits/dfcnn", "mechanism.channels=rules", "channels"),
-        ("digits/dfcnn", "mechanism.channels=[1,0]", "channels are 'rule', 'table' or a pair"),
+        (
+            "digits/dfcnn",
+            "mechanism.channels=[1,0]",
+            "channels must be 'rule' or 'table' or a pair of positive numbers",
+        ),
         ("digits/hps", "mechanism.channels=rule", "read by the mechanisms? .*dfcnn; 'hps' does not read it"),
         ("digits/hps", "mechanism=tf", "mechanism must be a section .got 'tf'"),
         ("digits/tf", "mechanisms.tf.penalty_weight=1", "mechanisms is no section of a spec; did you mean 'mechanism'"),

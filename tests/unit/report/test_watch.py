@@ -10,7 +10,7 @@ from lasem.report.page import _watch
 
 
 def runs_on(page):
-    return page.count('<script type="application/json" id="run-')
+    return page.count('<script type="text/plain" id="run-')
 
 
 def test_a_watched_page_follows_its_runs_and_then_stands_still(tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ from torch.nn.functional import linear
 from lasem.learners import SelectiveTransfer, Training
 from lasem.runs import arithmetic
 from lasem.runs._environment import require_precision
-from lasem.search import EM, configuration_logits
+from lasem.search import EM
+from toys import tree_logits
 
 CPU = torch.device("cpu")
 
@@ -51,9 +52,9 @@ def learner(make_task, make_backbone):
 
 def test_bfloat16_keeps_parameters_and_posterior_precise(learner):
     images = learner.task.task.test.images
-    exact = configuration_logits(learner.backbone, images, 0, space=learner.space)
+    exact = tree_logits(learner.backbone, images, 0, space=learner.space)
     with arithmetic("bfloat16", CPU):
-        rounded = configuration_logits(learner.backbone, images, 0, space=learner.space)
+        rounded = tree_logits(learner.backbone, images, 0, space=learner.space)
         loss = learner.train_step(images[:4], learner.task.task.test.labels[:4])
     assert rounded.dtype == torch.bfloat16
     assert not torch.equal(rounded.float(), exact)

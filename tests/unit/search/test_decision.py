@@ -93,7 +93,7 @@ def test_without_a_known_length_nothing_is_certain_and_looking_ahead_is_refused(
     learner.train_epoch()
     assert learner.status().decision.certain is None
     for options in ({"stop_when_certain": True}, {"commit_at": CommitAt(share=0.5)}):
-        with pytest.raises(SpecError, match="give Training its epochs"):
+        with pytest.raises(SpecError, match=r"training.epochs must be given for .*commit_at.*got None"):
             make_learner(EM(**options), epochs=None).begin_task(make_task())
 
 

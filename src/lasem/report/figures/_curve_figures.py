@@ -21,7 +21,7 @@ LOOKS = (
     {"color": COLORS[0], "linestyle": DASHES[1], "marker": "s"},
     {"color": "#000000", "linestyle": DASHES[2], "marker": "^"},
 )
-"""Of sharing all layers and of the best static configuration, as in the paper."""
+"""Looks of sharing all layers and of the best static configuration, as in the paper."""
 
 
 def learning_curves(data: Curves, split: str) -> Figure:
@@ -37,7 +37,7 @@ def learning_curves(data: Curves, split: str) -> Figure:
 
 
 def decidedness(entropy: Curves, margin: Curves) -> Figure:
-    """Beside each other, the entropy of the prior and the margin of its leader."""
+    """Draw the entropy of the prior and the margin of the leading configuration, side by side."""
     figure, (left, right) = grid(2, columns=2, height=2.6)
     for axes, data, words in (
         (left, entropy, "entropy of the prior / log K"),
@@ -71,7 +71,7 @@ def forgetting(panels: Sequence[ForgettingPanel]) -> Figure:
 
 
 def _background(axes: Axes, data: Curves) -> None:
-    """Of a single run, its tasks behind the mean."""
+    """Draw the tasks of a single run behind their mean."""
     for i, line in enumerate(data.tasks):
         heights = [float("nan") if y is None else y for y in line.y]
         axes.plot(line.x, heights, color="#BFBFBF", linewidth=0.6, label="a task" if i == 0 else None)

@@ -54,9 +54,9 @@ def write_figure(name: str, runs: Sequence[Run], out: Path, *, tasks: Sequence[i
 
     Args:
         name: Key of `FIGURES`.
-        runs: Of which to draw it.
-        out: The file; its suffix says the format: .pdf, .svg or .png.
-        tasks: Positions of the tasks to draw, for figures with a part per task.
+        runs: The runs to draw.
+        out: The file, whose suffix decides the format: .pdf, .svg or .png.
+        tasks: Positions of the tasks to draw, for figures with one panel per task; all tasks where it is empty.
 
     Raises:
         ReportError: There is no such figure or format, or runs that it shows are missing.
@@ -192,7 +192,7 @@ FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
         "growth": FigureEntry("parameters and units as tasks arrive", _draw_growth),
     }
 )
-"""Figures by name."""
+"""Figures by name, in the order of `lasem figure --list`."""
 
 
 def _some(items: list[Item], name: str, wanted: str) -> list[Item]:

@@ -35,7 +35,7 @@ def _finish(axes: Axes, title: str, words: str) -> None:
 
 
 def _look(layer: int, layers: int) -> dict[str, object]:
-    """From dark, nearest the input, to light; dashes and markers differ too."""
+    """Return a color from dark, nearest the input, to light; dashes and markers differ too."""
     return {
         "color": colormaps["viridis"](0.85 * layer / max(1, layers - 1)),
         "linestyle": DASHES[layer % len(DASHES)],

@@ -1,4 +1,4 @@
-"""The accuracy matrix."""
+"""The figure of the accuracy matrix."""
 
 from collections.abc import Sequence
 

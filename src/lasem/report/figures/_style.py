@@ -24,7 +24,7 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.2, 1, 1.2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SHARED, OWN, FAINT, GRAY = "#0072B2", "#E69F00", "#D9D9D9", "#767676"
 LEANING = LinearSegmentedColormap.from_list("leaning", [OWN, "#F2F2F2", SHARED])
-"""From the task's own, over undecided, to shared."""
+"""Colors from the task's own branch, over undecided, to the shared one."""
 
 WIDTH = 7.0
 """Inches: the text of a page."""
@@ -91,13 +91,13 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
 
 
 def grid(count: int, *, columns: int, height: float, **options: Any) -> tuple[Figure, list[Axes]]:  # noqa: ANN401
-    """A figure of equal panels, row by row.
+    """Make a figure of equal panels, row by row.
 
     Args:
-        count: Panels.
-        columns: Most panels in a line.
-        height: Of a panel, in inches.
-        options: Of Matplotlib's `subplots`.
+        count: Number of panels.
+        columns: Largest number of panels in one line.
+        height: Height of a panel in inches.
+        options: Further arguments of Matplotlib's `subplots`.
     """
     across = min(count, columns)
     rows = ceil(count / across)
@@ -138,7 +138,7 @@ def whole_numbers(axes: Axes) -> None:
 
 
 def percents(axes: Axes, axis: str = "y") -> None:
-    """Show fractions in percent."""
+    """Show the fractions of an axis in percent."""
     getattr(axes, f"{axis}axis").set_major_formatter(PercentFormatter(1, decimals=0))
 
 

@@ -1,6 +1,8 @@
 """The page as text: tables as HTML, figures as JSON that plotly.js draws in the browser; plotly.js is on the page."""
 
 import json
+import zlib
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -31,7 +33,7 @@ ENVIRONMENT = ("lasem", "python", "torch", "numpy", "platform", "device", "devic
 """Keys in which the environments of the runs are compared."""
 
 TAG = 80
-"""Bytes of the element that carries the data of a run."""
+"""Length in bytes of the HTML element around the data of a run."""
 
 LEADING = 9
 """Number of configurations listed for a task."""
@@ -41,11 +43,11 @@ class Live(NamedTuple):
     """How a page follows runs that go on: it reloads itself when its file has changed."""
 
     seconds: float
-    """Time between two checks."""
+    """Time in seconds between two checks."""
     written: str
-    """When this version was written, in words."""
+    """Time at which this version was written, in words."""
     version: str
-    """Differs between two versions of the page."""
+    """Text that differs between two versions of the page."""
 
 
 def write_page(runs: Sequence[Run], out: Path, live: Live | None = None) -> None:
@@ -75,13 +77,13 @@ def page(runs: Sequence[Run], live: Live | None = None) -> str:
     data: list[str | None] = []
     points = POINTS[0]
     for points in POINTS:
-        data = [as_json(_run_data(run, points)) for run in ordered]
-        if sum(len(text.encode()) for text in data if text) <= available:
+        data = [packed(_run_data(run, points)) for run in ordered]
+        if sum(len(text) for text in data if text) <= available:
             break
     notes = [Warned(f"curves are thinned to {points} points a task to keep the page small", ())]
     notes = notes if points < POINTS[0] else []
     for i, text in enumerate(data):
-        available -= len((text or "").encode())
+        available -= len(text or "")
         data[i] = text if available >= 0 else None
     if left_out := data.count(None):
         text = f"plots of {left_out} runs are left out to keep the page small; report fewer runs to see them"
@@ -93,6 +95,11 @@ def as_json(value: object) -> str:
     """Write compact JSON that may stand in a script element."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
     return text.replace("</", "<\\/").replace("<!--", "<\\u0021--")
+
+
+def packed(value: object) -> str:
+    """Return JSON, compressed by zlib and in base64: a fifth of its size, because runs have much text in common."""
+    return b64encode(zlib.compress(as_json(value).encode())).decode()
 
 
 def _render(

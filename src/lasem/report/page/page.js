@@ -3,6 +3,10 @@
 "use strict";
 const byId = (id) => document.getElementById(id);
 const parse = (id) => JSON.parse(byId(id).textContent);
+function unpack(id) { // JSON, compressed by zlib, in base64
+  const bytes = Uint8Array.from(atob(byId(id).textContent), (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+}
 const index = parse("index");
 const runs = index.rows.flatMap(({ runs }, row) => runs.map((run) => Object.assign(run, { row })));
 runs.forEach((run, id) => { run.id = id; });
@@ -109,7 +113,7 @@ function highlight(plot, chosen) { // the line under the pointer stands out
   Plotly.restyle(plot, { opacity: lines.map((i) => (chosen === null ? plot.opacities[i] : (plot.data[i].legendgroup ?? i) === chosen ? 1 : 0.2)) }, lines);
 }
 const CLICKS = {
-  scores: ({ customdata: [id] }) => { showLearners(runs[id]); showRun(); byId("one-run").scrollIntoView(); },
+  scores: ({ customdata: [id] }) => { showLearners(runs[id]); showRun().then(() => byId("one-run").scrollIntoView()); },
   "share-map": ({ x }) => { byId("task").value = String(x); showTask(); },
 };
 
@@ -149,12 +153,15 @@ function showSeeds(wanted) {
   const { runs } = index.rows[byId("learner").value];
   options("seed", runs.map(({ id, seed, name }) => [id, seed === null ? name : `${seed}`]), (runs.find(({ seed }) => seed === wanted) ?? runs[0]).id);
 }
-function showRun(task = byId("task").value) {
+async function showRun(wanted) {
   const { id, row } = chosenRun(), there = byId(`run-${id}`);
   for (const line of byId("comparison-table").tBodies[0].rows) line.toggleAttribute("aria-current", Number(line.dataset.row) === row);
   byId("run-body").hidden = !there;
   if (!there) { byId("run-says").textContent = "Its plots are left out to keep the page small; report fewer runs to see them."; return options("task", [["", "all"]], ""); }
-  data = parse(`run-${id}`);
+  byId("task").disabled = true; // until its tasks are known
+  const unpacked = await unpack(`run-${id}`), task = wanted ?? byId("task").value;
+  if (chosenRun().id !== id) return; // another run was chosen in the meantime
+  data = unpacked;
   options("task", [["", "all tasks"], ...data.tasks.map((name, t) => [t, `${t}: ${name}`])], data.tasks[task] ? task : "");
   fill(byId("tasks"), data.rows);
   byId("facts").replaceChildren(...data.facts.flatMap(([term, text]) => [element("dt", term), element("dd", text)]));
@@ -225,9 +232,8 @@ for (const id of saved.open ?? []) byId(id)?.setAttribute("open", "");
 addEventListener("pagehide", save);
 startLive();
 showComparison();
-showRun(saved.task);
 history.scrollRestoration = "manual";
-setTimeout(() => { // once the figures have their height
+showRun(saved.task).then(() => setTimeout(() => { // once the figures have their height
   if (saved.scroll) scrollTo(0, saved.scroll);
   document.documentElement.dataset.ready = "";
-});
+}));
