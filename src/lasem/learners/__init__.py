@@ -7,7 +7,6 @@ from lasem.learners._interface import AbstractLearnerOptions as AbstractLearnerO
 from lasem.learners._interface import AnswersOnTrial as AnswersOnTrial
 from lasem.learners._interface import CountsParameters as CountsParameters
 from lasem.learners._interface import CountsTies as CountsTies
-from lasem.learners._interface import Estimable as Estimable
 from lasem.learners._interface import Grows as Grows
 from lasem.learners._interface import HoldsOut as HoldsOut
 from lasem.learners._interface import LearnerState as LearnerState

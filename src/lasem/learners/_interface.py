@@ -202,21 +202,6 @@ class HoldsOut(Protocol):
         ...
 
 
-@runtime_checkable
-class Estimable(Protocol):
-    """A learner whose steps can be counted before any is made: a strategy over the paths of a backbone."""
-
-    @property
-    def backbone(self) -> Backbone:
-        """The network that the strategy searches."""
-        ...
-
-    @property
-    def strategy(self) -> AbstractStrategy:
-        """How each task's configuration is chosen."""
-        ...
-
-
 def least_images(learner: AbstractLearner) -> int:
     """Return the fewest training images that a task may have: one batch, or what the learner says."""
     return learner.least_images if isinstance(learner, HoldsOut) else learner.training.batch_size

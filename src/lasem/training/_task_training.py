@@ -154,11 +154,6 @@ class TaskTraining(AbstractOpenTask):
             del self.classes[identity]
 
     @property
-    def is_open(self) -> bool:
-        """Whether a task is open."""
-        return self._visit is not None
-
-    @property
     def open_identity(self) -> int | None:
         """Identity of the open task; None if no task is open."""
         return None if self._visit is None else self._visit.identity

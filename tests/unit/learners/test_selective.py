@@ -86,7 +86,7 @@ def test_a_train_split_of_less_than_a_batch_is_refused_before_the_task_opens(mak
     learner = make_learner(batch_size=13)
     with pytest.raises(DataError, match=r"13 here \(got 12 in 'train' of task 'toy'\); lower batch_size"):
         learner.begin_task(make_task(train=12))
-    assert not learner.task.is_open
+    assert learner.task.open_identity is None
     assert learner.backbone.learning is None
 
 
