@@ -22,7 +22,7 @@ LAYERS = (
     ("presets",),
     ("runs",),
     ("preflight", "sweeps", "report"),
-    ("cli",),
+    ("cli", "testing"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHOUT_TORCH = {

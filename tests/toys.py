@@ -1,28 +1,20 @@
 """Toys that many tests need: tiny tasks and networks, and the few steps that tests of learners repeat."""
 
 import json
+from functools import partial
 
 import torch
 
 from lasem.benchmarks import Split, Task
 from lasem.learners import LearnerState
 from lasem.nn import Conv, Network
-from lasem.search import TaskNetwork, plan
+from lasem.testing import assert_same_state, learn_task
+from lasem.testing import make_task as make_task
+from lasem.testing import tree_logits as tree_logits
 
 SHAPE = (1, 6, 6)
 
-
-def make_task(*, seed=0, classes=3, train=12, valid=6, test=9, shape=SHAPE, identity=None, name="toy"):
-    """Make a task whose classes are noisy copies of random patterns."""
-    source = torch.Generator().manual_seed(seed)
-    patterns = torch.rand(classes, *shape, generator=source)
-
-    def split(number):
-        labels = torch.arange(number) % classes
-        noise = 0.1 * torch.randn(number, *shape, generator=source)
-        return Split(images=patterns[labels] + noise, labels=labels)
-
-    return Task(name=name, classes=classes, train=split(train), valid=split(valid), test=split(test), identity=identity)
+learn = partial(learn_task, epochs=1)
 
 
 def shifted_task(seed, *, shape=SHAPE, images=12, classes=3, identity=None):
@@ -46,14 +38,6 @@ def make_backbone(*, depth=2, seed=0, shape=SHAPE, hidden=()):
     return Network(layers, hidden=hidden).build(shape, seed=seed)
 
 
-def tree_logits(backbone, images, task, *, space):
-    """Evaluate all candidates in one tree, as a search does, without dropout: (K, B, classes), in the space's order."""
-    network, layout = TaskNetwork(backbone, task), plan(space)
-    leaves = network.head(network.leaves(images, layout))
-    order = sorted(range(len(space)), key=lambda leaf: layout.candidates[leaf])
-    return leaves[order]
-
-
 def values_of(module):
     """Copy all parameters, by name."""
     return {name: value.detach().clone() for name, value in module.named_parameters()}
@@ -62,14 +46,6 @@ def values_of(module):
 def open_stream(benchmark, data=None, *, stream_seed=0, data_seed=0):
     """Construct the stream of a benchmark, with both seeds 0 unless a test compares seeds."""
     return benchmark.stream(stream_seed=stream_seed, data_seed=data_seed, data=data)
-
-
-def learn(learner, task, epochs=1):
-    """Train a learner on a task from beginning to end, and return the mean loss of each epoch."""
-    learner.begin_task(task)
-    losses = [learner.train_epoch() for _ in range(epochs)]
-    learner.end_task()
-    return losses
 
 
 def through_disk(state):
@@ -81,11 +57,3 @@ def through_disk(state):
 def assert_same(one, other):
     """Assert that two learners have the same state, bit for bit."""
     assert_same_state(one.state(), other.state())
-
-
-def assert_same_state(state, other):
-    """Assert that two states are the same, bit for bit."""
-    assert json.dumps(state.values) == json.dumps(other.values)
-    assert state.tensors.keys() == other.tensors.keys()
-    for name, tensor in state.tensors.items():
-        assert torch.equal(tensor, other.tensors[name]), name

@@ -72,13 +72,15 @@ class Retention:
         if self.options.weight == 0 or not knowledge:
             return
         answers = Answers(backbone, task)
-        precision = fisher_diagonal(
-            lambda values, images: functional_call(answers, answers.named(values), (images,)),
-            {f"{stage}.{name}": value for stage, values in knowledge.items() for name, value in values.items()},
-            split,
-            outcomes=self.options.fisher,
-            source=torch.Generator().manual_seed(seed),
-        )
+        # Squares of gradients need full precision, and batch norm cannot be mapped over images in bfloat16.
+        with torch.autocast(split.images.device.type, enabled=False):
+            precision = fisher_diagonal(
+                lambda values, images: functional_call(answers, answers.named(values), (images,)),
+                {f"{stage}.{name}": value for stage, values in knowledge.items() for name, value in values.items()},
+                split,
+                outcomes=self.options.fisher,
+                source=torch.Generator().manual_seed(seed),
+            )
         images = len(split) if self.options.count_images else 1
         for stage, values in knowledge.items():
             found = {name: images * value for name, value in strip_prefix(precision, f"{stage}.").items()}

@@ -72,10 +72,6 @@ class SingleNetwork(AbstractLearner):
         """Answer with the network's first logits, as many as the task has classes."""
         return self._inner.logits(images, 0)[:, : self._known(task)]
 
-    def trial_logits(self, images: Tensor, task: int) -> Tensor:
-        """Answer as `logits` does: the only network is what the open task changes."""
-        return self.logits(images, task)
-
     def network(self, task: int) -> nn.Module:
         """Return the network as it is now, with the task's logits only."""
         return nn.Sequential(self._inner.network(0), _First(self._known(task)))

@@ -5,6 +5,7 @@ from lasem.runs._build import build_mechanism as build_mechanism
 from lasem.runs._build import build_strategy as build_strategy
 from lasem.runs._check import check as check
 from lasem.runs._checkpoint import Checkpoint as Checkpoint
+from lasem.runs._checkpoint import Checkpoints as Checkpoints
 from lasem.runs._checkpoint import read_checkpoint as read_checkpoint
 from lasem.runs._environment import arithmetic as arithmetic
 from lasem.runs._environment import choose_device as choose_device

@@ -19,7 +19,7 @@ from lasem.files import append
 from lasem.records import EpochRecord, InterruptedRecord, ResumptionRecord
 from lasem.runs import RunFolder, RunOptions, Signals, build_learner, learn, load, resolve, run
 from lasem.runs._lock import exclusive
-from listening import Listener
+from lasem.testing import Listener
 
 SETTINGS = [
     "benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",

@@ -10,7 +10,7 @@ from lasem import records
 from lasem.errors import DataError, LasemError, RunError, SpecError
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
 from lasem.runs import RunFolder, RunOptions, load, resolve, run
-from listening import Listener
+from lasem.testing import Listener
 
 SETTINGS = [
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",

@@ -1,0 +1,352 @@
+"""The contract of learners: what a runner, a checkpoint and a reader of results rely on."""
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from lasem.benchmarks import Split, TaskStream
+from lasem.errors import DataError, RunError
+from lasem.learners import (
+    AbstractLearner,
+    AnswersOnTrial,
+    CountsParameters,
+    LearnerState,
+    Searches,
+    SelectiveTransfer,
+    Setup,
+)
+from lasem.nn import NETWORKS, AbstractMechanism, HardParameterSharing, Network
+from lasem.runs import Checkpoints, RunFolder, arithmetic, read_checkpoint
+from lasem.search import EM, AbstractStrategy
+from lasem.testing._toys import SMALL_TRAINING, answers, assert_same_state, learn_task, make_task
+from lasem.training import Training
+
+CLASSES = (3, 2, 4)
+"""Number of classes of each task of the stream."""
+
+
+class LearnerContract(ABC):
+    """Claims about a learner on a stream of three tiny tasks.
+
+    A learner that does not search, count parameters or answer on trial skips the claims about that. Derive a class,
+    fill in `make`, and set the attributes that your learner needs to be different::
+
+        class TestMyLearner(LearnerContract):
+            network = SMALL_NETWORKS["skips"]
+
+            def make(self, setup):
+                return MyLearnerOptions(decay=0.9).build(setup)
+
+    Attributes:
+        shape: Shape of the images, (C, H, W).
+        network: Network that learners are built on.
+        mechanism: Mechanism of their shared branches.
+        strategy: Strategy of their searches.
+        training: How a task is trained; the kit trains two epochs in batches of four images.
+        reads_untrained: Whether a task's network reads parameters that earlier tasks trained and that it only reads,
+            as in progressive networks.
+    """
+
+    shape: tuple[int, int, int] = (1, 8, 8)
+    network: Network = NETWORKS["digits-3"]
+    mechanism: AbstractMechanism = HardParameterSharing()
+    strategy: AbstractStrategy = EM()
+    training: Training = SMALL_TRAINING
+    reads_untrained: bool = False
+
+    @abstractmethod
+    def make(self, setup: Setup) -> AbstractLearner:
+        """Build a new learner from a setup: equal setups must give equal learners."""
+
+    def new_learner(self) -> AbstractLearner:
+        """Build a learner for the tasks of `new_stream`, from the attributes of the class."""
+        return self.make(
+            Setup(
+                network=self.network,
+                outline=self.new_stream().outline,
+                mechanism=self.mechanism,
+                strategy=self.strategy,
+                training=self.training,
+            )
+        )
+
+    def new_stream(self) -> TaskStream:
+        """Make a stream of three tasks with different numbers of classes; each call makes new tensors."""
+        return TaskStream.of(
+            [
+                make_task(seed=seed, classes=classes, shape=self.shape, name=f"t{seed}")
+                for seed, classes in enumerate(CLASSES)
+            ]
+        )
+
+    # Learning and answering
+
+    def test_it_learns_tasks_in_order_and_keeps_answering_for_earlier_ones(self) -> None:
+        """Losses are numbers, and every task so far is answered with finite logits without a graph."""
+        learner, stream = self.new_learner(), self.new_stream()
+        for number, task in enumerate(stream):
+            losses = learn_task(learner, task)
+            assert all(isinstance(loss, float) and 0 < loss < 100 for loss in losses)
+            for earlier, logits in enumerate(answers(learner, stream, number + 1)):
+                assert logits.shape == (9, CLASSES[earlier])
+                assert logits.isfinite().all()
+                assert not logits.requires_grad
+
+    def test_it_learns_in_bfloat16(self) -> None:
+        """It runs in the arithmetic of bfloat16, and what it stores stays in float32 or float64."""
+        learner, stream = self.new_learner(), self.new_stream()
+        with arithmetic("bfloat16", torch.device("cpu")):
+            losses = learn_task(learner, stream[0])
+            logits = learner.logits(stream[0].test.images, 0)
+        assert all(0 < loss < 100 for loss in losses)
+        assert logits.dtype == torch.bfloat16
+        tensors = [tensor for tensor in learner.state().tensors.values() if tensor.is_floating_point()]
+        assert {tensor.dtype for tensor in tensors} <= {torch.float32, torch.float64}
+
+    def test_it_answers_for_the_open_task(self) -> None:
+        """A task can be answered before it ends, and training changes the answers."""
+        learner, stream = self.new_learner(), self.new_stream()
+        learner.begin_task(stream[0])
+        untrained = learner.logits(stream[0].test.images, 0)
+        learner.train_epoch()
+        assert untrained.shape == (9, CLASSES[0])
+        assert not torch.equal(learner.logits(stream[0].test.images, 0), untrained)
+
+    def test_answering_changes_nothing(self) -> None:
+        """A learner that is asked everything learns the same as one that is asked nothing."""
+        stream = self.new_stream()
+        asked, silent = self.new_learner(), self.new_learner()
+        for learner in (asked, silent):
+            learner.begin_task(stream[0])
+            for _ in range(2):
+                learner.train_epoch()
+                if learner is asked:
+                    _ask_everything(learner, stream[0].test.images)
+            learner.end_task()
+        assert torch.equal(*(learner.logits(stream[0].test.images, 0) for learner in (asked, silent)))
+
+    def test_it_is_a_function_of_its_seed(self) -> None:
+        """Two learners with equal setups answer alike, whatever the global generator of torch has drawn."""
+        stream, one, other = self.new_stream(), self.new_learner(), self.new_learner()
+        for seed, learner in enumerate((one, other)):
+            torch.manual_seed(seed)
+            for task in stream:
+                learn_task(learner, task)
+        assert all(map(torch.equal, answers(one, stream, 3), answers(other, stream, 3)))
+
+    def test_two_answers_for_the_same_images_are_equal(self) -> None:
+        """Asking twice gives the same bits, for the open task and for one that has ended."""
+        learner, stream = self.new_learner(), self.new_stream()
+        learn_task(learner, stream[0])
+        learner.begin_task(stream[1])
+        learner.train_epoch()
+        assert all(map(torch.equal, answers(learner, stream, 2), answers(learner, stream, 2)))
+
+    def test_the_answer_for_an_image_does_not_depend_on_its_batch(self) -> None:
+        """Images answered one by one get the same logits as in one batch, to rounding."""
+        learner, stream = self.new_learner(), self.new_stream()
+        learn_task(learner, stream[0])
+        images = stream[0].test.images
+        alone = torch.cat([learner.logits(image.unsqueeze(0), 0) for image in images])
+        torch.testing.assert_close(learner.logits(images, 0), alone)
+
+    def test_the_network_of_a_task_is_a_plain_module_with_equal_logits(self) -> None:
+        """The network of a task answers as the learner does, and has its own copies of the values."""
+        learner, stream = self.new_learner(), self.new_stream()
+        for task in stream:
+            learn_task(learner, task)
+        for task, logits in enumerate(answers(learner, stream, 3)):
+            network = learner.network(task)
+            images = stream[task].test.images
+            torch.testing.assert_close(network(images), logits)
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    parameter.zero_()
+            assert torch.equal(learner.logits(images, task), logits)
+
+    # Data
+
+    def test_a_task_that_does_not_fit_the_network_is_refused_and_changes_nothing(self) -> None:
+        """Images of another shape or dtype raise a DataError that names the task, and the learner stays as it was."""
+        learner, other, stream = self.new_learner(), self.new_learner(), self.new_stream()
+        channels, height, width = self.shape
+        fitting = make_task(shape=self.shape)
+        doubled = Split(images=fitting.train.images.double(), labels=fitting.train.labels)
+        for fault, unfit in (
+            ("shape", make_task(shape=(channels, height, width + 1))),
+            ("dtype", replace(fitting, train=doubled, valid=doubled, test=doubled)),
+        ):
+            with pytest.raises(DataError, match=f"have the {fault} that the network was built for.* in task 'toy'"):
+                learner.begin_task(unfit)
+        assert_same_state(learner.state(), other.state(), layouts=True)
+        assert learn_task(learner, stream[0]) == learn_task(other, stream[0])
+
+    def test_a_number_that_is_not_finite_is_told_with_its_place_and_leaves_parameters_finite(self) -> None:
+        """A loss that is not finite raises a RunError that says where, and the step is not made."""
+        learner, stream = self.new_learner(), self.new_stream()
+        learner.begin_task(stream[0])
+        learner.train_epoch()
+        stream[0].train.images[:] = torch.nan  # a split refuses them, but cannot watch over its tensors
+        place = r"got nan in task 0 \('t0'\), epoch 2 of the task, batch 1\); lower training"
+        with pytest.raises(RunError, match=place):
+            learner.train_epoch()
+        stored = _stored(learner.state(), "backbone", "open")
+        assert all(value.isfinite().all() for name, value in stored.items() if ".running_" not in name)
+
+    def test_only_the_training_split_is_read_and_validation_by_those_that_say_so(self) -> None:
+        """A learner whose attribute or strategy does not say `held_out = "valid"` reads training images only."""
+        one, other = self.new_learner(), self.new_learner()
+        held_out = getattr(getattr(one, "strategy", one), "held_out", "none")
+        tasks = [make_task(shape=self.shape, valid=6, test=9) for _ in range(2)]
+        if held_out != "valid":
+            tasks[1].valid.images.fill_(float("nan"))
+        tasks[1].test.images.fill_(float("nan"))
+        for learner, task in zip((one, other), tasks, strict=True):
+            learn_task(learner, task)
+        images = tasks[0].train.images
+        assert torch.equal(one.logits(images, 0), other.logits(images, 0))
+
+    def test_a_task_that_comes_back_goes_on_with_its_network(self) -> None:
+        """A second visit of a task is one more position of the stream, but adds no parameters."""
+        tasks = [make_task(seed=seed, classes=2, shape=self.shape, identity=seed) for seed in range(2)]
+        learner = self.new_learner()
+        for task in (tasks[0], tasks[1], tasks[0]):
+            learn_task(learner, task)
+        assert learner.logits(tasks[0].test.images, 0).shape == (9, 2)
+        if isinstance(learner, CountsParameters):
+            assert len(learner.parameter_counts().per_task) == 3
+            assert learner.parameter_counts().per_task[2] == 0
+
+    # State
+
+    @pytest.mark.parametrize("inside", [True, False])
+    def test_restored_from_a_checkpoint_it_goes_on_bit_for_bit(self, tmp_path: Path, inside: bool) -> None:
+        """A new learner that gets a state from disk, inside a task or between two, ends like the one it came from."""
+        stream, one, other = self.new_stream(), self.new_learner(), self.new_learner()
+        learn_task(one, stream[0])
+        if inside:
+            one.begin_task(stream[1])
+            one.train_epoch()
+        else:
+            learn_task(one, stream[1])
+        other.restore(_through_disk(one.state(), tmp_path), task=stream[1] if inside else None)
+        if isinstance(one, CountsParameters) and isinstance(other, CountsParameters):
+            assert other.parameter_counts() == one.parameter_counts()
+        assert_same_state(one.state(), other.state(), layouts=True)
+        for learner in (one, other):
+            if inside:
+                assert learner.train_epoch() > 0
+                learner.end_task()
+            learn_task(learner, stream[2])
+        assert all(map(torch.equal, answers(one, stream, 3), answers(other, stream, 3)))
+        if isinstance(one, Searches) and isinstance(other, Searches):
+            assert [one.configuration(task) for task in range(3)] == [other.configuration(task) for task in range(3)]
+        assert_same_state(one.state(), other.state(), layouts=True)
+
+    def test_the_values_of_a_state_are_json(self) -> None:
+        """The values of a state come back from JSON as they were."""
+        learner, stream = self.new_learner(), self.new_stream()
+        learner.begin_task(stream[0])
+        learner.train_epoch()
+        values = learner.state().values
+        assert json.loads(json.dumps(values)) == values
+
+    # What only some learners can do
+
+    def test_parameters_counted_are_those_of_the_tasks_networks(self) -> None:
+        """Counts lie between the largest network and all networks, and below what the state contains."""
+        learner, stream = self.new_learner(), self.new_stream()
+        if not isinstance(learner, CountsParameters):
+            pytest.skip("this learner does not count parameters")
+        for task in stream:
+            learn_task(learner, task)
+        counts = learner.parameter_counts()
+        sizes = [sum(p.numel() for p in learner.network(task).parameters()) for task in range(3)]
+        assert len(counts.per_task) == 3
+        total = counts.shared + sum(counts.per_task)
+        stored = _stored(learner.state(), "backbone.")
+        # mappings may exceed the kernels that are read by them
+        mappings = sum(value.numel() for name, value in stored.items() if ".mapping." in name)
+        assert max(sizes) <= total <= sum(sizes) + counts.shared + mappings
+        assert total <= sum(value.numel() for value in stored.values())
+        assert counts.search >= max(counts.per_task)
+        assert self.reads_untrained or counts.search >= max(sizes) - counts.shared
+
+    def test_a_committed_configuration_has_a_bit_per_stage(self) -> None:
+        """Every task that has ended has one bit, 0 or 1, per stage."""
+        learner, stream = self.new_learner(), self.new_stream()
+        if not isinstance(learner, Searches):
+            pytest.skip("this learner has no configurations")
+        for task in stream:
+            learn_task(learner, task)
+        for task in range(3):
+            bits = learner.configuration(task)
+            assert len(bits) == len(self.network.layers)
+            assert set(bits) <= {0, 1}
+
+    def test_the_status_is_a_distribution_or_none(self) -> None:
+        """The prior of a search is positive and sums to one, and marginals lie between 0 and 1."""
+        learner, stream = self.new_learner(), self.new_stream()
+        if not isinstance(learner, Searches):
+            pytest.skip("this learner has no search")
+        learner.begin_task(stream[0])
+        for _ in range(2):
+            status = learner.status()
+            if status is not None:
+                assert status.prior.shape == (len(status.names),)
+                assert status.prior.sum() == pytest.approx(1)
+                assert status.prior.min() > 0
+                assert ((status.marginals >= 0) & (status.marginals <= 1 + 1e-12)).all()
+            learner.train_epoch()
+
+    def test_earlier_tasks_do_not_read_what_the_open_task_changes_until_it_ends(self) -> None:
+        """Answers for an earlier task stay bit for bit while a task trains; those on trial show what would change."""
+        learner, stream = self.new_learner(), self.new_stream()
+        if not isinstance(learner, AnswersOnTrial):
+            pytest.skip("no layers of this learner wait for the end of a task")
+        learn_task(learner, stream[0])
+        before = learner.logits(stream[0].test.images, 0)
+        learner.begin_task(stream[1])
+        learner.train_epoch()
+        assert torch.equal(learner.logits(stream[0].test.images, 0), before)
+        if isinstance(learner, SelectiveTransfer):
+            trial = learner.trial_logits(stream[0].test.images, 0)
+            first, opened = learner.configuration(0), learner.space.uses
+            touched = any(bit and shared for bit, (_, shared) in zip(first, opened, strict=True))
+            assert torch.equal(trial, before) != touched
+            learner.end_task()
+            common = any(map(min, first, learner.configuration(1)))
+            assert torch.equal(learner.logits(stream[0].test.images, 0), before) != common
+
+
+def _ask_everything(learner: AbstractLearner, images: Tensor) -> None:
+    """Call every method of a learner that only answers."""
+    learner.logits(images, 0)
+    learner.state()
+    if isinstance(learner, AnswersOnTrial):
+        learner.trial_logits(images, 0)
+    if isinstance(learner, Searches):
+        learner.status()
+        learner.configuration(0)
+    if isinstance(learner, CountsParameters):
+        learner.parameter_counts()
+
+
+def _stored(state: LearnerState, *prefixes: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix; all, for a learner that names its tensors differently."""
+    return {name: value for name, value in state.tensors.items() if name.startswith(prefixes)} or state.tensors
+
+
+def _through_disk(state: LearnerState, folder: Path) -> LearnerState:
+    """Write a state as a checkpoint and read it."""
+    run_folder = RunFolder(folder)
+    run_folder.checkpoints_path.mkdir()
+    Checkpoints(run_folder).write(state, epoch=1)
+    checkpoint = read_checkpoint(run_folder)
+    assert checkpoint is not None
+    return checkpoint.state
