@@ -17,15 +17,6 @@ SOURCE = Path(lasem.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "perf" / "README.md"]
 
-# Packages and modules whose prose is still to be rewritten.
-NOT_YET = {
-    "faults",
-    "presets",
-    "runs",
-    "specs",
-    "tables",
-}
-
 FRAGMENT = re.compile(r"(Of|By|That|Those|Its|From|As)\b")  # continues the name in place of a sentence
 ENTRY = re.compile(r"^ {4}[\w*]+: (.+)$", flags=re.MULTILINE)  # a line below Args, Attributes and the like
 ERRORS = {"SpecError", "DataError", "RunError", "ReportError"}
@@ -34,13 +25,7 @@ OLD_NAME = re.compile(r"`[^`]+`(?= ->)")  # what an entry of the change log repl
 SPAN = re.compile(r"`([^`\n]+)`")
 
 
-def room(path):
-    """First part of the path of a module below the package: "search/_tree.py" -> "search"."""
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
-
-
-HELD = [path for path in FILES if room(path) not in NOT_YET]
-by_path = pytest.mark.parametrize("path", HELD, ids=lambda path: path.relative_to(SOURCE).as_posix())
+by_path = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
 
 
 def text_of(node):

@@ -73,7 +73,7 @@ def compose(preset: str | None, above: Mapping[str, Any]) -> Composed:
     """Compose a preset.
 
     Args:
-        preset: Its name; None for the profile alone, which a spec without a preset is laid over.
+        preset: Name of the preset; None for the profile alone, which a spec without a preset is laid over.
         above: What will be set over it, which decides the profile and may choose another mechanism or benchmark.
 
     Raises:

@@ -1,4 +1,4 @@
-"""From a spec to its learner, and to what the learner is built from."""
+"""Building the learner of a spec, and what the learner is built from."""
 
 from dataclasses import replace
 from typing import Any

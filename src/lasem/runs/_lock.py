@@ -29,7 +29,7 @@ class Lockable(Protocol):
 
     @property
     def lock_path(self) -> Path:
-        """File that is locked."""
+        """File whose lock protects the folder."""
         ...
 
     @property

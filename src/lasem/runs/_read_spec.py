@@ -23,7 +23,7 @@ ALWAYS = (
     Reader("evaluation", "", Evaluation, "evaluation"),
     Reader("seeds", "", Seeds, "seeds"),
 )
-"""What every run reads."""
+"""Sections that every run reads, whatever its learner."""
 
 
 @options(kw_only=True)

@@ -28,7 +28,7 @@ class Reader:
 
     Attributes:
         kind: What reads them, such as "learner".
-        name: Its name in the registry, such as "ewc"; "" if there is only one.
+        name: Name of the entry in the registry, such as "ewc"; "" if there is only one.
         cls: The class.
         section: The section that its options stand in.
         elsewhere: Sections of those that stand in another one, by option.

@@ -1,4 +1,4 @@
-"""From what a user names to a spec: a preset or a file, with settings over it."""
+"""Resolving what a user names, a preset or a file with settings over it, to a spec."""
 
 import warnings
 from collections.abc import Mapping, Sequence
