@@ -51,6 +51,17 @@ def run_figures(run: Run, most_points: int = MOST_POINTS) -> dict[str, Figure]:
     return {name: figure for name, figure in figures.items() if figure["data"]}
 
 
+LOSS_AXIS = {
+    "overlaying": "y",
+    "side": "right",
+    "showgrid": False,
+    "rangemode": "tozero",
+    "nticks": 6,
+    "visible": False,
+}
+"""Second axis of accuracy curves, shown together with the training loss."""
+
+
 def _accuracy(run: Run, spans: Spans, most_points: int) -> Figure:
     """Accuracy of every task while it is learned, and after it and every later task were learned."""
     tested = any(e.test_accuracy is not None for task in run.tasks for e in task.epochs)
@@ -83,14 +94,7 @@ def _accuracy(run: Run, spans: Spans, most_points: int) -> Figure:
     layout = {
         "xaxis": {"title": {"text": "epoch of the stream"}, "range": _whole(spans)},
         "yaxis": {"title": {"text": words}, "tickformat": ".0%", "hoverformat": ".1%", "range": [0, 1.02]},
-        "yaxis2": {
-            "overlaying": "y",
-            "side": "right",
-            "showgrid": False,
-            "rangemode": "tozero",
-            "nticks": 6,
-            "visible": False,
-        },
+        "yaxis2": LOSS_AXIS,
         "shapes": _task_lines(spans),
         "meta": {"height": 350, "spans": spans},
     }
