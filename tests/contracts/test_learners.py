@@ -17,7 +17,7 @@ NAMES = [
     for entry in learner_entries(len(LearnerContract.network.layers))
     if entry.name in STATIC or not entry.name.startswith(("hps-", "tf-", "dfcnn-"))
 ]
-SETTINGS = ["training.batch_size=4", "training.epochs=2", "training.learning_rate=0.01", "training.decay=0.1"]
+SETTINGS = ["training.batch_size=6", "training.epochs=2", "training.learning_rate=0.01", "training.decay=0.1"]
 
 
 def of_searches(name):
@@ -61,7 +61,7 @@ STRATEGIES = {
     "all": ("selective", Fixed("all")),
     "em": ("selective", EM()),
     "darts": ("selective", DARTS()),
-    "brute force": ("selective", InTurn(partition=Partition.parse("{1},{2}"))),
+    "brute force": ("selective", InTurn(partition=Partition.parse("{1,2}"))),
     "ewc": ("ewc", Fixed("all")),
     "snn": ("snn", Fixed("all")),
 }

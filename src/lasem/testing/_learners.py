@@ -47,7 +47,7 @@ class LearnerContract(ABC):
         network: Network that learners are built on.
         mechanism: Mechanism of their shared branches.
         strategy: Strategy of their searches.
-        training: How a task is trained; the kit trains two epochs in batches of four images.
+        training: How a task is trained; the kit trains two epochs in two batches of six images.
         reads_untrained: Whether a task's network reads parameters that earlier tasks trained and that it only reads,
             as in progressive networks.
     """

@@ -58,7 +58,7 @@ class StrategyContract(ABC):
     Attributes:
         network: Network on which tasks are searched.
         mechanism: Mechanism of its shared branches.
-        training: How a task is trained; the kit trains epochs of three batches.
+        training: How a task is trained; the kit trains epochs of two batches.
         trains_all: Whether every parameter that a candidate uses is trained within two epochs. Set it to False for a
             strategy that leaves candidates out.
     """

@@ -25,7 +25,7 @@ from lasem.nn import (
 from lasem.search import TaskNetwork, plan
 from lasem.training import Training
 
-SMALL_TRAINING = Training(batch_size=4, epochs=2, learning_rate=0.01, decay=0.1)
+SMALL_TRAINING = Training(batch_size=6, epochs=2, learning_rate=0.01, decay=0.1)
 """Options for training on the tasks of `make_task`."""
 
 
