@@ -70,7 +70,7 @@ def test_information_of_many_images_at_once_is_that_of_one_after_another(make_ta
         task.train,
         outcomes=outcomes,
         source=torch.Generator(),
-        room=room,
+        limit=room,
     )
     looped = one_by_one(answers, list(knowledge.values()), task.train, outcomes)
     assert all(value.abs().max() > 0 for value in looped)

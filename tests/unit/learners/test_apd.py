@@ -19,7 +19,7 @@ NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))
 
 
 def learn(learner, task, epochs=6):
-    return toys.learn(learner, task, epochs)
+    return toys.learn(learner, task, epochs=epochs)
 
 
 def make(rate=1e-2, optimizer="adam", keep=1.0, batch=4, **options):

@@ -440,7 +440,7 @@ def test_distances_are_norms_over_the_inputs_that_were_there_before():
 
 @pytest.mark.parametrize("network", ["resnet-18", "resnet-18-bn"])
 def test_networks_with_skips_or_batch_norm_are_refused_before_training(network):
-    with pytest.raises(SpecError, match=f"'den' is not offered on {network}: .* - choose"):
+    with pytest.raises(SpecError, match=f"'den' is not offered on {network}: .*; choose"):
         check(resolve("cifar100-10/den", [f"network.name={network}"]))
     skipping = Network((Conv(3, 4), Conv(3, 4, skip=1)), hidden=())
     with pytest.raises(SpecError, match=r"must have no skips, .* \(got 1\); choose a network without"):
