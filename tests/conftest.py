@@ -1,9 +1,14 @@
 """Fixtures of all tests; the toys that they give stand in toys.py."""
 
+import hypothesis
 import pytest
 import torch
 
 import toys
+
+# A busy machine may take any time for an example.
+hypothesis.settings.register_profile("lasem", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("lasem")
 
 
 @pytest.fixture(scope="session", autouse=True)
