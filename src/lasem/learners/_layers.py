@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lasem.errors import SpecError
+from lasem.learners._interface import Setup
 from lasem.nn import (
     Conv,
     FlattenPositionsFirst,
@@ -61,6 +62,15 @@ class PlainNetwork:
     Raises:
         SpecError: The network has layers with batch norm.
     """
+
+    @classmethod
+    def of(cls, setup: Setup) -> "PlainNetwork":
+        """Describe the network that a learner is built from.
+
+        Raises:
+            SpecError: The network has layers with batch norm.
+        """
+        return cls(setup.network, shape=setup.outline.shape, seed=setup.seed)
 
     def __init__(self, network: Network, *, shape: tuple[int, int, int], seed: int = 0) -> None:
         self.rows = _convolutions(network)

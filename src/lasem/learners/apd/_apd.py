@@ -65,7 +65,7 @@ class APDOptions(AbstractLearnerOptions):
         Raises:
             SpecError: The network is not made of plain convolutions.
         """
-        plain = PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
+        plain = PlainNetwork.of(setup)
         return APD(plain, options=self, training=setup.training, seed=setup.seed, device=setup.device)
 
 

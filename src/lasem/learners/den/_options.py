@@ -83,5 +83,5 @@ class DENOptions(AbstractLearnerOptions):
         """
         from lasem.learners.den._den import DEN  # its phases read these options
 
-        plain = PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
+        plain = PlainNetwork.of(setup)
         return DEN(plain, options=self, training=setup.training, seed=setup.seed, device=setup.device)

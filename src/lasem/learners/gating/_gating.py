@@ -63,7 +63,7 @@ class GatingOptions(AbstractLearnerOptions):
         Raises:
             SpecError: The network is not made of plain convolutions.
         """
-        plain = PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
+        plain = PlainNetwork.of(setup)
         return ChannelGating(plain, options=self, training=setup.training, seed=setup.seed, device=setup.device)
 
 

@@ -30,7 +30,7 @@ class ProgNNOptions(AbstractLearnerOptions):
         Raises:
             SpecError: The network is not made of plain convolutions.
         """
-        plain = PlainNetwork(setup.network, shape=setup.outline.shape, seed=setup.seed)
+        plain = PlainNetwork.of(setup)
         return ProgressiveNetworks(plain, options=self, training=setup.training, seed=setup.seed, device=setup.device)
 
 
