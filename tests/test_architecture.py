@@ -12,7 +12,7 @@ import lasem
 SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
-    ("seeds", "formats", "files", "memory"),
+    ("seeds", "formats", "files", "memory", "text"),
     ("configurations", "options", "registry", "metrics"),
     ("records",),
     ("nn", "benchmarks", "optimizers"),
@@ -30,6 +30,7 @@ WITHOUT_TORCH = {
     "seeds",
     "formats",
     "files",
+    "text",
     "configurations",
     "options",
     "registry",
