@@ -1,5 +1,7 @@
 """Captured steps do what others do, on every mechanism and network."""
 
+import copy
+import pickle
 import shutil
 from functools import partial
 
@@ -117,3 +119,11 @@ def test_capturing_many_tasks_leaves_what_users_compiled_compiled(make_backbone,
     double(torch.ones(3))
     assert len(captured) == tasks
     assert len(compiled_by_user) == 1
+
+
+def test_a_captured_learner_can_be_copied_and_pickled_inside_a_task(make_backbone, task, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda f, **options: f)
+    original = opened(make_backbone, task, captured=True)
+    original.train_epoch()
+    copies = [copy.deepcopy(original), pickle.loads(pickle.dumps(original))]
+    assert [other.train_epoch() for other in copies] == [original.train_epoch()] * 2

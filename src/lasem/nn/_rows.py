@@ -1,7 +1,10 @@
 """The layers that a network's table can list: a convolution, one with batch norm, and a residual block."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
+
+from torch import Generator
 
 from lasem.nn._blocks import NormBlock
 from lasem.nn._conv import PooledConv2d
@@ -50,10 +53,11 @@ class Conv:
 
     def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
         """Make the layer as a stage of a backbone; where a skip ends at it, the skip pools after its sum."""
+        return TransferModule(partial(self._module, inputs), mechanism)
+
+    def _module(self, inputs: int, source: Generator) -> PooledConv2d:
         pool = 1 if self.skip else self.pool
-        return TransferModule(
-            lambda source: PooledConv2d(inputs, self.channels, self.kernel, pool=pool, source=source), mechanism
-        )
+        return PooledConv2d(inputs, self.channels, self.kernel, pool=pool, source=source)
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,10 @@ class NormConv:
 
     def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
         """Make the layer as a stage of a backbone."""
-        return TransferModule(lambda source: NormBlock(inputs, self.channels, self.kernel, source=source), mechanism)
+        return TransferModule(partial(self._module, inputs), mechanism)
+
+    def _module(self, inputs: int, source: Generator) -> NormBlock:
+        return NormBlock(inputs, self.channels, self.kernel, source=source)
 
 
 @dataclass(frozen=True)
@@ -132,17 +139,11 @@ class BasicBlock:
 
     def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
         """Make the block as one stage of a backbone."""
-        return TransferModule(
-            lambda source: NormBlock(
-                inputs,
-                self.channels,
-                3,
-                stride=self.stride,
-                residual=True,
-                average=self.average,
-                source=source,
-            ),
-            mechanism,
+        return TransferModule(partial(self._module, inputs), mechanism)
+
+    def _module(self, inputs: int, source: Generator) -> NormBlock:
+        return NormBlock(
+            inputs, self.channels, 3, stride=self.stride, residual=True, average=self.average, source=source
         )
 
 

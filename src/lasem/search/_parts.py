@@ -114,6 +114,10 @@ class Budget:
         self.part = lru_cache(maxsize=256)(self._part)
         self._divided = lru_cache(maxsize=256)(self._divide)
 
+    def __reduce__(self) -> tuple[type["Budget"], tuple[ConfigurationSpace, int | None]]:
+        """Copy and pickle without what is remembered, because a cache can be neither copied nor pickled."""
+        return Budget, (self._space, self._limit)
+
     def _part(self, members: tuple[int, ...]) -> Part:
         """Plan the tree of some candidates, once for all steps that evaluate them."""
         return Part(self._space, members)

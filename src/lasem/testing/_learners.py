@@ -1,6 +1,8 @@
 """The contract of learners: what a runner, a checkpoint and a reader of results rely on."""
 
+import copy
 import json
+import pickle
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from lasem.learners import (
     Searches,
     SelectiveTransfer,
     Setup,
+    TakesTurns,
 )
 from lasem.nn import NETWORKS, AbstractMechanism, HardParameterSharing, Network
 from lasem.runs import Checkpoints, RunFolder, arithmetic, read_checkpoint
@@ -247,6 +250,25 @@ class LearnerContract(ABC):
         if isinstance(one, Searches) and isinstance(other, Searches):
             assert [one.configuration(task) for task in range(3)] == [other.configuration(task) for task in range(3)]
         assert_same_state(one.state(), other.state(), layouts=True)
+
+    def test_copies_and_pickles_go_on_bit_for_bit(self) -> None:
+        """A deep copy or a pickle, made between two tasks or inside one, ends like the learner it was made from."""
+        stream, one = self.new_stream(), self.new_learner()
+        learn_task(one, stream[0])
+        other = pickle.loads(pickle.dumps(copy.deepcopy(one)))
+        for learner in (one, other):
+            learner.begin_task(stream[1])
+            learner.train_epoch()
+            if isinstance(learner, TakesTurns):
+                learner.end_turn(0.5)
+        assert one.train_epoch() == other.train_epoch()
+        learners = [one, copy.deepcopy(other), pickle.loads(pickle.dumps(other))]
+        losses = [learner.train_epoch() for learner in learners]
+        assert losses == [losses[0]] * 3
+        for learner in learners:
+            learner.end_task()
+            assert_same_state(learner.state(), one.state(), layouts=True)
+            assert all(map(torch.equal, answers(learner, stream, 2), answers(one, stream, 2)))
 
     def test_the_values_of_a_state_are_json(self) -> None:
         """The values of a state come back from JSON as they were."""

@@ -1,6 +1,6 @@
 """Minibatches of a task: which images come in which order follows from a seed and a place in the stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -41,7 +41,7 @@ class Batches:
                 f"a task must have at least one batch of training images, {least} here"
                 f" (got {len(task.train)} in 'train' of task '{task.name}'); lower batch_size or give more images"
             )
-        self._size, self._seed, self._visit = size, seed, visit
+        self.size, self._seed, self._visit = size, seed, visit
         self._whole = task.train
         self._train, self._held_out = task.train, task.valid if held_out == "valid" else None
         if held_out == "half":
@@ -54,41 +54,63 @@ class Batches:
     @property
     def number(self) -> int:
         """Number of batches in an epoch."""
-        return len(self._train) // self._size
+        return len(self._train) // self.size
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield the complete batches of a fresh shuffle; an incomplete last one is left out."""
-        return self._shuffled(self._train, self._size, "shuffle", epoch)
+        return self._shuffled(self._train, self.size, "shuffle", epoch)
 
-    def held_out(self, epoch: int) -> Iterator[Batch] | None:
-        """Yield held-out batches without end, shuffle after shuffle; None if nothing is held out.
-
-        If fewer images are held out than a batch has, every batch is all of them.
-        """
+    def held_out(self, epoch: int) -> "HeldOutBatches | None":
+        """Return the held-out batches of an epoch, shuffle after shuffle without end; None if nothing is held out."""
         split = self._held_out
-        return None if split is None else self._cycled(split, epoch)
+        return None if split is None else HeldOutBatches(self, split, epoch)
 
     def unlabeled(self) -> Iterator[Tensor]:
         """Yield batches of all training images, to estimate statistics on: always one and the same shuffle."""
-        return (images for images, _ in self._shuffled(self._whole, self._size, "statistics"))
+        return (images for images, _ in self._shuffled(self._whole, self.size, "statistics"))
 
     def masks(self, epoch: int) -> torch.Generator:
         """Return the source of an epoch's dropout masks, on the images' device."""
         seed = derive_seed(self._seed, "dropout", self._visit, epoch)
         return torch.Generator(self._train.labels.device).manual_seed(seed)
 
-    def _cycled(self, split: Split, epoch: int) -> Iterator[Batch]:
-        cycle = 0
-        while True:
-            yield from self._shuffled(split, min(self._size, len(split)), "held out", epoch, cycle)
-            cycle += 1
-
     def _shuffled(self, split: Split, size: int, use: str, *numbers: int) -> Iterator[Batch]:
-        order = self._order(len(split), use, *numbers).to(split.labels.device)
-        for indices in order[: len(split) - len(split) % size].split(size):
+        for indices in self.shuffle(split, size, use, *numbers):
             yield split.images[indices], split.labels[indices]
+
+    def shuffle(self, split: Split, size: int, use: str, *numbers: int) -> Sequence[Tensor]:
+        """Shuffle a split for a use and its numbers; return the indices of every complete batch of this size."""
+        order = self._order(len(split), use, *numbers).to(split.labels.device)
+        return order[: len(split) - len(split) % size].split(size)
 
     def _order(self, length: int, use: str, *numbers: int) -> Tensor:
         """A permutation that follows from the seed, the visit and the use alone, (length,)."""
         source = torch.Generator().manual_seed(derive_seed(self._seed, use, self._visit, *numbers))
         return torch.randperm(length, generator=source)
+
+
+class HeldOutBatches:
+    """The held-out batches of one epoch, without end.
+
+    If fewer images are held out than a batch has, every batch is all of them. This is not a generator, because learners
+    can be copied and pickled between any two steps, and a generator cannot.
+
+    Args:
+        batches: Batches of the visit, which shuffle.
+        split: The images that are held out.
+        epoch: Number of the epoch.
+    """
+
+    def __init__(self, batches: Batches, split: Split, epoch: int) -> None:
+        self._batches, self._split, self._epoch = batches, split, epoch
+        self._cycle = 0
+        self._left: list[Tensor] = []
+
+    def next(self) -> Batch:
+        """Return the next batch, of a new shuffle where the last one has ended."""
+        if not self._left:
+            size = min(self._batches.size, len(self._split))
+            self._left += reversed(self._batches.shuffle(self._split, size, "held out", self._epoch, self._cycle))
+            self._cycle += 1
+        indices = self._left.pop()
+        return self._split.images[indices], self._split.labels[indices]

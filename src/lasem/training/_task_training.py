@@ -13,7 +13,7 @@ from lasem.benchmarks import Task
 from lasem.errors import LasemError, RunError
 from lasem.optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.search import AbstractOpenTask, Batch, DropoutMasks
-from lasem.training._batches import Batches, HeldOut
+from lasem.training._batches import Batches, HeldOut, HeldOutBatches
 from lasem.training._fit import require_fit
 from lasem.training._options import Training
 from lasem.training._state import TrainingState
@@ -28,7 +28,7 @@ class _Visit:
     identity: int
     batches: Batches
     masks: Generator
-    held_out: Iterator[Batch] | None
+    held_out: HeldOutBatches | None
     steps: OptimizerSteps
     epoch: int = 0
 
@@ -211,7 +211,7 @@ class TaskTraining(AbstractOpenTask):
     def held_out_batch(self) -> Batch | None:
         """Return the next batch of held-out images; None if nothing is held out."""
         held_out = self._opened.held_out
-        return None if held_out is None else next(held_out)
+        return None if held_out is None else held_out.next()
 
     @property
     def masks(self) -> Generator:
