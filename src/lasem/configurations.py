@@ -13,7 +13,7 @@ from itertools import product
 from math import log2
 from typing import Literal
 
-from lasem.errors import SpecError
+from lasem.errors import SpecError, brief
 from lasem.formats import ranges
 
 Bits = tuple[int, ...]
@@ -64,7 +64,8 @@ class Partition:
         """
         if not re.fullmatch(r"\s*\{[\d\s,-]+\}(\s*,\s*\{[\d\s,-]+\})*\s*", text):
             raise SpecError(
-                f"a partition must be written like {{1,2}},{{3-5}} (got {text!r}); list every layer in braces"
+                f"a partition must be written like {{1,2}},{{3-5}} (got {brief(repr(text))});"
+                " list every layer in braces"
             )
         return Partition(tuple(_layers(group) for group in re.findall(r"\{([^}]*)\}", text)))
 
@@ -118,7 +119,7 @@ class ConfigurationSpace:
         for bits in self.candidates:
             if len(bits) != groups or set(bits) - {0, 1}:
                 raise SpecError(
-                    f"a candidate must have one bit per group, {groups} here (got {name(bits)!r});"
+                    f"a candidate must have one bit per group, {groups} here (got {brief(repr(name(bits)))});"
                     f" write for example {'1' * groups!r}"
                 )
         twice = {bits for bits, count in Counter(self.candidates).items() if count > 1}
@@ -219,7 +220,7 @@ def named(text: str, layers: int) -> Bits:
         return tuple(map(int, text))
     raise SpecError(
         f"a configuration of {layers} layers must be all, none, alternating, top-1..{layers}, bottom-1..{layers}"
-        f" or {layers} bits (got {text!r}); choose one of these"
+        f" or {layers} bits (got {brief(repr(text))}); choose one of these"
     )
 
 
@@ -236,12 +237,12 @@ def _layers(group: str) -> tuple[int, ...]:
         match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", item)
         if not match:
             raise SpecError(
-                f"layers of a group must be numbers like 1,2 or 3-5, of up to four digits (got {item!r});"
+                f"layers of a group must be numbers like 1,2 or 3-5, of up to four digits (got {brief(repr(item))});"
                 " correct this group"
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise SpecError(f"a range of layers must run upward (got {item!r}); write {last}-{first}")
+            raise SpecError(f"a range of layers must run upward (got {brief(repr(item))}); write {last}-{first}")
         layers.extend(range(first, last + 1))
     if not layers:
         raise SpecError(f"a group must have at least one layer (got {{{group}}}); fill it, or leave the braces out")

@@ -12,6 +12,10 @@ LISTED = 24
 """Largest number of words that a message lists before it says "and ... more"."""
 
 
+LONGEST = 200
+"""Largest number of characters of a value that a message repeats."""
+
+
 class LasemError(Exception):
     """Base class of every error that lasem raises on purpose."""
 
@@ -57,9 +61,21 @@ def require(
     """
     if not condition:
         mentioned = set(re.findall(r"\w+", rule))
-        values = [f"{value!r}" if name in mentioned else f"{name} = {value!r}" for name, value in got.items()]
+        values = [
+            brief(repr(value)) if name in mentioned else f"{name} = {brief(repr(value))}" for name, value in got.items()
+        ]
         place = f" in {where}" if where else ""
         raise SpecError(f"{rule} (got {', '.join(values)}{place}); {remedy}")
+
+
+def brief(text: str) -> str:
+    """Shorten a value that a message repeats.
+
+    >>> len(brief(9000 * "1,")) < 250
+    True
+    """
+    half, more = LONGEST // 2, len(text) - LONGEST
+    return text if more <= 0 else f"{text[:half]}... {more} more characters ...{text[-half:]}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -2,14 +2,18 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lasem.errors import RunError
+from lasem.errors import RunError, brief
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a disk that is full, or of a quota that is used up."""
+
+UNFIT = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
+"""Error numbers of a path that cannot be a file, whatever its permissions are."""
 
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP)
 """Error numbers of file systems that cannot flush a folder."""
@@ -20,28 +24,40 @@ def writing(path: Path) -> Iterator[None]:
     """Say in words why a file or folder cannot be written.
 
     Raises:
-        RunError: The system refuses.
+        RunError: The system refuses. Its cause is the system's error, unless another path is needed.
     """
     try:
         yield
     except OSError as error:
-        remedy = "free space there" if error.errno in FULL else "make it writable, or choose another --out"
+        remedy = "make it writable, or choose another --out"
+        if error.errno in FULL:
+            remedy = "free space there"
+        elif error.errno in UNFIT:
+            remedy = "choose another --out"
         raise RunError(
-            f"{path} must be writable (got {error.strerror or error}); {remedy}, and run the same command again"
-        ) from error
+            f"{brief(str(path))} must be writable (got {error.strerror or error}); {remedy},"
+            " and run the same command again"
+        ) from (None if error.errno in UNFIT else error)
 
 
 @contextmanager
-def replacing(*paths: Path) -> Iterator[list[Path]]:
+def replacing(*paths: Path, unique: bool = True) -> Iterator[list[Path]]:
     """Give files to write to, which replace `paths` once all of them are written.
 
     Readers see the old files or the new ones, also after a power cut. If anything fails, the old files stay.
 
+    Args:
+        paths: The files to replace.
+        unique: Several processes may write these files at once. Without it, the file that a killed process left is used
+            again.
+
     Yields:
-        A file in the same folder for each of the paths.
+        A new, empty file in the same folder for each of the paths.
     """
-    fresh = [path.with_name(path.name + ".new") for path in paths]
+    fresh: list[Path] = []
     try:
+        for path in paths:
+            fresh.append(_new_file(path, unique=unique))
         yield fresh
         for new, path in zip(fresh, paths, strict=True):
             flush(new)
@@ -56,13 +72,34 @@ def replacing(*paths: Path) -> Iterator[list[Path]]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under another name, then rename it: readers see the old or the new one, also after a power cut.
+    """Write a file of a run under another name, then rename it: readers see the old or the new one.
+
+    That holds also after a power cut. Only one process at a time may write the file.
 
     Raises:
         RunError: It cannot be written; what was there is still there.
     """
-    with writing(path), replacing(path) as (new,):
+    with writing(path), replacing(path, unique=False) as (new,):
         new.write_bytes(content)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that a user named, and make its folder. Several processes may write it at once.
+
+    Readers see the old file or the new one. A device or pipe is written to as it is.
+
+    Raises:
+        RunError: It cannot be written; what was there is still there.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        with replacing(path) as (new,):
+            new.write_bytes(content)
 
 
 def append(path: Path, content: bytes) -> None:
@@ -100,3 +137,13 @@ def flush(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _new_file(path: Path, *, unique: bool) -> Path:
+    """Create an empty file beside another one. It is never one that exists, so that no link there is followed."""
+    token = f".{secrets.token_hex(6)}" if unique else ""
+    new = path.with_name(f"{path.name[:50] if unique else path.name}{token}.new")
+    if not unique:
+        new.unlink(missing_ok=True)
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return new

@@ -39,3 +39,10 @@ def test_a_broken_rule_is_told_with_its_values_their_place_and_the_remedy():
 
 def test_a_rule_that_is_kept_raises_nothing():
     require(True, "batch_size must be at least 1", batch_size=1)
+
+
+def test_a_message_shortens_a_long_value():
+    with pytest.raises(SpecError) as caught:
+        require(False, "name must be short", name="x" * 9000)
+    assert len(str(caught.value)) < 300
+    assert "8802 more characters" in str(caught.value)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from lasem.cli._warnings import print_warnings
 from lasem.errors import ReportError, nearest
+from lasem.files import write_output
 
 
 def table(
@@ -52,6 +53,6 @@ def table(
     elif out is None:
         typer.echo(FORMATS[wanted](made), nl=False)
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(FORMATS[wanted](made) if wanted != "terminal" else TableView(made).text(), encoding="utf-8")
+        written = FORMATS[wanted](made) if wanted != "terminal" else TableView(made).text()
+        write_output(out, written.encode())
         typer.echo(f"table: {out}")

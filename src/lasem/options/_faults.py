@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lasem.errors import LasemError, nearest
+from lasem.errors import LasemError, brief, nearest
 
 
 def faults(error: ValidationError, where: "Where", elsewhere: Mapping[str, str] = MappingProxyType({})) -> list[str]:
@@ -94,7 +94,7 @@ def _fault(where: Where, items: list[ErrorDetails]) -> str:
     rules = [_rule(item) for item in items]
     words = " or ".join(dict.fromkeys(rule for rule, _ in rules))
     remedy = "leave out the quotes" if "number" in words and _is_number(value) else rules[0][1]
-    return f"{where.key} must be {words} (got {value!r} in {where}); {remedy}"
+    return f"{where.key} must be {words} (got {brief(repr(value))} in {where}); {remedy}"
 
 
 def _rule(item: ErrorDetails) -> tuple[str, str]:

@@ -5,8 +5,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from lasem.errors import brief
 from lasem.records._events import Event, parse_line
 from lasem.records._history import History
+
+MOST_WARNINGS = 3
+"""Largest number of lines that a warning names one by one; the others are counted."""
 
 
 class EventReader:
@@ -17,15 +21,21 @@ class EventReader:
 
     Attributes:
         offset: Number of bytes read so far, always at the start of a line.
-        warnings: A warning for each line that is not an event.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.offset = 0
-        self.warnings: list[str] = []
+        self._warnings: list[str] = []
+        self._faults = 0
         self._lines = 0
         self._last = b""
+
+    @property
+    def warnings(self) -> list[str]:
+        """A warning for each of the first lines that are not events, and one that counts the others."""
+        more = self._faults - len(self._warnings)
+        return self._warnings + ([f"{self.path}: {more:,} more lines are no records; left out"] if more else [])
 
     def new_events(self, *, whole: bool = False) -> Iterator[Event]:
         """Yield the events behind those that were read already.
@@ -62,8 +72,10 @@ class EventReader:
         try:
             yield parse_line(text)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            self.warnings.append(f"{self.path}, line {self._lines}: not a record ({reason}); left out")
+            self._faults += 1
+            if len(self._warnings) < MOST_WARNINGS:
+                reason = error.errors(include_url=False, include_input=False)[0]["msg"]
+                self._warnings.append(f"{self.path}, line {self._lines}: not a record ({brief(reason)}); left out")
 
 
 class HistoryReader:
@@ -89,7 +101,7 @@ class HistoryReader:
 
     @property
     def warnings(self) -> list[str]:
-        """A warning for each line so far that is not an event."""
+        """A warning for each of the first lines that are not events, and one that counts the others."""
         return self._events.warnings
 
     def _begin(self) -> None:
@@ -98,7 +110,7 @@ class HistoryReader:
 
 
 def read_events(path: Path) -> tuple[list[Event], list[str]]:
-    """Read the events of a ``records.jsonl``, and a warning for each line that is not one.
+    """Read the events of a ``records.jsonl``, and warnings about lines that are not events.
 
     A run that is killed may leave a torn last line; the rest of the file stays readable. Without a file there is no
     event.

@@ -114,6 +114,15 @@ def test_what_is_no_record_is_left_out_and_the_rest_stays(tmp_path, garbage):
     assert "line 2" in warnings[0]
 
 
+def test_many_lines_that_are_no_records_are_counted_and_not_listed(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text("garbage\n" * 5000 + line(EVENTS[0]), encoding="utf-8")
+    events, warnings = read_events(path)
+    assert events == EVENTS[:1]
+    assert [warning.removeprefix(str(path))[:9] for warning in warnings[:-1]] == [", line 1:", ", line 2:", ", line 3:"]
+    assert warnings[-1] == f"{path}: 4,997 more lines are no records; left out"
+
+
 def test_records_that_are_not_there_are_empty(tmp_path):
     assert read_events(tmp_path / "records.jsonl") == ([], [])
 

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import pytest
 from run_folders import SPEC, grown, result, task_events, write_run
 
-from lasem.report import collect, write_page
+from lasem.errors import ReportError
+from lasem.report import collect, watch_page, write_page
 from lasem.report.page import _page, page
 from made_up_runs import LEARNERS, write_runs
 
@@ -212,7 +213,14 @@ def test_seeds_that_others_have_are_named(finished, second_seed, unfinished, tmp
     out = tmp_path / "report.html"
     write_page(collect([finished.parent]), out)
     assert "1 of 2 seeds; missing 2" in section(out.read_text(), "warnings")
-    assert not (tmp_path / "report.html.new").exists()
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_a_page_is_no_pdf(finished, tmp_path):
+    for write in (lambda out: write_page(collect([finished]), out), lambda out: watch_page([finished], out)):
+        with pytest.raises(ReportError, match=r"must end in \.html \(got --out .*r\.pdf\); choose"):
+            write(tmp_path / "r.pdf")
+    assert not (tmp_path / "r.pdf").exists()
 
 
 def test_runs_beyond_the_budget_are_left_out_and_it_says_so(finished, second_seed, monkeypatch):

@@ -14,7 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from lasem.files import write_atomically, writing
+from lasem.files import write_output
 from lasem.report._curves import Band
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -53,6 +53,7 @@ STYLE: Mapping[str, Any] = {
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "lasem",
+    "text.parse_math": False,  # a name may have dollar signs
 }
 """Fonts stay text in PDF and SVG, so that a paper's editor and a search find it; the salt makes SVG reproducible."""
 
@@ -80,9 +81,7 @@ def save(figure: Figure, out: Path) -> None:
     with styled():
         metadata = dict(UNDATED[out.suffix])
         figure.savefig(drawn, format=out.suffix[1:], metadata=metadata, bbox_inches="tight", pad_inches=0.04)
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, drawn.getvalue())
+    write_output(out, drawn.getvalue())
 
 
 def canvas(height: float, width: float = WIDTH) -> Figure:

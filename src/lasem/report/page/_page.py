@@ -13,7 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from lasem.files import write_atomically, writing
+from lasem.errors import ReportError
+from lasem.files import write_output
 from lasem.records import TaskHistory
 from lasem.report._comparison import MEASURES, RANKS, UNKNOWN, ComparisonRow, comparison_rows, percent, task_rows
 from lasem.report._curves import MOST_POINTS
@@ -59,12 +60,24 @@ def write_page(runs: Sequence[Run], out: Path, live: Live | None = None) -> None
         live: How the page follows the runs; None for a page that stays as it is.
 
     Raises:
+        ReportError: The file's suffix is that of another format.
         RunError: The system refuses to write it.
     """
-    text = page(runs, live)
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, text.encode())
+    check_page_path(out)
+    write_output(out, page(runs, live).encode())
+
+
+def check_page_path(out: Path) -> None:
+    """Refuse a file for the page whose name promises another format.
+
+    Raises:
+        ReportError: Its suffix is not that of a web page.
+    """
+    if out.suffix.lower() not in ("", ".html", ".htm"):
+        raise ReportError(
+            f"a page's file must end in .html (got --out {out}); choose such a name, or draw figures for print with"
+            " `lasem figure`"
+        )
 
 
 def page(runs: Sequence[Run], live: Live | None = None) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lasem.report._run import Run
 from lasem.report._run_folders import collect, run_folders
-from lasem.report.page._page import Live, write_page
+from lasem.report.page._page import Live, check_page_path, write_page
 
 FILES = ("spec.toml", "environment.json", "stream.json", "records.jsonl", "result.json")
 """Files of a run that a page is made of."""
@@ -78,8 +78,10 @@ def watch_page(
         sleep: Waits; for tests.
 
     Raises:
+        ReportError: The file's suffix is that of another format.
         RunError: There is no such folder, or no run in it.
     """
+    check_page_path(out)
     watcher = Watcher(paths)
     quiet = 0.0
     try:
