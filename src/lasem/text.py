@@ -4,10 +4,13 @@ Names of runs, tasks and learners, paths, and messages may contain anything. Eac
 returns one that the medium shows as text: it cannot become markup, a command of the terminal, or a formula.
 """
 
+import codecs
 import html
+import io
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TextIO
 
 from rich.markup import escape
 
@@ -34,6 +37,16 @@ _LATEX: Mapping[str, str] = MappingProxyType(
 
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 """Characters with which a formula begins in a spreadsheet; the last four are their wide forms."""
+
+
+_ASCII: Mapping[str, str] = MappingProxyType({"±": "+-", "≈": "~", "…": "...", "·": "|"})
+
+
+def write_all(stream: TextIO) -> None:
+    """Let a stream write any text: what its encoding lacks is replaced or shown as an escape, and never an error."""
+    codecs.register_error("lasem", _replacement)
+    if isinstance(stream, io.TextIOWrapper):  # a notebook or a test may have put something else in its place
+        stream.reconfigure(errors="lasem")
 
 
 def printable(text: object, *, multiline: bool = False) -> str:
@@ -107,6 +120,14 @@ def escape_mathtext(text: object) -> str:
     'US\\$ and CA\\$'
     """
     return printable(text).replace("$", "\\$")
+
+
+def _replacement(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters that an encoding lacks; a function for `codecs.register_error`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_ASCII.get(character) or _visible(character) for character in missing), error.end
 
 
 def _visible(character: str) -> str:

@@ -21,6 +21,7 @@ from lasem.text import (
     escape_markup,
     escape_mathtext,
     printable,
+    write_all,
 )
 
 ANY = st.text(st.characters(codec=None) | st.sampled_from("[]/\\|*_`~<>&;#$=+-@'\"\n\t\r\x1b\x07\u202e\udcff ab1"))
@@ -122,3 +123,12 @@ def test_numbers_are_no_formulas(number):
 def test_matplotlib_shows_escaped_text_as_it_is(words):
     drawn, is_formula = Figure().text(0, 0, escape_mathtext(words))._preprocess_math(escape_mathtext(words))
     assert (drawn, is_formula) == (printable(words), False)
+
+
+@pytest.mark.parametrize(("encoding", "written"), [("ascii", "+- \\u0416"), ("latin-1", "± \\u0416"), ("utf-8", "± Ж")])
+def test_a_stream_of_any_encoding_writes_any_text(encoding, written):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    write_all(stream)
+    stream.write("± Ж\udce9")
+    stream.flush()
+    assert stream.buffer.getvalue().decode(encoding) == f"{written}\\xe9"

@@ -6,7 +6,6 @@ from types import MappingProxyType
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from lasem.cli._export import export
 from lasem.cli._figure import figure
@@ -17,6 +16,7 @@ from lasem.cli._show import show
 from lasem.cli._sweep import sweep
 from lasem.cli._table import table
 from lasem.errors import LasemError, RunError
+from lasem.text import escape_markup, write_all
 
 BAD_INPUT = 2
 """Exit status for whatever the user can correct."""
@@ -51,10 +51,14 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line. An error that the user can correct is one message and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        write_all(stream)
     try:
         app()
     except LasemError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"[bold red]error:[/] {escape_markup(error, multiline=True)}", highlight=False, soft_wrap=True
+        )
         sys.exit(TEMPORARY if _of_the_machine(error) else BAD_INPUT)
 
 

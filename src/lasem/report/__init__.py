@@ -8,7 +8,7 @@ from lasem.report._run_folders import collect
 
 if TYPE_CHECKING:
     from lasem.report._export import export
-    from lasem.report._table_formats import FORMATS, SUFFIXES
+    from lasem.report._table import FORMATS, SUFFIXES
     from lasem.report._tables import TABLES, table
     from lasem.report._terminal import TableView, comparison, run_table, show
     from lasem.report.figures import FIGURES, write_figure
@@ -34,8 +34,8 @@ __all__ = [
 
 _LAZY = {
     "FIGURES": "figures",
-    "FORMATS": "_table_formats",
-    "SUFFIXES": "_table_formats",
+    "FORMATS": "_table",
+    "SUFFIXES": "_table",
     "TableView": "_terminal",
     "TABLES": "_tables",
     "comparison": "_terminal",

@@ -8,7 +8,7 @@ import numpy as np
 
 from lasem.configurations import name, named, static_names
 from lasem.metrics import FloatArray
-from lasem.report._groups import Group, group_labels, same_spec
+from lasem.report._groups import Group, labelled, same_spec
 from lasem.report._run import Run
 
 MOST_CONFIGURATIONS = 8
@@ -43,16 +43,6 @@ class Choices(NamedTuple):
     """(L,) fraction of tasks that share each layer, the layer nearest the input first."""
 
 
-class LayerShares(NamedTuple):
-    """How often one learner shares each layer."""
-
-    label: str
-    tasks: int
-    """Number of decided tasks over all seeds."""
-    shares: list[float]
-    """(L,) fraction of these tasks that share each layer, the layer nearest the input first."""
-
-
 class SharedFractions(NamedTuple):
     """How often each layer is shared, task by task, over seeds."""
 
@@ -73,38 +63,25 @@ def configuration_name(bits: str) -> str | None:
     return known.get(bits)
 
 
-def searching(runs: Sequence[Run]) -> list[Group]:
-    """Group the runs whose configurations were searched, not set."""
-    return [group for group in same_spec(runs) if _searched(group[0])]
+def choices(runs: Sequence[Run], *, most: int = MOST_CONFIGURATIONS, searched: bool = True) -> list[Choices]:
+    """Count the configurations that every learner chose, and how often it shares each layer.
 
-
-def choices(runs: Sequence[Run], most: int = MOST_CONFIGURATIONS) -> list[Choices]:
-    """Count the configurations that every learner with a search chose, and how often it shares each layer."""
-    groups = searching(runs)
-    labels = group_labels(groups)
-    rows = [[bits for run in group for bits in run.configurations if bits] for group in groups]
-    return [
-        _choices(label, len(group), found, most)
-        for label, group, found in zip(labels, groups, rows, strict=True)
-        if found
+    Args:
+        runs: Runs of any learners.
+        most: Largest number of configurations to list; the others are summed.
+        searched: Leave out learners whose configuration is set, not searched.
+    """
+    groups = [group for group in same_spec(runs) if not searched or _searched(group[0])]
+    rows = [
+        (label, group, [bits for run in group for bits in run.configurations if bits])
+        for label, group in labelled(groups)
     ]
-
-
-def layer_shares(runs: Sequence[Run]) -> list[LayerShares]:
-    """Count how often every learner with configurations shares each layer."""
-    groups = same_spec(runs)
-    found = [[bits for run in group for bits in run.configurations if bits] for group in groups]
-    return [
-        LayerShares(label, len(rows), _shares(rows))
-        for label, rows in zip(group_labels(groups), found, strict=True)
-        if rows and rows[0]
-    ]
+    return [_choices(label, len(group), found, most) for label, group, found in rows if found]
 
 
 def shared_fractions(runs: Sequence[Run]) -> list[SharedFractions]:
     """Make the share map of every learner with configurations, the mean over its seeds."""
-    groups = same_spec(runs)
-    maps = [_shared(label, group) for label, group in zip(group_labels(groups), groups, strict=True)]
+    maps = [_shared(label, group) for label, group in labelled(same_spec(runs))]
     return [shared for shared in maps if shared.shared.size]
 
 
@@ -112,12 +89,9 @@ def _choices(label: str, seeds: int, rows: Sequence[str], most: int) -> Choices:
     ranked = sorted(Counter(rows).items(), key=lambda item: (-item[1], -item[0].count("1"), item[0]))
     top = [Choice(bits, configuration_name(bits), count / len(rows)) for bits, count in ranked[:most]]
     rest = sum(count for _, count in ranked[most:]) / len(rows)
-    return Choices(label, seeds, len(rows), top, max(0, len(ranked) - most), rest, _shares(rows))
-
-
-def _shares(rows: Sequence[str]) -> list[float]:
-    """Fraction of the configurations that share each layer."""
-    return np.array([[int(bit) for bit in bits] for bits in rows]).mean(0).tolist()
+    depth = max(map(len, rows))
+    layers = [sum(bits[layer : layer + 1] == "1" for bits in rows) / len(rows) for layer in range(depth)]
+    return Choices(label, seeds, len(rows), top, max(0, len(ranked) - most), rest, layers)
 
 
 def _shared(label: str, group: Group) -> SharedFractions:
@@ -128,7 +102,7 @@ def _shared(label: str, group: Group) -> SharedFractions:
     for r, row in enumerate(rows):
         for t, bits in enumerate(row):
             if bits:
-                values[r, :, t] = [int(bit) for bit in bits]
+                values[r, : len(bits), t] = [int(bit) for bit in bits]
     known = (~np.isnan(values)).sum(0)
     shared = np.divide(np.nansum(values, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0)
     return SharedFractions(label, len(group), longest.task_names, shared)

@@ -1,6 +1,7 @@
-"""Comparison of learners: measures, their means over seeds, and whether differences are significant."""
+"""Comparison of learners: measures, their means over seeds, significance, and what a reader should be warned of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,10 @@ LEAST_SEEDS = 5
 """Least number of common seeds for a test of the difference from the best mean."""
 
 RANKS = "best in bold; ≈ not distinguishable from it (paired t test over seeds, 95%), tested with 5 seeds or more"
+
+
+STAND_INS: Mapping[str, str] = MappingProxyType({"pacs": "Office-Home", "tiny-imagenet-10": "STL-10"})
+"""Data sets that cannot be downloaded, by name of the benchmark that replaces them."""
 
 
 class Measure(NamedTuple):
@@ -46,6 +51,13 @@ class ComparisonRow(NamedTuple):
     ranks: Mapping[str, Rank]
 
 
+class Warned(NamedTuple):
+    """A warning and the runs that it concerns."""
+
+    text: str
+    runs: tuple[Run, ...]
+
+
 class TaskRow(NamedTuple):
     """Measures of one task of one run; None where undefined or not known yet."""
 
@@ -61,6 +73,16 @@ class TaskRow(NamedTuple):
     """Accuracy after the latest task of the stream."""
     forgetting_ratio: float | None
     epochs_to_98_percent: int | None
+
+    @property
+    def texts(self) -> list[str]:
+        """The cells of the row: accuracies in percent, with words for what is not known."""
+        return [
+            str(self.position), self.name, self.configuration or UNKNOWN, percent(self.peak_validation),
+            percent(self.peak_test), "learning" if self.end is None else percent(self.end), percent(self.now),
+            UNKNOWN if self.forgetting_ratio is None else f"{self.forgetting_ratio:.3f}",
+            str(self.epochs_to_98_percent or UNKNOWN),
+        ]  # fmt: skip
 
 
 def with_interval(values: Spread, *, scale: float = 1.0, digits: int = 1, sign: str = "") -> str:
@@ -202,3 +224,41 @@ def task_rows(run: Run) -> list[TaskRow]:
         )
         for t, (name, bits) in enumerate(zip(run.task_names, run.configurations, strict=True))
     ]
+
+
+def warnings(rows: Sequence[ComparisonRow]) -> list[Warned]:
+    """Collect the warnings for some rows, most general first; identical warnings of several runs are merged."""
+    found: dict[str, dict[str, Run]] = {}
+    for text, runs in (*_of_rows(rows), *_of_runs([run for row in rows for run in row.runs])):
+        found.setdefault(text, {}).update({run.folder: run for run in runs})
+    return [Warned(text, tuple(runs.values())) for text, runs in found.items()]
+
+
+def _of_rows(rows: Sequence[ComparisonRow]) -> Iterator[tuple[str, Sequence[Run]]]:
+    for benchmark in dict.fromkeys(row.benchmark for row in rows):
+        here = [row for row in rows if row.benchmark == benchmark]
+        runs = [run for row in here for run in row.runs]
+        if benchmark in STAND_INS:
+            yield f"{benchmark} stands in for {STAND_INS[benchmark]}: these are not results on it", runs
+        devices = {str(run.environment["device_name"]) for run in runs if "device_name" in run.environment}
+        if len(devices) > 1:
+            yield f"{benchmark}: times come from {len(devices)} devices ({', '.join(sorted(devices))})", ()
+        yield from _missing_seeds(here)
+
+
+def _missing_seeds(rows: Sequence[ComparisonRow]) -> Iterator[tuple[str, Sequence[Run]]]:
+    """Finished rows that lack a seed which another row of their benchmark has."""
+    finished = [row for row in rows if row.finished]
+    seeds = {run.seed for row in finished for run in row.runs} - {None}
+    for row in finished:
+        missing = sorted(seed for seed in seeds - {run.seed for run in row.runs} if seed is not None)
+        if missing:
+            number = f"{len(row.runs)} of {len(seeds)} seeds"
+            yield f"{row.learner} on {row.benchmark}: {number}; missing {', '.join(map(str, missing))}", row.runs
+
+
+def _of_runs(runs: Sequence[Run]) -> Iterator[tuple[str, Sequence[Run]]]:
+    """The warnings of each run, without its folder in front, so that equal ones are merged."""
+    for run in runs:
+        for warning in run.warnings:
+            yield warning.removeprefix(run.folder).lstrip(":/\\ "), [run]

@@ -1,11 +1,16 @@
-"""Costs of learning: accuracy against time and parameters, parameters against their bound, and regret."""
+"""Costs of learning: time, parameters against their bound, accuracy against both, and regret."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from lasem.metrics import Spread, spread
-from lasem.report._groups import Group, finished_groups, group_labels, stream_and_network, trial
+from lasem.report._comparison import UNKNOWN, duration
+from lasem.report._groups import Group, differing_settings, finished_groups, labelled, stream_and_network, trial
+from lasem.report._published import published_result
 from lasem.report._run import Run
+from lasem.report._table import Column, Table, make_table
 
 
 class CostPoint(NamedTuple):
@@ -50,7 +55,6 @@ class Regret(NamedTuple):
 
 def cost_points(runs: Sequence[Run]) -> list[CostPoint]:
     """Make one point per learner of finished runs."""
-    groups = finished_groups(runs)
     return [
         CostPoint(
             label,
@@ -58,7 +62,7 @@ def cost_points(runs: Sequence[Run]) -> list[CostPoint]:
             seconds=spread([run.training_seconds for run in group]),
             parameters=spread([run.num_parameters for run in group]),
         )
-        for label, group in zip(group_labels(groups), groups, strict=True)
+        for label, group in labelled(finished_groups(runs))
     ]
 
 
@@ -69,7 +73,7 @@ def memory(runs: Sequence[Run]) -> list[Memory]:
     runs of single-task learning and of static sharing of all layers, on the same stream with the same network.
     """
     groups = finished_groups(runs)
-    return [_memory(label, group, groups) for label, group in zip(group_labels(groups), groups, strict=True)]
+    return [_memory(label, group, groups) for label, group in labelled(groups)]
 
 
 def regrets(runs: Sequence[Run]) -> list[Regret]:
@@ -78,11 +82,64 @@ def regrets(runs: Sequence[Run]) -> list[Regret]:
     references = [group for group in groups if group[0].strategy == "brute-force"]
     rows = [
         _regret(label, group, reference)
-        for label, group in zip(group_labels(groups), groups, strict=True)
+        for label, group in labelled(groups)
         for reference in references
         if group is not reference and _alike(group, reference)
     ]
     return [row for row in rows if row.tasks]
+
+
+def time_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
+    """Compare the wall-clock time of finished learners (appendix D)."""
+    groups = finished_groups(runs)
+    training = [spread([run.training_seconds for run in group]) for group in groups]
+    per_task = [_scaled(values, 1 / (group[0].num_tasks or 1)) for values, group in zip(training, groups, strict=True)]
+    evaluation = [spread([run.evaluation_seconds for run in group]) for group in groups]
+    paper = [published_result(group[0]) for group in groups]
+
+    def texts(spreads: Sequence[Spread]) -> list[str]:
+        return [duration(values._replace(half_width=values.deviation) if deviation else values) for values in spreads]
+
+    columns = (
+        Column("learner", "learner", [label for label, _ in labelled(groups)], words=True),
+        Column("runs", "seeds", [len(group) for group in groups]),
+        Column(
+            "paper-seconds", "paper: training", [duration(spread([item.seconds])) if item else "" for item in paper]
+        ),
+        Column("seconds", "training", texts(training), training),
+        Column("seconds-per-task", "per task", texts(per_task), per_task),
+        Column("evaluation-seconds", "evaluation", texts(evaluation), evaluation),
+        Column("relative", "of all shared", [_relative(group, groups) for group in groups]),
+        Column("device", "device", [_devices(group) for group in groups], words=True),
+    )
+    around = "sample standard deviation" if deviation else "95% interval"
+    note = (
+        f"wall clock, mean ± {around} over seeds; of all shared = training time over that of the same mechanism sharing"
+        f" all layers{'; the paper measured on a Core i7 with two 1080 Ti' if any(paper) else ''}"
+    )
+    return make_table("Time", columns, note, settings=differing_settings([group[0] for group in groups]))
+
+
+def memory_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
+    """Compare the parameters of finished learners (appendix E); means over seeds, which differ by choices alone."""
+    rows = memory(runs)
+    columns = (
+        Column("learner", "learner", [row.label for row in rows], words=True),
+        Column("runs", "seeds", [row.seeds for row in rows]),
+        Column("shared", "shared, S", [_count(row.shared) for row in rows]),
+        Column("per-task", "per task", [_count(row.per_task) for row in rows]),
+        Column("end", "at the end", [_count(row.end) for row in rows]),
+        Column("most", "at most", [_count(row.most) for row in rows]),
+        Column("bound", "bound", [_count(row.bound) for row in rows]),
+        Column("bound-is", "bound is", [row.bound_text for row in rows], words=True),
+    )
+    missing = sorted({name for row in rows for name in row.missing})
+    lacking = f"; for a bound these runs are missing: {', '.join(missing)}" if missing else ""
+    note = (
+        "numbers of parameters; at most = while the last task is learned, without the copy that rolling back needs; A"
+        f" and B are what a task adds that shares no layer and all layers, T is the number of tasks{lacking}"
+    )
+    return make_table("Memory", columns, note)
 
 
 def all_shared(group: Group, groups: Sequence[Group]) -> Group | None:
@@ -139,3 +196,26 @@ def _regret(label: str, group: Group, reference: Group) -> Regret:
     whole = [row for row in gaps if row and len(row) == len(gaps[0])]
     tasks = [sum(column) / len(whole) for column in zip(*whole, strict=True)]
     return Regret(label, group[0].benchmark, len(whole), tasks, spread([sum(row) / len(row) for row in whole]))
+
+
+def _scaled(values: Spread, factor: float) -> Spread:
+    return Spread(
+        values.runs, values.mean * factor, deviation=values.deviation * factor, half_width=values.half_width * factor
+    )
+
+
+def _relative(group: Group, groups: Sequence[Group]) -> str:
+    """Training time over that of sharing all layers."""
+    reference = all_shared(group, groups)
+    if reference is None:
+        return UNKNOWN
+    ours, theirs = (spread([run.training_seconds for run in runs]).mean for runs in (group, reference))
+    return UNKNOWN if np.isnan(ours / theirs) else f"{ours / theirs:.2f}x"
+
+
+def _devices(group: Group) -> str:
+    return ", ".join(sorted({str(run.environment.get("device_name", UNKNOWN)) for run in group}))
+
+
+def _count(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"

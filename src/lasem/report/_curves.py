@@ -1,18 +1,23 @@
-"""Curves over the epochs of a task, as means over tasks and seeds: accuracy, and how decided a search is."""
+"""Curves over the epochs of a task: accuracy, how decided a search is, and the probability of every configuration."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import log
 from typing import NamedTuple
 
 import numpy as np
 
+from lasem.formats import ranges
 from lasem.metrics import Spread, spread
 from lasem.records import EpochRecord, TaskHistory
-from lasem.report._groups import group_labels, same_spec
+from lasem.report._groups import labelled, same_spec
 from lasem.report._run import Run
 
 MOST_POINTS = 400
 """Most points of a drawn curve."""
+
+MOST_TURNS = 16
+"""Most candidates that are drawn where candidates take turns."""
 
 
 class Line(NamedTuple):
@@ -42,6 +47,36 @@ class Curves(NamedTuple):
     """Each task of a single run; empty for several runs."""
 
 
+class TaskSearch(NamedTuple):
+    """How the search of one task went, by the epochs of the task."""
+
+    position: int
+    name: str
+    start: int
+    """Epochs of the stream before the first epoch of the task."""
+    size: int
+    """Number of configurations K that were searched."""
+    candidates: list[Line]
+    """Probabilities of every recorded configuration; None where a record has only more probable ones."""
+    chosen: str | None
+    """The configuration that was most probable at the end."""
+    epochs: list[int]
+    """(E,) epochs of the marginals."""
+    groups: list[str]
+    """(G,) names of the groups."""
+    marginals: list[list[float]]
+    """(G, E): probability that a group shares, the group with the lowest layer first."""
+
+
+class TaskTurns(NamedTuple):
+    """Candidates of one task that were trained in turn."""
+
+    position: int
+    name: str
+    candidates: list[Line]
+    """Validation accuracy by the epochs of a turn, of the candidates that validate best, best first."""
+
+
 Quantity = Callable[[TaskHistory], Mapping[int, float]]
 """A number per epoch of a task, from 1; epochs without one are left out."""
 
@@ -51,15 +86,14 @@ def mean_curves(runs: Sequence[Run], quantity: Quantity) -> Curves:
 
     A task that is being learned is in no mean.
     """
-    groups = same_spec(runs)
-    known = [[[quantity(task) for task in run.tasks if task.evaluation] for run in group] for group in groups]
-    bands = [
-        band
-        for label, group in zip(group_labels(groups), known, strict=True)
-        if (band := _mean_over_tasks(label, [run for run in group if any(run)])).x
-    ]
+    bands = []
+    for label, group in labelled(same_spec(runs)):
+        known = [[quantity(task) for task in run.tasks if task.evaluation] for run in group]
+        bands.append(_mean_over_tasks(label, [tasks for tasks in known if any(tasks)]))
     single = [task for run in runs for task in run.tasks if task.evaluation] if len(runs) == 1 else []
-    return Curves(bands, [line for task in single if (line := thin(task.name, quantity(task))).x])
+    return Curves(
+        [band for band in bands if band.x], [line for task in single if (line := thin(task.name, quantity(task))).x]
+    )
 
 
 def test_accuracy(task: TaskHistory) -> dict[int, float]:
@@ -121,6 +155,50 @@ def band(label: str, x: Sequence[int], spreads: Sequence[Spread], *, seeds: int)
     return Band(label, seeds, list(x), [values.mean for values in spreads], widths)
 
 
+def task_searches(run: Run, most_points: int = MOST_POINTS) -> list[TaskSearch]:
+    """List the searches of a run in order; none for a run that searches nothing by probability."""
+    return [_search(run, task, most_points) for task in run.tasks if any(record.prior for record in task.chosen)]
+
+
+def task_turns(run: Run, most_points: int = MOST_POINTS) -> list[TaskTurns]:
+    """List the tasks of a run whose candidates took turns (brute force), in order."""
+    return [found for task in run.tasks if (found := _turns(task, most_points)).candidates]
+
+
+def leading(searches: Sequence[TaskSearch], most: int) -> list[str]:
+    """Rank configurations by the highest probability that they reach in any task, highest first."""
+    peaks: dict[str, float] = {}
+    for search in searches:
+        for line in search.candidates:
+            highest = max((y for y in line.y if y is not None), default=0.0)
+            peaks[line.label] = max(peaks.get(line.label, 0.0), highest)
+    return sorted(peaks, key=lambda label: (-peaks[label], label))[:most]
+
+
+def group_names(run: Run, groups: int) -> list[str]:
+    """Name the groups by their layers where the spec's partition tells them, such as "layers 1-5"."""
+    partition = run.partition
+    if partition is None:
+        return [f"layer {group + 1}" for group in range(groups)]
+    if partition.num_groups != groups:
+        return [f"group {group + 1}" for group in range(groups)]
+    return [f"layers {','.join(ranges(group))}" for group in partition.groups]
+
+
+def leading_candidates(task: TaskHistory, most: int) -> list[tuple[str, float, float]]:
+    """Rank the configurations of a task by their latest probability.
+
+    Returns:
+        Name, latest probability and mean probability over the task of at most so many of them.
+    """
+    priors = [dict(record.prior) for record in task.chosen if record.prior]
+    totals: Counter[int] = Counter()
+    for prior in priors:
+        totals.update(prior)
+    ranked = sorted(totals, key=lambda index: (-priors[-1].get(index, 0.0), -totals[index]))[:most]
+    return [(task.candidate(index), priors[-1].get(index, 0.0), totals[index] / len(priors)) for index in ranked]
+
+
 def _mean_over_tasks(label: str, runs: Sequence[Sequence[Mapping[int, float]]]) -> Band:
     """The band of one learner.
 
@@ -134,3 +212,36 @@ def _mean_over_tasks(label: str, runs: Sequence[Sequence[Mapping[int, float]]]) 
     spreads = [spread(values) for values in means]
     kept = thinned([values.mean for values in spreads])
     return band(label, [epochs[i] for i in kept], [spreads[i] for i in kept], seeds=len(runs))
+
+
+def _search(run: Run, task: TaskHistory, most_points: int) -> TaskSearch:
+    records = [record for record in task.chosen if record.prior]
+    by_record = [dict(record.prior or ()) for record in records]
+    last = by_record[-1]
+    kept = thinned([max(values.values()) for values in by_record], most_points)
+    epochs = [records[i].task_epoch for i in kept]
+    indices = sorted({index for values in by_record for index in values})
+    lines = [Line(task.candidate(index), list(epochs), [by_record[i].get(index) for i in kept]) for index in indices]
+    mixed = [records[i] for i in kept if records[i].marginals]
+    marginals = [list(values) for values in zip(*(record.marginals or () for record in mixed), strict=True)]
+    return TaskSearch(
+        position=task.position,
+        name=task.name,
+        start=records[0].epoch - records[0].task_epoch,
+        size=num_candidates(task, records[-1]),
+        candidates=lines,
+        chosen=task.candidate(max(last, key=lambda index: last[index])),
+        epochs=[record.task_epoch for record in mixed],
+        groups=group_names(run, len(marginals)),
+        marginals=marginals,
+    )
+
+
+def _turns(task: TaskHistory, most_points: int) -> TaskTurns:
+    turns: dict[int, dict[int, float]] = {}
+    for record in task.epochs:
+        if record.candidate is not None:
+            turns.setdefault(record.candidate, {})[record.task_epoch] = record.valid_accuracy
+    best = sorted(turns, key=lambda candidate: -max(turns[candidate].values()))[:MOST_TURNS]
+    lines = [thin(task.candidate(index), turns[index], most_points) for index in best]
+    return TaskTurns(task.position, task.name, lines)

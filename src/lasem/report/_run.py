@@ -9,6 +9,7 @@ from typing import Any
 from lasem.configurations import Partition
 from lasem.errors import SpecError
 from lasem.records import Event, History, Measures, Parameters, Result, TaskHistory, measures_of
+from lasem.text import printable
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,16 @@ class Run:
     events: tuple[Event, ...]
     result: Result | None
     warnings: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """The folder as text that can be shown anywhere."""
+        return printable(self.path)
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the folder, without those above it, as text that can be shown anywhere."""
+        return printable(self.path.name)
 
     # What was set
 
@@ -86,6 +97,16 @@ class Run:
         except SpecError:
             return None
 
+    @property
+    def stream_seed(self) -> int | None:
+        """Seed of the tasks; None where nothing says it."""
+        return whole(self.setting("seeds", "stream"))
+
+    @property
+    def data_seed(self) -> int | None:
+        """Seed of the images; None where nothing says it."""
+        return whole(self.setting("seeds", "data"))
+
     def setting(self, table: str, key: str) -> object:
         """One value of the spec; None where it has none."""
         return nested(self.spec.get(table)).get(key)
@@ -102,7 +123,7 @@ class Run:
         """Number of tasks in the whole stream; None where nothing says it."""
         if self.finished and self.result is not None:
             return len(self.result.tasks)
-        return len(nested(self.stream.get("outline")).get("identities", ())) or None
+        return len(listed(nested(self.stream.get("outline")).get("identities"))) or None
 
     @cached_property
     def history(self) -> History:
@@ -179,3 +200,13 @@ class Run:
 def nested(value: object) -> Mapping[str, Any]:
     """A nested table, or an empty one where something else stands there."""
     return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: object) -> list[Any]:
+    """A list, or an empty one where something else stands there."""
+    return value if isinstance(value, list) else []
+
+
+def whole(value: object) -> int | None:
+    """A whole number, or None where something else stands there."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

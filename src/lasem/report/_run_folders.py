@@ -1,19 +1,19 @@
 """Finding and reading run folders. A folder that is damaged becomes a run with warnings and never hides the others."""
 
 import json
+import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from lasem.errors import RunError
-from lasem.records import InterruptedRecord, NoteRecord, read_events, read_result
+from lasem.errors import RunError, brief
+from lasem.records import Event, InterruptedRecord, NoteRecord, Result, TaskRecord, read_events, read_result
 from lasem.report._comparison import task_rows
-from lasem.report._run import Run, nested
+from lasem.report._run import Run, listed, nested, whole
+from lasem.text import printable
 
 Value = TypeVar("Value")
 
@@ -27,10 +27,28 @@ OPTIONAL = ("result.json", "stream.json")
 def collect(paths: Sequence[Path | str]) -> list[Run]:
     """Read every run at or below the given folders, each once, in order.
 
+    Several folders of one spec with the same seeds are one run. Folders that cannot be opened are named in a warning of
+    the first run.
+
     Raises:
         RunError: There is no such folder, or no run in it.
     """
-    return [_read_run(folder) for folder in run_folders(paths)]
+    folders, closed = _find(paths)
+    first, *others = _without_copies([_read_run(folder) for folder in folders])
+    return [replace(first, warnings=(*closed, *first.warnings)), *others]
+
+
+def _without_copies(runs: Sequence[Run]) -> list[Run]:
+    """The runs; of several of one spec with the same seeds the one that went furthest, with a warning."""
+    trials: dict[str, list[Run]] = {}
+    for run in runs:
+        trials.setdefault(json.dumps(run.spec, sort_keys=True, default=str) if run.spec else run.folder, []).append(run)
+    kept = []
+    for same in trials.values():
+        best = max(same, key=lambda run: (run.finished, len(run.events)))
+        copies = [f"{best.folder}: {run.folder} is the same run; it is left out" for run in same if run is not best]
+        kept.append(replace(best, warnings=(*best.warnings, *copies)))
+    return kept
 
 
 def run_folders(paths: Sequence[Path | str]) -> list[Path]:
@@ -39,95 +57,150 @@ def run_folders(paths: Sequence[Path | str]) -> list[Path]:
     Raises:
         RunError: There is no such folder, or no run in it.
     """
-    return list(dict.fromkeys(folder for path in paths for folder in _folders(Path(path))))
+    return _find(paths)[0]
 
 
-def _folders(path: Path) -> list[Path]:
-    if not path.is_dir():
-        raise RunError(f"a run must be a folder (got {str(path)!r}); pass a folder that `lasem run` wrote")
-    found = sorted({file.parent for name in RUN_FILES for file in path.rglob(name)})
-    if path in found:
-        return [path]
-    if not found:
-        raise RunError(
-            f"a run folder must contain {', '.join(RUN_FILES[:-1])} or {RUN_FILES[-1]} (neither {str(path)!r} nor any"
-            " folder below it does); pass a folder that `lasem run` wrote, or one above it"
-        )
-    return found
+def _find(paths: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
+    """The run folders, and a warning for every folder that cannot be opened."""
+    closed: dict[str, None] = {}
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise RunError(f"a run must be a folder (got {printable(path)}); pass a folder that `lasem run` wrote")
+        errors: list[OSError] = []
+        below = sorted(_below(path, errors))
+        closed |= {
+            f"{printable(error.filename)}: cannot be read ({error.strerror}); left out": None for error in errors
+        }
+        if not below:
+            reasons = "".join(f"; {text}" for text in closed)
+            raise RunError(
+                f"a run folder must contain {', '.join(RUN_FILES[:-1])} or {RUN_FILES[-1]} (neither {printable(path)}"
+                f" nor any folder below it does{reasons}); pass a folder that `lasem run` wrote, or one above it"
+            )
+        found |= dict.fromkeys([path] if path in below else below)
+    return list(found), list(closed)
+
+
+def _below(path: Path, errors: list[OSError]) -> Iterator[Path]:
+    for folder, folders, files in os.walk(path, onerror=errors.append):
+        if any(name in RUN_FILES for name in (*folders, *files)):
+            yield Path(folder)
 
 
 def _read_run(path: Path) -> Run:
-    warnings: list[str] = []
+    folder, warnings = printable(path), list[str]()
     spec_text = _try(lambda file: file.read_text(encoding="utf-8"), path / "spec.toml", warnings) or ""
-    spec = _try(lambda file: tomllib.loads(spec_text), path / "spec.toml", warnings) or {} if spec_text else {}
-    environment = _try(_read_json, path / "environment.json", warnings) or {}
-    stream = _try(_read_stream, path / "stream.json", warnings) or {}
-    result = _try(read_result, path / "result.json", warnings)
-    events, unreadable = read_events(path / "records.jsonl")
-    warnings += unreadable
-    if result is None or not result.complete:
-        last = events[-1] if events else None
-        why = f"; it ended with: {last.text}" if isinstance(last, InterruptedRecord) else ""
-        warnings.append(f"{path}: this run is not finished; its numbers cover the tasks learned so far{why}")
-    warnings += [f"{path}: {event.text}" for event in events if isinstance(event, NoteRecord)]
-    if small := spec.get("small"):
-        changes = "; ".join(map(str, small)) if isinstance(small, list) else str(small)
-        warnings.append(f"{path}: a small variant, no published setting: {changes}")
+    spec = _try(lambda _: _cleaned(tomllib.loads(spec_text)), path / "spec.toml", warnings) if spec_text else {}
+    spec = spec or {}
+    result = _try(_read_result, path / "result.json", warnings)
+    events = _try(lambda file: _read_events(file, warnings), path / "records.jsonl", warnings) or []
     run = Run(
         path=path,
-        name=str(spec.get("name") or (result.name if result else path.name)),
+        name=printable(spec.get("name") or (result.name if result else path.name)),
         seed=result.seed if result else _seed(spec, path),
         spec=spec,
-        spec_text=spec_text,
-        environment=environment,
-        stream=stream,
+        spec_text=printable(spec_text, multiline=True),
+        environment=_try(_read_json, path / "environment.json", warnings) or {},
+        stream=_try(_read_stream, path / "stream.json", warnings) or {},
         events=tuple(events),
         result=result,
-        warnings=tuple(warnings),
+        warnings=(),
     )
-    return _measurable(run)
+    if not run.finished:
+        last = events[-1] if events else None
+        why = f"; it ended with: {last.text}" if isinstance(last, InterruptedRecord) else ""
+        warnings.append(f"{folder}: this run is not finished; its numbers cover the tasks learned so far{why}")
+    warnings += [f"{folder}: {event.text}" for event in events if isinstance(event, NoteRecord)]
+    if small := spec.get("small"):
+        changes = "; ".join(map(str, listed(small) or [small]))
+        warnings.append(f"{folder}: a small variant, no published setting: {changes}")
+    return _measurable(replace(run, warnings=tuple(printable(text) for text in warnings)))
 
 
 def _measurable(run: Run) -> Run:
     """The run; without its records and result where these contradict each other, so that no table fails on them."""
     try:
         task_rows(run)
-    except (ValueError, IndexError, TypeError, KeyError) as error:
-        warning = f"{run.path}: its records contradict each other ({error}); its numbers are left out"
+        for task in run.tasks:
+            for index in {index for record in task.epochs for index, _ in record.prior or ()}:
+                task.candidate(index)
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+        warning = f"{run.folder}: its records contradict each other ({_reason(error)}); its numbers are left out"
         return replace(run, events=(), result=None, warnings=(*run.warnings, warning))
     return run
 
 
 def _try(load: Callable[[Path], Value], file: Path, warnings: list[str]) -> Value | None:
     """Load a file that may be missing or, in a run that was killed, half written; append what went wrong."""
-    if not file.exists():
-        if file.name not in OPTIONAL:
-            warnings.append(f"{file}: missing; what it tells is left out")
-        return None
     try:
-        return load(file)
-    except (ValidationError, ValueError, TypeError, OSError) as error:
-        warnings.append(f"{file}: cannot be read ({str(error).splitlines()[0]}); what it tells is left out")
+        if file.is_file():
+            return load(file)
+        if file.exists():
+            raise TypeError("it is not a regular file")
+    except (ValueError, TypeError, OSError, RecursionError, OverflowError) as error:
+        warnings.append(f"{printable(file)}: cannot be read ({_reason(error)}); what it tells is left out")
         return None
+    if file.name not in OPTIONAL:
+        warnings.append(f"{printable(file)}: missing; what it tells is left out")
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error's message."""
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return brief(printable((told.splitlines() or [type(error).__name__])[0]))
+
+
+def _read_events(file: Path, warnings: list[str]) -> list[Event]:
+    events, unreadable = read_events(file)
+    warnings += unreadable
+    return [_printable(event) for event in events]
+
+
+def _printable(event: Event) -> Event:
+    match event:
+        case TaskRecord():
+            return event.model_copy(update={"name": printable(event.name), "candidates": _cleaned(event.candidates)})
+        case NoteRecord() | InterruptedRecord():
+            return event.model_copy(update={"text": printable(event.text)})
+        case _:
+            return event
+
+
+def _read_result(file: Path) -> Result | None:
+    result = read_result(file)
+    if result is None:
+        return None
+    names = {name: printable(getattr(result, name)) for name in ("name", "learner", "benchmark", "network", "profile")}
+    return result.model_copy(update=names | {"tasks": _cleaned(result.tasks)})
 
 
 def _read_json(file: Path) -> Mapping[str, Any]:
-    return nested(json.loads(file.read_bytes()))
+    return nested(_cleaned(json.loads(file.read_bytes())))
 
 
 def _read_stream(file: Path) -> Mapping[str, Any]:
     """What the seeds chose, without the indices of images: of many runs these would fill the memory."""
-    stream = dict(_read_json(file))
-    choices = stream.get("choices")
-    kept = [{key: value for key, value in nested(choice).items() if key != "rows"} for choice in choices or ()]
-    return stream | {"choices": kept}
+    stream = nested(json.loads(file.read_bytes()))
+    kept = [
+        {key: value for key, value in nested(choice).items() if key != "rows"}
+        for choice in listed(stream.get("choices"))
+    ]
+    return nested(_cleaned({**stream, "choices": kept}))
+
+
+def _cleaned(value: Any) -> Any:  # noqa: ANN401
+    """Make every text in nested tables and lists printable: a file of another person may have any."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(key): _cleaned(item) for key, item in value.items()}
+    return [_cleaned(item) for item in value] if isinstance(value, list) else value
 
 
 def _seed(spec: Mapping[str, Any], path: Path) -> int | None:
     """The training seed, from the spec or from the folder's name, ``<name>-s<seed>-<hash>``."""
-    in_name = re.search(r"-s(\d+)-[0-9a-f]+$", path.name)
-    seed = nested(spec.get("seeds")).get("training", in_name and in_name[1])
-    try:
-        return None if seed is None else int(seed)
-    except (TypeError, ValueError):
-        return None
+    in_name = re.search(r"-s(\d{1,18})-[0-9a-f]+$", path.name)
+    seed = whole(nested(spec.get("seeds")).get("training"))
+    return int(in_name[1]) if seed is None and in_name else seed

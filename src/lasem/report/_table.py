@@ -1,13 +1,16 @@
-"""A table as two data frames: texts for readers and numbers for programs."""
+"""A table as two data frames, texts for readers and numbers for programs, and its formats."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lasem.metrics import Spread
+from lasem.text import escape_csv, escape_html, escape_latex, escape_markdown
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pandas.io.formats.style import Styler
 
 Rank = Literal["best", "level", ""]
 """Rank of a mean in its column: the best, not distinguishable from the best, or neither."""
@@ -56,8 +59,23 @@ class Table:
     num_names: int
 
 
-def make_table(title: str, columns: Sequence[Column], note: str, *, num_names: int = 1) -> Table:
-    """Make a table of columns, without those whose texts are all empty."""
+def make_table(
+    title: str,
+    columns: Sequence[Column],
+    note: str,
+    *,
+    num_names: int = 1,
+    settings: Mapping[str, Sequence[object]] = MappingProxyType({}),
+) -> Table:
+    """Make a table of columns, without those whose texts are all empty.
+
+    Args:
+        title: What the table shows.
+        columns: The columns, from left to right.
+        note: How to read it.
+        num_names: Number of columns at the left that name a line.
+        settings: Values of settings for every line, which only programs read.
+    """
     import pandas as pd  # half a second, which `import lasem.report` need not wait for
 
     shown = [column for column in columns if not column.texts or any(str(text) for text in column.texts)]
@@ -74,6 +92,7 @@ def make_table(title: str, columns: Sequence[Column], note: str, *, num_names: i
             numbers[f"{column.key}_ci95"] = [values.half_width for values in column.values]
             numbers[f"{column.key}_sd"] = [values.deviation for values in column.values]
             numbers[f"{column.key}_seeds"] = [values.runs for values in column.values]
+    numbers |= {key: values for key, values in settings.items() if key not in numbers}
     return Table(
         title=title,
         note=note,
@@ -84,3 +103,60 @@ def make_table(title: str, columns: Sequence[Column], note: str, *, num_names: i
         words=frozenset(column.key for column in shown if column.words),
         num_names=num_names,
     )
+
+
+def markdown(table: Table) -> str:
+    """Write a pipe table with the best in bold, and its note below."""
+    texts = table.texts.map(escape_markdown)
+    shown = texts.where(~table.best, "**" + texts + "**").rename(columns=_titles(table, escape_markdown))
+    sides = ["left" if key in table.words else "right" for key in table.titles]
+    grid = shown.to_markdown(index=False, disable_numparse=True, colalign=sides if len(shown) else None)
+    return f"{grid}\n\n{escape_markdown(table.note)}\n"
+
+
+def latex(table: Table) -> str:
+    """Write a `table` with booktabs rules; the document needs ``\\usepackage{booktabs}``."""
+    sides = "".join("l" if key in table.words else "r" for key in table.titles)
+    return _styled(table, escape_latex).to_latex(
+        hrules=True, column_format=sides, convert_css=True, position="tb", position_float="centering",
+        caption=escape_latex(f"{table.title}. {table.note}"),
+    )  # fmt: skip
+
+
+def html(table: Table) -> str:
+    """Write a `table` element with its style; title and note are its caption."""
+    sides = {f".col{i}": "text-align: left" for i, key in enumerate(table.titles) if key in table.words}
+    rules = {"td, th": "text-align: right; padding: 0.2em 0.6em"} | sides
+    styles: Any = [{"selector": selector, "props": props} for selector, props in rules.items()]
+    styled = _styled(table, escape_html).set_table_styles(styles)
+    return styled.set_caption(escape_html(f"{table.title}. {table.note}")).set_uuid("table").to_html(bold_headers=True)
+
+
+def comma_separated(table: Table) -> str:
+    """Write the numbers themselves, with interval, standard deviation and number of seeds of every mean."""
+    texts = table.numbers.select_dtypes(exclude="number").map(escape_csv)
+    return (
+        table.numbers.assign(**texts)
+        .rename(columns=escape_csv)
+        .to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    )
+
+
+FORMATS: Mapping[str, Callable[[Table], str]] = MappingProxyType(
+    {"markdown": markdown, "latex": latex, "csv": comma_separated, "html": html}
+)
+"""Functions that write a table, by name of the format."""
+
+SUFFIXES: Mapping[str, str] = MappingProxyType({".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html"})
+"""Formats by the suffix of a file."""
+
+
+def _styled(table: Table, escape: Callable[[object], str]) -> "Styler":
+    """The texts in a pandas Styler, escaped, with the best in bold."""
+    titles = _titles(table, escape)
+    bold = table.best.rename(columns=titles).map(lambda best: "font-weight: bold" if best else "")
+    return table.texts.map(escape).rename(columns=titles).style.hide(axis="index").apply(lambda _: bold, axis=None)
+
+
+def _titles(table: Table, escape: Callable[[object], str]) -> dict[str, str]:
+    return {key: escape(title) for key, title in table.titles.items()}

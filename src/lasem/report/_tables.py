@@ -7,10 +7,10 @@ from typing import NamedTuple
 from lasem.errors import ReportError, nearest
 from lasem.metrics import Spread, spread
 from lasem.report._comparison import MEASURES, RANKS, ComparisonRow, comparison_rows
-from lasem.report._cost_tables import memory_table, time_table
-from lasem.report._published import published_result
+from lasem.report._costs import memory_table, time_table
+from lasem.report._groups import differing_settings
+from lasem.report._published import published_result, settings_table
 from lasem.report._run import Run
-from lasem.report._settings_table import settings_table
 from lasem.report._table import Column, Table, make_table
 
 MEANS = {False: "mean ± 95% interval over seeds (Student t)", True: "mean ± sample standard deviation over seeds"}
@@ -39,7 +39,8 @@ def comparison_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
     printed = any(text for column in measures if column.key.startswith("paper-") for text in column.texts)
     paper = "; paper = as printed there, for the full settings only" if printed else ""
     note = f"{MEANS[deviation]}; {RANKS}{unfinished}{paper}"
-    return make_table(f"Comparison on {', '.join(benchmarks)}", columns, note, num_names=len(names))
+    settings = differing_settings([row.runs[0] for row in rows])
+    return make_table(f"Comparison on {', '.join(benchmarks)}", columns, note, num_names=len(names), settings=settings)
 
 
 def groups_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:

@@ -11,8 +11,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lasem.metrics import spread
-from lasem.records import EpochRecord, TaskHistory
-from lasem.report._comparison import MEASURES, UNKNOWN, comparison_rows, duration, percent, task_rows
+from lasem.records import TaskHistory
+from lasem.report._comparison import MEASURES, comparison_rows, duration, percent, task_rows
+from lasem.report._curves import leading_candidates
 from lasem.report._run import Run
 from lasem.report._table import Table
 from lasem.report._tables import comparison_table
@@ -98,16 +99,7 @@ def run_table(run: Run) -> RichTable:
     for title in ("shares", "peak, %", "end, %", "now, %", "forgetting", "to 98%"):
         table.add_column(title, justify="right", overflow="fold")
     for row in task_rows(run):
-        table.add_row(
-            str(row.position),
-            escape(row.name),
-            row.configuration or UNKNOWN,
-            percent(row.peak_validation),
-            "learning" if row.end is None else percent(row.end),
-            percent(row.now),
-            UNKNOWN if row.forgetting_ratio is None else f"{row.forgetting_ratio:.3f}",
-            str(row.epochs_to_98_percent or UNKNOWN),
-        )
+        table.add_row(*map(escape, (*row.texts[:4], *row.texts[5:])))  # the peak by test accuracy is on the page only
     return table
 
 
@@ -116,7 +108,7 @@ def show(run: Run) -> RenderableType:
     title = Text(run.name, style="bold")
     title.append("" if run.seed is None else f"  seed {run.seed}", style="not bold")
     what = f"learner {run.learner} · benchmark {run.benchmark} · network {run.network} · profile {run.profile}"
-    lines: list[RenderableType] = [title, Text(what), Text(str(run.path), style="dim")]
+    lines: list[RenderableType] = [title, Text(what), Text(run.folder, style="dim")]
     if not run.finished:
         lines.extend(_progress(run.tasks))
     lines.append(run_table(run))
@@ -149,9 +141,6 @@ def _progress(tasks: Sequence[TaskHistory]) -> list[RenderableType]:
     ]
     if latest.candidate is not None:
         lines.append(Text(f"candidate {now.candidate(latest.candidate)}, number {latest.candidate + 1} in turn"))
-    return lines + ([Text(_leading(now, latest))] if latest.prior else [])
-
-
-def _leading(task: TaskHistory, record: EpochRecord) -> str:
-    ranked = sorted(record.prior or [], key=lambda item: -item[1])[:LEADING]
-    return "leading: " + ", ".join(f"{task.candidate(index)} {probability:.3f}" for index, probability in ranked)
+    if leaders := leading_candidates(now, LEADING):
+        lines.append(Text("leading: " + ", ".join(f"{name} {latest:.3f}" for name, latest, _ in leaders)))
+    return lines

@@ -4,7 +4,7 @@ from run_folders import write_learner
 
 from lasem.report import collect
 from lasem.report._choices import Choice, choices, configuration_name, shared_fractions
-from lasem.report._matrix import accuracy_matrices
+from lasem.report._over_tasks import accuracy_matrices
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -66,7 +67,7 @@ def test_another_stream_seed_is_another_experiment(finished, second_seed):
     spec.write_text(spec.read_text().replace("stream = 0", "stream = 1"))
     groups = same_spec(collect([finished.parent]))
     assert len(groups) == 2
-    assert learner_names(groups) == ["lasem-hps (small)"] * 2
+    assert learner_names(groups) == ["lasem-hps (stream=0)", "lasem-hps (stream=1)"]
     assert learner_names(groups[:1]) == ["lasem-hps"]
 
 
@@ -138,3 +139,12 @@ def test_a_small_variant_is_a_warning_with_its_changes(tmp_path):
     (folder / "spec.toml").write_text('small = ["training.epochs is 3 instead of 2000"]\n' + text)
     (run,) = collect([folder])
     assert any("training.epochs is 3 instead of 2000" in warning for warning in run.warnings)
+
+
+def test_one_run_in_two_folders_is_counted_once(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "result.json").unlink()
+    (run,) = collect([copy, finished])
+    assert (run.path, run.finished) == (finished, True)
+    assert run.warnings == (f"{finished}: {copy} is the same run; it is left out",)

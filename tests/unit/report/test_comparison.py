@@ -3,10 +3,10 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
-from run_folders import result, task_events, write_run
+from run_folders import result, task_events, write_learner, write_run
 
 from lasem.metrics import Spread, spread
-from lasem.report import collect, comparison, run_table, show, write_page
+from lasem.report import collect, comparison, run_table, show, table, write_page
 from lasem.report._comparison import comparison_rows, duration, percent, task_rows, with_interval
 
 
@@ -163,3 +163,34 @@ def test_the_best_is_bold_and_what_is_level_is_marked(tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert "<strong>54.0 ± 3.9</strong>" in page
     assert '52.4 ± 3.8 <span title="not distinguishable from the best">≈</span>' in page
+
+
+def test_rows_of_different_settings_never_bear_one_name(tmp_path):
+    for number, (rate, epochs) in enumerate([(0.01, 5), (0.002, 5), (0.002, 7)]):
+        more = f"\n[training]\nlearning_rate = {rate}\nepochs = {epochs}\n"
+        write_learner(tmp_path / str(number), "hps", seeds=(0, 1), extra=more)
+    write_learner(tmp_path / "other", "stl")
+    rows = comparison_rows(collect([tmp_path]))
+    assert [row.learner for row in rows] == [
+        "hps (learning_rate=0.01, epochs=5)", "hps (learning_rate=0.002, epochs=5)",
+        "hps (learning_rate=0.002, epochs=7)", "stl",
+    ]  # fmt: skip
+    numbers = table("comparison", collect([tmp_path])).numbers
+    assert numbers["training.epochs"].tolist()[:3] == [5, 5, 7]
+
+
+def test_of_many_settings_a_name_has_the_fewest_that_tell_rows_apart(tmp_path):
+    for number, rate in enumerate((0.01, 0.002)):
+        more = f"\n[training]\nlearning_rate = {rate}\n[search]\n" + "".join(f"a{i} = {number}\n" for i in range(5))
+        write_learner(tmp_path / str(number), "hps", extra=more)
+    names = [row.learner for row in comparison_rows(collect([tmp_path]))]
+    assert names == ["hps (learning_rate=0.01)", "hps (learning_rate=0.002)"]
+
+
+def test_runs_that_no_setting_tells_apart_are_named_after_their_folders(tmp_path):
+    for name in ("one", "two"):
+        write_learner(tmp_path / name, "hps")
+    for file in list(tmp_path.rglob("spec.toml")):
+        file.unlink()
+        file.parent.rename(file.parent.with_name(f"of-{file.parent.parent.name}"))
+    assert [row.learner for row in comparison_rows(collect([tmp_path]))] == ["hps (of-one)", "hps (of-two)"]

@@ -4,7 +4,7 @@ from run_folders import result, write_learner
 from lasem.records import Parameters, PeakAccuracy
 from lasem.report import collect
 from lasem.report._costs import cost_points, memory, regrets
-from lasem.report._forgetting import forgetting_panels
+from lasem.report._over_tasks import forgetting_panels
 
 
 def counts(shared, per_task, search):
@@ -73,13 +73,23 @@ def test_the_best_static_configuration_is_the_one_with_the_highest_peak(tmp_path
     write_learner(tmp_path, "stl", configuration="none", peak_accuracy=peaks([0.9] * 3))
     write_learner(tmp_path, "lasem-hps", strategy="em", forgetting_ratio=ratios([1.0, None]))
     (panel,) = forgetting_panels(collect([tmp_path]))
-    assert (panel.mechanism, panel.benchmark, panel.missing) == ("hps", "digits", ())
-    assert (panel.shared.x, panel.shared.mean) == ([1, 2], [0.9, 0.8])
-    assert panel.best_static.label == "best static (top-2)"
-    assert panel.best_static.mean == pytest.approx([1.0, 0.92])
-    assert [(band.label, band.x) for band in panel.searched] == [("LASEM", [1])]
+    lines = {band.label: band for band in panel.bands}
+    assert panel.title == "hps on digits"
+    assert list(lines) == ["all layers", "best static (top-2)", "LASEM", "stl"]
+    assert panel.roles == ["all", "static", "", ""]
+    assert (lines["all layers"].x, lines["all layers"].mean) == ([1, 2], [0.9, 0.8])
+    assert lines["best static (top-2)"].mean == pytest.approx([1.0, 0.92])
+    assert lines["LASEM"].x == [1]
 
 
-def test_a_panel_names_the_runs_that_it_lacks(tmp_path):
-    (panel,) = forgetting_panels(collect([write_learner(tmp_path, "lasem-hps", strategy="em")]))
-    assert [name.split(" ")[0] for name in panel.missing] == ["digits/hps", "digits/hps-top-1"]
+def test_forgetting_has_a_panel_per_mechanism_and_a_line_per_learner(tmp_path):
+    write_learner(tmp_path, "hps")
+    write_learner(tmp_path, "hps-slow", extra="\n[training]\nlearning_rate = 0.01\n")
+    write_learner(tmp_path, "ewc", configuration="none")
+    write_learner(tmp_path, "tf", extra="\n[mechanism]\nkind = 'tf'\n")
+    for file in tmp_path.glob("tf-*/spec.toml"):
+        file.write_text(file.read_text().replace('name = "tf"', 'name = "tf"\nmechanism = "tf"'))
+    panels = forgetting_panels(collect([tmp_path]))
+    assert {panel.title: [band.label for band in panel.bands] for panel in panels} == {
+        "learners on digits": ["ewc"], "hps on digits": ["hps", "hps-slow"], "tf on digits": ["all layers"],
+    }  # fmt: skip

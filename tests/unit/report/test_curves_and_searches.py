@@ -12,14 +12,17 @@ from lasem.report._curves import (
     MOST_POINTS,
     Line,
     entropy,
+    group_names,
+    leading,
     margin,
     mean_curves,
+    task_searches,
+    task_turns,
     test_accuracy,
     thin,
     validation_accuracy,
 )
-from lasem.report._forgetting import forgetting_bands
-from lasem.report._searches import group_names, leading, task_searches, task_turns
+from lasem.report._over_tasks import forgetting_bands
 
 test_accuracy.__test__ = False  # a quantity, not a test
 

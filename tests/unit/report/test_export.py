@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pa_parquet
 import pytest
+from run_folders import write_learner
 
 from lasem.report import collect, export
-from lasem.report._export import COLUMNS, schema
-from lasem.report._export_records import RECORDS
+from lasem.report._export import schema
+from lasem.report._exported_tables import EXPORTED
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "data-export.md"
 
@@ -23,7 +24,7 @@ def rows(folder, table):
 
 
 def test_both_formats_hold_the_same_rows(written):
-    for table in RECORDS:
+    for table in EXPORTED:
         with (written / f"{table}.csv").open(newline="") as file:
             text = list(csv.DictReader(file))
         data = rows(written, table)
@@ -75,16 +76,27 @@ def test_folders_of_one_name_are_told_apart(finished, tmp_path):
         folder.mkdir(parents=True)
         for name in ("spec.toml", "records.jsonl", "result.json"):
             (folder / name).write_bytes((tmp_path / "again" / "x" / name).read_bytes())
+        spec = (folder / "spec.toml").read_text()
+        (folder / "spec.toml").write_text(spec.replace("data = 0", f"data = {len(file) + ord(file)}"))
     export(collect([tmp_path / "more"]), tmp_path / "out")
     assert len({row["run"] for row in rows(tmp_path / "out", "runs")}) == 2
 
 
 def test_every_column_is_documented_where_it_is_and_in_the_page():
     page = DOCUMENTED.read_text(encoding="utf-8")
-    assert set(COLUMNS) == set(RECORDS)
-    for table in COLUMNS:
+    for table in EXPORTED:
         section = re.search(rf"^## {table}\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE)
         assert section, table
         for field in list(schema(table))[4:]:
             meaning = field.metadata[b"meaning"].decode()
             assert f"| `{field.name}` | {field.type} | {meaning} |" in section[1], (table, field.name)
+
+
+def test_every_setting_that_differs_is_a_column_of_the_runs(tmp_path):
+    for number, (rate, kind) in enumerate([(0.01, "adam"), (0.002, "sgd")]):
+        more = f'\n[training]\nlearning_rate = {rate}\noptimizer = "{kind}"\nepochs = 5\n'
+        write_learner(tmp_path / "runs" / str(number), "hps", extra=more)
+    export(collect([tmp_path / "runs"]), tmp_path / "out")
+    found = [(row["training.learning_rate"], row["training.optimizer"]) for row in rows(tmp_path / "out", "runs")]
+    assert found == [(0.01, "adam"), (0.002, "sgd")]
+    assert "training.epochs" not in rows(tmp_path / "out", "runs")[0]

@@ -6,7 +6,7 @@ import pytest
 from run_folders import grown, write_learner
 
 from lasem.report import collect
-from lasem.report._growth import growth
+from lasem.report._over_tasks import growth
 
 
 def test_what_is_held_is_a_mean_over_seeds_after_each_task(tmp_path):

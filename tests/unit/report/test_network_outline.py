@@ -7,7 +7,7 @@ from run_folders import task_events, write_learner, write_run
 from lasem.errors import ReportError
 from lasem.nn import NETWORKS
 from lasem.report import collect
-from lasem.report._network_outline import network_outline
+from lasem.report.figures._network_figure import network_outline
 
 
 def drawn(folder, environment, *, shape=(3, 32, 32), partition=""):

@@ -43,8 +43,8 @@ def test_markdown_is_a_pipe_table_with_the_best_in_bold():
     assert rows[0] == ["learner", "peak, %", "a\\|b & c_d"]
     assert [bool(re.fullmatch("-+:", cell)) for cell in rows[1]] == [False, True, True]
     assert rows[2][:2] == ["a_b & c", "**50.0 ± 2.5**"]
-    assert rows[3] == ["<i>", "49.0 ± 2.0 ≈", "x\\|y"]
-    assert lines[-1] == SAMPLE.note
+    assert rows[3] == [r"\<i\>", "49.0 ± 2.0 ≈", "x\\|y"]
+    assert lines[-1] == r"best in bold; 95% intervals, \$5 {each} \~^\\"
 
 
 def test_latex_has_booktabs_rules_and_escapes_what_is_special():

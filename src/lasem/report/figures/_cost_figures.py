@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from lasem.formats import duration
 from lasem.metrics import Spread
 from lasem.report._costs import CostPoint, Regret
-from lasem.report.figures._style import WIDTH, canvas, counted, grid, legend_below, percents, shortened, stroke
+from lasem.report._groups import distinct
+from lasem.report.figures._style import WIDTH, canvas, counted, grid, legend_below, percents, stroke
 
 
 def cost(points: Sequence[CostPoint]) -> Figure:
@@ -51,7 +52,7 @@ def regret(rows: Sequence[Regret]) -> Figure:
             row.mean.mean, i, xerr=_bar(row.mean), color="#0072B2", marker="D", markersize=5, capsize=2.5,
             linestyle="none", zorder=3, label="mean over tasks, 95% interval over seeds" if i == 0 else None,
         )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [shortened(_label(row, several), 40) for row in rows])
+    axes.set_yticks(range(len(rows)), distinct([_label(row, several) for row in rows], 40))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("peak accuracy of brute force less the learner's, points (right of 0: brute force is better)")
     axes.grid(visible=True, axis="x")

@@ -10,22 +10,16 @@ from matplotlib.figure import Figure
 from lasem.errors import ReportError, nearest
 from lasem.report._choices import choices, shared_fractions
 from lasem.report._costs import cost_points, regrets
-from lasem.report._curves import entropy, margin, mean_curves, test_accuracy, validation_accuracy
-from lasem.report._forgetting import forgetting_panels
+from lasem.report._curves import entropy, margin, mean_curves, task_searches, test_accuracy, validation_accuracy
 from lasem.report._groups import same_spec
-from lasem.report._growth import growth
-from lasem.report._matrix import accuracy_matrices
-from lasem.report._network_outline import network_outline
+from lasem.report._over_tasks import accuracy_matrices, forgetting_panels, growth
 from lasem.report._run import Run
-from lasem.report._searches import task_searches
 from lasem.report.figures import (
     _choice_figures,
     _cost_figures,
     _curve_figures,
-    _growth_figure,
-    _matrix_figure,
     _network_figure,
-    _search_figure,
+    _over_tasks_figures,
 )
 from lasem.report.figures._style import UNDATED, save, styled
 
@@ -73,94 +67,43 @@ def write_figure(name: str, runs: Sequence[Run], out: Path, *, tasks: Sequence[i
 
 
 def _draw_search(runs: Sequence[Run], selection: Selection) -> Figure:
-    run = _one(
-        [run for run in runs if task_searches(run)], "search", "a search by EM or DARTS, such as digits/lasem-hps"
-    )
+    run = _one([run for run in runs if task_searches(run)], "search", SEARCHED)
     found = task_searches(run)
     chosen = [item for item in found if item.position in selection.tasks] if selection.tasks else found
     if not chosen:
         known = ", ".join(str(item.position) for item in found)
         raise ReportError(
             f"tasks of the figure search must have been searched (got {', '.join(map(str, selection.tasks))}"
-            f" of {run.path}); choose of {known}"
+            f" of {run.folder}); choose of {known}"
         )
-    most = _search_figure.MOST_TASKS
+    most = _curve_figures.MOST_TASKS
     spaced = [chosen[i * (len(chosen) - 1) // (most - 1)] for i in range(most)] if len(chosen) > most else chosen
-    return _search_figure.search(spaced, of=len(found))
-
-
-def _draw_configurations(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _choice_figures.configurations(_some(choices(runs), "configurations", SEARCHED))
-
-
-def _draw_layers(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _choice_figures.layers(_some(choices(runs), "layers", SEARCHED))
-
-
-def _draw_share_map(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _choice_figures.share_map(_some(shared_fractions(runs), "share-map", "a learner with configurations"))
-
-
-def _draw_forgetting(runs: Sequence[Run], selection: Selection) -> Figure:
-    wanted = (
-        "finished runs of all layers shared, a static configuration and LASEM, such as digits/hps, digits/hps-top-1"
-    )
-    panels = _some(forgetting_panels(runs), "forgetting", f"{wanted} and digits/lasem-hps")
-    missing = [name for panel in panels for name in panel.missing]
-    if missing:
-        raise ReportError(
-            "the figure forgetting must have runs of all layers shared, static configurations and LASEM"
-            f" (got no finished run of {', '.join(missing)}); run these, and name their folders too"
-        )
-    return _curve_figures.forgetting(panels)
+    return _curve_figures.search(spaced, of=len(found))
 
 
 def _draw_learning_curves(runs: Sequence[Run], selection: Selection) -> Figure:
     tested = mean_curves(runs, test_accuracy)
-    split = "test" if tested.bands else "validation"
     data = tested if tested.bands else mean_curves(runs, validation_accuracy)
-    _some(data.bands, "learning-curves", "a run with a task that has ended")
-    return _curve_figures.learning_curves(data, split)
-
-
-def _draw_accuracy_matrix(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _matrix_figure.accuracy_matrix(
-        _some(accuracy_matrices(runs), "accuracy-matrix", "a run with a task that has ended")
-    )
+    _some(data.bands, "learning-curves", ENDED)
+    return _curve_figures.learning_curves(data, "test" if tested.bands else "validation")
 
 
 def _draw_entropy(runs: Sequence[Run], selection: Selection) -> Figure:
     entropies = mean_curves(runs, entropy)
-    _some(entropies.bands, "entropy", "a search by EM or DARTS, such as digits/lasem-hps, with a task that has ended")
+    _some(entropies.bands, "entropy", SEARCHED)
     return _curve_figures.decidedness(entropies, mean_curves(runs, margin))
-
-
-def _draw_regret(runs: Sequence[Run], selection: Selection) -> Figure:
-    wanted = "finished runs of brute force and of another learner with the same stream, network, mechanism and seeds"
-    return _cost_figures.regret(
-        _some(regrets(runs), "regret", f"{wanted}, such as digits/brute-force-hps and digits/lasem-hps")
-    )
-
-
-def _draw_cost(runs: Sequence[Run], selection: Selection) -> Figure:
-    return _cost_figures.cost(_some(cost_points(runs), "cost", "a finished run"))
-
-
-def _draw_growth(runs: Sequence[Run], selection: Selection) -> Figure:
-    wanted = "a run with a task that has ended and records of its parameters"
-    return _growth_figure.growth(_some(growth(runs), "growth", wanted))
 
 
 def _draw_network(runs: Sequence[Run], selection: Selection) -> Figure:
     """The one network, with the shares of the one learner that searched it, if there is one."""
-    groups = [(network_outline(group[0]), group) for group in same_spec(runs)]
+    groups = [(_network_figure.network_outline(group[0]), group) for group in same_spec(runs)]
     searched = [(found, group) for found, group in groups if choices(group)]
     candidates = searched if len(searched) == 1 else groups
-    different = {(found.name, tuple(found.groups)): group[0].path for found, group in candidates}
+    different = {(found.name, tuple(found.groups)): group[0].folder for found, group in candidates}
     if len(different) > 1:
         raise ReportError(
             "runs of the figure network must have one network with one partition"
-            f" (got {len(different)}, of {', '.join(map(str, different.values()))}); name the folders of one"
+            f" (got {len(different)}, of {', '.join(different.values())}); name the folders of one"
         )
     found = candidates[0][0]
     shared = choices(searched[0][1]) if len(searched) == 1 else []
@@ -168,7 +111,19 @@ def _draw_network(runs: Sequence[Run], selection: Selection) -> Figure:
     return _network_figure.network(found, shares)
 
 
-SEARCHED = "a run that searches, such as digits/lasem-hps, with a task that has ended"
+def _drawing(
+    name: str, compute: Callable[[Sequence[Run]], list[Item]], draw: Callable[[Sequence[Item]], Figure], wanted: str
+) -> Callable[[Sequence[Run], Selection], Figure]:
+    """Return the function that draws what is computed of some runs, and says what is wanted where that is nothing."""
+    return lambda runs, _: draw(_some(compute(runs), name, wanted))
+
+
+ENDED = "a run with a task that has ended"
+SEARCHED = "a run that searches by EM or DARTS, such as digits/lasem-hps, with a task that has ended"
+RIVALS = (
+    "finished runs of brute force and of another learner with the same stream, network, mechanism and seeds, such as"
+    " digits/brute-force-hps and digits/lasem-hps"
+)
 
 FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
     {
@@ -178,18 +133,41 @@ FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
         "network": FigureEntry(
             "a network, its partition, and how often each layer is shared (figure 7)", _draw_network
         ),
-        "configurations": FigureEntry("the configurations chosen most often (figure 8, top)", _draw_configurations),
-        "layers": FigureEntry("share of tasks in which each layer transfers (figure 8, bottom)", _draw_layers),
+        "configurations": FigureEntry(
+            "the configurations chosen most often (figure 8, top)",
+            _drawing("configurations", choices, _choice_figures.configurations, SEARCHED),
+        ),
+        "layers": FigureEntry(
+            "share of tasks in which each layer transfers (figure 8, bottom)",
+            _drawing("layers", choices, _choice_figures.layers, SEARCHED),
+        ),
         "forgetting": FigureEntry(
-            "forgetting ratio as tasks arrive: all, best static, LASEM (figure 9)", _draw_forgetting
+            "forgetting ratio of every learner as tasks arrive (figure 9)",
+            _drawing(
+                "forgetting", forgetting_panels, _over_tasks_figures.forgetting, "a finished run of at least two tasks"
+            ),
         ),
         "learning-curves": FigureEntry("accuracy by the epochs of a task, mean over tasks", _draw_learning_curves),
-        "accuracy-matrix": FigureEntry("accuracy of every task after every task", _draw_accuracy_matrix),
-        "share-map": FigureEntry("which layers each task shares", _draw_share_map),
+        "accuracy-matrix": FigureEntry(
+            "accuracy of every task after every task",
+            _drawing("accuracy-matrix", accuracy_matrices, _over_tasks_figures.accuracy_matrix, ENDED),
+        ),
+        "share-map": FigureEntry(
+            "which layers each task shares",
+            _drawing("share-map", shared_fractions, _choice_figures.share_map, "a learner with configurations"),
+        ),
         "entropy": FigureEntry("entropy of the prior and margin of its leader, by the epochs of a task", _draw_entropy),
-        "regret": FigureEntry("what brute force reaches beyond a learner", _draw_regret),
-        "cost": FigureEntry("accuracy against training time and parameters", _draw_cost),
-        "growth": FigureEntry("parameters and units as tasks arrive", _draw_growth),
+        "regret": FigureEntry(
+            "what brute force reaches beyond a learner", _drawing("regret", regrets, _cost_figures.regret, RIVALS)
+        ),
+        "cost": FigureEntry(
+            "accuracy against training time and parameters",
+            _drawing("cost", cost_points, _cost_figures.cost, "a finished run"),
+        ),
+        "growth": FigureEntry(
+            "parameters and units as tasks arrive",
+            _drawing("growth", growth, _over_tasks_figures.growth, f"{ENDED} and records of its parameters"),
+        ),
     }
 )
 """Figures by name, in the order of `lasem figure --list`."""
@@ -217,7 +195,7 @@ def _one(runs: list[Run], name: str, wanted: str) -> Run:
         ReportError: There is none, or runs of several specs.
     """
     if len(same_spec(runs)) > 1:
-        paths = ", ".join(str(group[0].path) for group in same_spec(runs)[:4])
+        paths = ", ".join(group[0].folder for group in same_spec(runs)[:4])
         raise ReportError(
             f"runs of the figure {name} must have one spec (got several: {paths}); name the folder of one"
         )

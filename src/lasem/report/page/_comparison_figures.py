@@ -6,11 +6,10 @@ Traces carry `meta.learner`, by which the page filters them; of a map, one learn
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lasem.report._choices import layer_shares
+from lasem.report._choices import choices
 from lasem.report._comparison import MEASURES, ComparisonRow
 from lasem.report._curves import Band
-from lasem.report._forgetting import forgetting_bands
-from lasem.report._growth import growth
+from lasem.report._over_tasks import forgetting_bands, growth
 from lasem.report._run import Run
 from lasem.report.page._plotly_style import (
     GRAY,
@@ -75,7 +74,7 @@ def _scores(rows: Sequence[ComparisonRow], key: str, ids: Mapping[str, int]) -> 
                             "thickness": 1.5, "width": 4},
                 "marker": {"size": 9, "symbol": ["circle"] + ["circle-open"] * len(seeds),
                            "color": [SHARED] + [GRAY] * len(seeds), "line": {"width": 1.5}},
-                "customdata": [[ids[str(run.path)], text]
+                "customdata": [[ids[run.folder], text]
                                for run, text in zip([row.runs[0], *(run for run, _ in seeds)], hover, strict=True)],
                 "hovertemplate": "%{customdata[1]}<extra></extra>" if not seeds else
                                  f"%{{customdata[1]}} (%{{x:{_number_format(key)}}})<extra></extra>",
@@ -130,12 +129,12 @@ def _bands(named: Sequence[tuple[str, Band]], words: str, title: str, *, from_ze
 
 def _sharing(runs: Sequence[Run]) -> Figure:
     """Learner by learner, how often each layer is shared."""
-    found = layer_shares(runs)[::-1]
-    depth = max((len(item.shares) for item in found), default=0)
+    found = choices(runs, searched=False)[::-1]
+    depth = max((len(item.layers) for item in found), default=0)
     trace = {
         "type": "heatmap", "meta": {"learner": [item.label for item in found]}, "x": [*range(1, 1 + depth)],
         "y": distinct_labels([item.label for item in found]),
-        "z": [[*rounded(item.shares), *[None] * (depth - len(item.shares))] for item in found],
+        "z": [[*rounded(item.layers), *[None] * (depth - len(item.layers))] for item in found],
         "customdata": [[item.tasks] * depth for item in found], "zmin": 0, "zmax": 1, "xgap": 2, "ygap": 2,
         "showscale": False, "colorscale": LEANING, "texttemplate": "%{z:.0%}" if depth <= 12 else "",
         "hovertemplate": "%{y}, layer %{x}: shared by %{z:.1%} of %{customdata} tasks<extra></extra>",

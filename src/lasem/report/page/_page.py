@@ -16,10 +16,18 @@ from plotly.offline import get_plotlyjs
 from lasem.errors import ReportError
 from lasem.files import write_output
 from lasem.records import TaskHistory
-from lasem.report._comparison import MEASURES, RANKS, UNKNOWN, ComparisonRow, comparison_rows, percent, task_rows
-from lasem.report._curves import MOST_POINTS
+from lasem.report._comparison import (
+    MEASURES,
+    RANKS,
+    UNKNOWN,
+    ComparisonRow,
+    Warned,
+    comparison_rows,
+    task_rows,
+    warnings,
+)
+from lasem.report._curves import MOST_POINTS, leading_candidates
 from lasem.report._run import Run
-from lasem.report._warnings import Warned, warnings
 from lasem.report.page._comparison_figures import comparison_figures
 from lasem.report.page._plotly_style import TEMPLATE
 from lasem.report.page._run_figures import run_figures
@@ -71,7 +79,7 @@ def check_page_path(out: Path) -> None:
     """Refuse a file for the page whose name promises another format.
 
     Raises:
-        ReportError: Its suffix is not that of a web page.
+        ReportError: The suffix is not that of a web page.
     """
     if out.suffix.lower() not in ("", ".html", ".htm"):
         raise ReportError(
@@ -146,7 +154,7 @@ def _render(
 
 def _index(rows: Sequence[ComparisonRow]) -> dict[str, Any]:
     """What the page chooses from, with the figures that compare learners."""
-    ids = {str(run.path): i for i, run in enumerate(run for row in rows for run in row.runs)}
+    ids = {run.folder: i for i, run in enumerate(run for row in rows for run in row.runs)}
     sizes = Counter(row.benchmark for row in rows for run in row.runs if run.finished)
     benchmarks = sorted({row.benchmark for row in rows}, key=lambda name: -sizes[name])
     compared = {name: [row for row in rows if row.benchmark == name] for name in benchmarks}
@@ -158,13 +166,13 @@ def _index(rows: Sequence[ComparisonRow]) -> dict[str, Any]:
                 "learner": row.learner,
                 "benchmark": row.benchmark,
                 "finished": row.finished,
-                "runs": [{"seed": run.seed, "path": str(run.path), "name": run.name} for run in row.runs],
+                "runs": [{"seed": run.seed, "path": run.folder, "name": run.name} for run in row.runs],
             }
             for row in rows
         ],
         "measures": {key: measure.title for key, measure in MEASURES.items()},
         "benchmarks": benchmarks,
-        "first": ids[str(_first(compared[benchmarks[0]]).path)],
+        "first": ids[_first(compared[benchmarks[0]]).folder],
         "figures": {name: comparison_figures(found, ids) for name, found in compared.items()},
         "template": TEMPLATE,
     }
@@ -183,15 +191,7 @@ def _run_data(run: Run, most_points: int) -> dict[str, Any]:
         "figures": run_figures(run, most_points),
         "tasks": [task.name for task in run.tasks],
         "says": _says(run),
-        "rows": [
-            [
-                str(row.position), row.name, row.configuration or UNKNOWN, percent(row.peak_validation),
-                percent(row.peak_test), "learning" if row.end is None else percent(row.end), percent(row.now),
-                UNKNOWN if row.forgetting_ratio is None else f"{row.forgetting_ratio:.3f}",
-                str(row.epochs_to_98_percent or UNKNOWN),
-            ]
-            for row in task_rows(run)
-        ],
+        "rows": [row.texts for row in task_rows(run)],
         "leading": [_leading(task) for task in run.tasks],
         "facts": list(_facts(run)),
         "spec": run.spec_text,
@@ -214,16 +214,7 @@ def _says(run: Run) -> list[str]:
 
 
 def _leading(task: TaskHistory) -> list[tuple[str, str, str]]:
-    """Configurations by their probability at the end, with the mean over the task."""
-    priors = [dict(record.prior) for record in task.chosen if record.prior]
-    totals: Counter[int] = Counter()
-    for prior in priors:
-        totals.update(prior)
-    ranked = sorted(totals, key=lambda index: (-priors[-1].get(index, 0.0), -totals[index]))[:LEADING]
-    return [
-        (task.candidate(index), f"{priors[-1].get(index, 0.0):.3f}", f"{totals[index] / len(priors):.3f}")
-        for index in ranked
-    ]
+    return [(name, f"{latest:.3f}", f"{mean:.3f}") for name, latest, mean in leading_candidates(task, LEADING)]
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
@@ -233,7 +224,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
         ("seed", UNKNOWN if run.seed is None else str(run.seed)),
     )  # fmt: skip
     yield from _flat({key: value for key, value in run.environment.items() if not isinstance(value, list)})
-    yield "folder", str(run.path)
+    yield "folder", run.folder
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -7,6 +7,8 @@ Colors of text come from the style sheet of the page, so that figures are legibl
 from collections.abc import Sequence
 from typing import Any
 
+from lasem.report._groups import distinct
+
 Figure = dict[str, Any]
 """Keys "data" and "layout", as of `plotly.graph_objects.Figure`.
 
@@ -72,8 +74,7 @@ def escaped(text: object) -> str:
 
 def distinct_labels(names: Sequence[str], most: int = 30) -> list[str]:
     """Shorten and escape names for an axis or legend, but only where they stay distinct."""
-    cut = [name if len(name) <= most else name[: most - 1] + "…" for name in names]
-    return [escaped(short if cut.count(short) == 1 else name) for short, name in zip(cut, names, strict=True)]
+    return [escaped(name) for name in distinct(names, most)]
 
 
 def rounded(values: Sequence[float | None], digits: int = 4) -> list[float | None]:

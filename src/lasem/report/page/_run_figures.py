@@ -7,9 +7,8 @@ while a task (`meta.task`, or any) is chosen, and with `meta.all` also while non
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lasem.report._curves import MOST_POINTS, thin
+from lasem.report._curves import MOST_POINTS, TaskSearch, leading, task_searches, task_turns, thin
 from lasem.report._run import Run
-from lasem.report._searches import TaskSearch, leading, task_searches, task_turns
 from lasem.report.page._plotly_style import (
     FAINT,
     GRAY,
