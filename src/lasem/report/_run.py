@@ -40,6 +40,11 @@ class Run:
     result: Result | None
     warnings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Return a line about the run, without its events."""
+        state = "finished" if self.finished else "unfinished"
+        return f"Run({self.name!r}, seed={self.seed}, {self.num_learned} tasks learned, {state}, {self.folder!r})"
+
     @property
     def folder(self) -> str:
         """The folder as text that can be shown anywhere."""

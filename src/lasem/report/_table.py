@@ -58,6 +58,10 @@ class Table:
     words: frozenset[str]
     num_names: int
 
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        return html(self)
+
 
 def make_table(
     title: str,

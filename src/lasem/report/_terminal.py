@@ -15,7 +15,7 @@ from lasem.records import TaskHistory
 from lasem.report._comparison import MEASURES, comparison_rows, duration, percent, task_rows
 from lasem.report._curves import leading_candidates
 from lasem.report._run import Run
-from lasem.report._table import Table
+from lasem.report._table import Table, html
 from lasem.report._tables import comparison_table
 
 LEADING = 5
@@ -41,6 +41,10 @@ class TableView:
         for keys in self._blocks(options.max_width):
             yield self._block(keys, options.max_width)
         yield Text(self.table.note, style="dim")
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        return html(self.table)
 
     def text(self, width: int = 120) -> str:
         """Return the table as plain text of at most so many characters a line."""

@@ -18,6 +18,14 @@ class Outcome:
     """Configuration of each task, one bit per stage (1 = shared); None for learners without configurations."""
     events: list[Event]
 
+    def __repr__(self) -> str:
+        """Return a line about the outcome, without its events."""
+        final, ratio = self.measures.final_accuracy, self.measures.forgetting_ratio.mean
+        texts = [f"{len(self.configurations)} tasks"]
+        texts += [] if final is None else [f"final accuracy {final:.1%}"]
+        texts += [] if ratio is None else [f"forgetting ratio {ratio:.3f}"]
+        return f"Outcome({', '.join([*texts, f'{len(self.events)} events'])})"
+
 
 def learn(
     learner: AbstractLearner,

@@ -188,3 +188,10 @@ def test_an_unknown_table_suggests_a_known_one(finished):
     with pytest.raises(ReportError, match="did you mean 'memory'"):
         table("memmory", collect([finished]))
     assert all(len(table(name, collect([finished])).texts) for name in TABLES if name != "groups")
+
+
+def test_tables_and_runs_are_shown_in_notebooks(tmp_path):
+    runs = collect([write_learner(tmp_path, "hps")])
+    made = table("comparison", runs)
+    assert made._repr_html_() == TableView(made)._repr_html_() == FORMATS["html"](made)
+    assert repr(runs[0]) == f"Run('small', seed=0, 3 tasks learned, finished, '{runs[0].folder}')"

@@ -1,3 +1,4 @@
+import re
 import tracemalloc
 from dataclasses import replace
 from functools import partial
@@ -39,6 +40,7 @@ def test_learning_in_memory_gives_events_measures_and_configurations(learner, st
     assert outcome.configurations == [list(learner.configuration(task)) for task in range(3)]
     last = of(EvaluationRecord, outcome)[-1].accuracy
     assert outcome.measures.final_accuracy == pytest.approx(sum(last) / 3)
+    assert re.fullmatch(r"Outcome\(3 tasks, final accuracy .*%, forgetting ratio .*, \d+ events\)", repr(outcome))
 
 
 def test_recorded_accuracies_are_the_share_of_right_answers(learner, stream):
