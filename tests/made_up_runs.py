@@ -51,7 +51,7 @@ def write_runs(out, *, learners=LEARNERS, seeds=3, tasks=5, epochs=20, benchmark
 
 def _events(source, tasks, epochs, number):
     """Accuracies that rise and are forgotten a little, and a prior that leans to one candidate."""
-    best = 0.5 + 0.4 * source.random(tasks) + 0.01 * number
+    best = np.minimum(1, 0.5 + 0.4 * source.random(tasks) + 0.01 * number)
     for task in range(tasks):
         names = {"train": 100, "valid": 50, "test": 100}
         yield TaskRecord(task=task, identity=task, name=f"task of {task}", classes=10, images=names)

@@ -1,6 +1,8 @@
-"""Writing files so that no reader ever meets half of one, and what a disk refuses, in words."""
+"""Reading and writing files: no reader ever meets half of one, and what the system refuses is told in words."""
 
 import errno
+import hashlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -19,6 +21,98 @@ UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP)
 """Error numbers of file systems that cannot flush a folder."""
 
 
+DEEPEST = 64
+"""Most levels of tables and lists in a JSON file; files of runs have fewer than ten."""
+
+LARGEST = 2**29
+"""Largest size of a JSON file, in bytes."""
+
+BLOCK = 2**20
+"""Number of bytes that are read at a time."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say in words why a file or folder cannot be read.
+
+    Raises:
+        RunError: The system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{brief(str(path))} must be readable (got {error.strerror or error});"
+            f" {_remedy(error, 'make it readable', unfit='restore it, or choose another path')},"
+            " and run the same command again"
+        ) from error
+
+
+def read_json(path: Path) -> object:
+    """Read a JSON file whose content need not be trusted.
+
+    Raises:
+        ValueError: It is not JSON, too large or nested too deeply.
+        OSError: It cannot be read.
+    """
+    if (size := path.stat().st_size) > LARGEST:
+        raise ValueError(f"it has {size} bytes, more than {LARGEST}")
+    return parse_json(path.read_bytes())
+
+
+def parse_json(content: bytes | str) -> object:
+    """Read JSON that need not be trusted.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply.
+    """
+    try:
+        value = json.loads(content)
+    except RecursionError:
+        raise ValueError(f"more than {DEEPEST} levels of nesting") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not level:
+            return value
+    raise ValueError(f"more than {DEEPEST} levels of nesting")
+
+
+class StartHash:
+    """SHA-256 of the first bytes of a file that grows; no byte is read twice.
+
+    Args:
+        path: The file, which may not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def of(self, size: int) -> str:
+        """Return the hash of the first `size` bytes, or of all if there are fewer; the size must never fall.
+
+        Raises:
+            RunError: The file cannot be read.
+        """
+        if size > self._size:
+            with reading(self._path), self._path.open("rb") as file:
+                file.seek(self._size)
+                while block := file.read(min(BLOCK, size - self._size)):
+                    self._hash.update(block)
+                    self._size += len(block)
+        return self._hash.hexdigest()
+
+
+def _remedy(error: OSError, usual: str, *, unfit: str) -> str:
+    """Return what the user can do about a refusal of the system."""
+    if error.errno in FULL:
+        return "free space there"
+    return unfit if error.errno in UNFIT else usual
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Say in words why a file or folder cannot be written.
@@ -29,11 +123,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = "make it writable, or choose another --out"
-        if error.errno in FULL:
-            remedy = "free space there"
-        elif error.errno in UNFIT:
-            remedy = "choose another --out"
+        remedy = _remedy(error, "make it writable, or choose another --out", unfit="choose another --out")
         raise RunError(
             f"{brief(str(path))} must be writable (got {error.strerror or error}); {remedy},"
             " and run the same command again"

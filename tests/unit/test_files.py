@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import os
 import threading
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lasem.errors import RunError
-from lasem.files import append, replacing, write_atomically, write_output
+from lasem.files import DEEPEST, StartHash, append, parse_json, replacing, write_atomically, write_output
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
@@ -96,3 +97,20 @@ def test_a_device_is_written_to_and_never_replaced():
         write_output(Path("/dev/full"), b"one")
     assert Path("/dev/full").is_char_device()
     write_output(Path("/dev/null"), b"one")
+
+
+def test_json_is_read_up_to_a_depth():
+    for text in ("1", "[]", '{"a": [1, {"b": null}]}', "[" * DEEPEST + "]" * DEEPEST):
+        parse_json(text)
+    for levels in (DEEPEST + 1, 100_000):
+        with pytest.raises(ValueError, match="levels of nesting"):
+            parse_json("[" * levels + "]" * levels)
+
+
+def test_the_hash_of_a_growing_start_is_that_of_its_bytes(tmp_path):
+    path, content = tmp_path / "records", bytes(range(256)) * 9000
+    found = StartHash(path)
+    assert found.of(0) == hashlib.sha256(b"").hexdigest()
+    for size in (10, 11, 2_000_000):
+        path.write_bytes(content[: size + 5])
+        assert found.of(size) == hashlib.sha256(content[:size]).hexdigest()

@@ -1,10 +1,10 @@
 """All measures of one run, with a reason for each one that is undefined."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lasem.metrics._formulas import (
     FloatArray,
@@ -24,12 +24,14 @@ from lasem.metrics._formulas import (
 )
 
 Reference = Literal["end", "peak"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+"""An accuracy as a fraction."""
 
 
 class _Frozen(BaseModel):
-    """Base class of measures: frozen, and strict about unknown fields."""
+    """Base class of measures: frozen, strict about unknown fields, and without infinities and NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Series(_Frozen):
@@ -45,6 +47,15 @@ class PeakAccuracy(_Frozen):
     validation: Series
     test: Series
 
+    @model_validator(mode="after")
+    def _in_range(self) -> "PeakAccuracy":
+        """Refuse what is no fraction, which only a damaged file has."""
+        for series in (self.validation, self.test):
+            for value in (*series.per_task, series.mean):
+                if value is not None and not 0 <= value <= 1:
+                    raise ValueError(f"an accuracy must be from 0 to 1 (got {value})")
+        return self
+
 
 class ForgettingRatio(Series):
     """Catastrophic forgetting ratio per task at the end of the stream, and its mean as tasks arrive."""
@@ -58,11 +69,11 @@ class ForgettingRatio(Series):
 class Measures(_Frozen):
     """All measures of one run, with the names and the nesting that they have in ``result.json``."""
 
-    accuracy: list[list[float | None]]
+    accuracy: list[list[Fraction | None]]
     """Test accuracy R[i][j] of task j after task i was learned; None for j > i."""
     peak_accuracy: PeakAccuracy
-    final_accuracy: float | None
-    average_incremental_accuracy: float | None
+    final_accuracy: Fraction | None
+    average_incremental_accuracy: Fraction | None
     forgetting_ratio: ForgettingRatio
     backward_transfer: float | None
     forgetting: float | None
@@ -70,6 +81,16 @@ class Measures(_Frozen):
     epochs_to_98_percent: list[int | None]
     undefined: dict[str, str]
     """Reason why a measure is None, by the measure's dotted name."""
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> "Measures":
+        """Refuse lists that cover different numbers of tasks, which only a damaged file has."""
+        tasks = len(self.accuracy)
+        series = (self.peak_accuracy.validation, self.peak_accuracy.test, self.forgetting_ratio)
+        sizes = [*map(len, self.accuracy), *(len(item.per_task) for item in series), len(self.epochs_to_98_percent)]
+        if set(sizes) - {tasks} or len(self.forgetting_ratio.curve) > tasks:
+            raise ValueError(f"all lists must cover the same tasks (got lengths {sorted({tasks, *sizes})})")
+        return self
 
 
 def measures(

@@ -15,19 +15,33 @@ MOST_CANDIDATES = 64
 class Record(BaseModel):
     """Base class of everything that is written to disk. Records are frozen and refuse unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+"""A whole number of at least 0 that any reader can store."""
+Position = Annotated[int, Field(ge=0, lt=2**31)]
+"""A position in the stream, or the index of a candidate, from 0."""
+Epoch = Annotated[int, Field(ge=1, lt=2**31)]
+"""The number of an epoch, from 1."""
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+"""An accuracy as a fraction."""
+Bit = Annotated[int, Field(ge=0, le=1)]
+"""A stage of a configuration: 0 own, 1 shared."""
+Seconds = Annotated[float, Field(ge=0)]
+"""A time in seconds, of at least 0."""
 
 
 class TaskRecord(Record):
     """Event written when a task of the stream begins."""
 
     event: Literal["task"] = "task"
-    task: int
-    identity: int
+    task: Position
+    identity: Whole
     """Number of the task itself, the same at every visit of a task that comes back."""
     name: str
-    classes: int
-    images: dict[str, int]
+    classes: Whole
+    images: dict[str, Whole]
     """Number of images per split: train, valid, test."""
     candidates: list[str] | None = None
     """Names of the candidates by index. None without a search, and where a name is simply its index in binary."""
@@ -37,22 +51,22 @@ class EpochRecord(Record):
     """Event written after every epoch of training on the task at position `task`."""
 
     event: Literal["epoch"] = "epoch"
-    task: int
-    epoch: int
-    task_epoch: int
-    candidate: int | None = None
+    task: Position
+    epoch: Whole
+    task_epoch: Epoch
+    candidate: Position | None = None
     """Index of the trained candidate where candidates take turns (brute force), else None."""
     loss: float
-    valid_accuracy: float
-    test_accuracy: float | None = None
+    valid_accuracy: Accuracy
+    test_accuracy: Accuracy | None = None
     """None where the test set was not evaluated after this epoch."""
-    configuration: list[int] | None = None
+    configuration: list[Bit] | None = None
     """Configuration that was evaluated, one bit per stage (1 = shared); None for learners without configurations."""
     phase: str | None = None
     """Name of the training phase, for learners that train in phases (DEN)."""
-    units: list[int] | None = None
+    units: list[Whole] | None = None
     """Units per hidden layer, all tasks together, for learners whose network grows."""
-    prior: list[tuple[int, float]] | None = None
+    prior: list[tuple[Position, float]] | None = None
     """Pairs (index of candidate, probability) in order of index, at most `MOST_CANDIDATES`; None without a search."""
     marginals: list[float] | None = None
     """Probability that a group is shared, per group."""
@@ -64,8 +78,8 @@ class EpochRecord(Record):
     """Mean number of candidates that an M-step trained; None where that was always all of them."""
     skipped: float | None = None
     """Largest posterior mass (or bound on it) that a step of the epoch left out; None where nothing was left out."""
-    training_seconds: float
-    evaluation_seconds: float
+    training_seconds: Seconds
+    evaluation_seconds: Seconds
 
 
 class DecisionRecord(Record):
@@ -75,22 +89,22 @@ class DecisionRecord(Record):
     """
 
     event: Literal["decision"] = "decision"
-    task: int
-    epoch: int
-    configuration: list[int] | None = None
-    candidate: int | None = None
+    task: Position
+    epoch: Whole
+    configuration: list[Bit] | None = None
+    candidate: Position | None = None
     """Index of the chosen candidate, where candidates took turns."""
-    tied: int | None = None
+    tied: Whole | None = None
     """Number of other candidates that validated equally well, where candidates took turns."""
     probability: float | None = None
     """Prior probability of the chosen configuration at the end of the task."""
-    units: list[int] | None = None
+    units: list[Whole] | None = None
     """Units per hidden layer after the commit, for learners whose network grows."""
     margin: float | None = None
     """Prior probability of the chosen configuration minus that of the runner-up."""
-    certain: int | None = None
+    certain: Whole | None = None
     """Number of E-steps after which no other candidate could win any more; None if that was open until the end."""
-    settled: int | None = None
+    settled: Whole | None = None
     """Number of E-steps after which the chosen candidate was trained alone."""
 
 
@@ -98,13 +112,13 @@ class EvaluationRecord(Record):
     """Event with the test accuracy of every task so far, written after the task at position `task` was committed."""
 
     event: Literal["evaluation"] = "evaluation"
-    task: int
-    epoch: int
-    accuracy: list[float]
+    task: Position
+    epoch: Whole
+    accuracy: list[Accuracy]
     """Test accuracies of the tasks at positions 0 to `task`, as fractions."""
-    parameters: int | None = None
+    parameters: Whole | None = None
     """Numbers stored for all tasks together: parameters, and the indices of those that are stored sparsely."""
-    seconds: float
+    seconds: Seconds
 
 
 class NoteRecord(Record):
@@ -125,11 +139,11 @@ class InterruptedRecord(Record):
     """Whether the attempt was stopped on request or failed with an error."""
     text: str
     """Message of the error, or of the stop."""
-    task: int
+    task: Position
     """Position of the task that was open, or would have come next."""
-    epoch: int
+    epoch: Whole
     """Number of epochs trained until then, over the whole stream."""
-    checkpoint: int | None = None
+    checkpoint: Whole | None = None
     """Number of epochs in the last checkpoint; None without a checkpoint, so that the run has to start anew."""
 
 

@@ -8,6 +8,10 @@ from pydantic import ValidationError
 from lasem.errors import brief
 from lasem.records._events import Event, parse_line
 from lasem.records._history import History
+from lasem.records._order import Order
+
+LONGEST_LINE = 2**26
+"""Most bytes of one line; a longer one is no record."""
 
 MOST_WARNINGS = 3
 """Largest number of lines that a warning names one by one; the others are counted."""
@@ -30,6 +34,7 @@ class EventReader:
         self._faults = 0
         self._lines = 0
         self._last = b""
+        self._order = Order()
 
     @property
     def warnings(self) -> list[str]:
@@ -48,12 +53,16 @@ class EventReader:
             return
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            for text in file:
-                if not text.endswith(b"\n") and not whole:
+            while text := file.readline(LONGEST_LINE):
+                too_long = len(text) == LONGEST_LINE and not text.endswith(b"\n")
+                if not text.endswith(b"\n") and not whole and not too_long:
                     return
                 self.offset += len(text)
                 self._lines += 1
                 self._last = text
+                while too_long and (rest := file.readline(LONGEST_LINE)):
+                    self.offset += len(rest)
+                    self._last, too_long = rest, not rest.endswith(b"\n")
                 if text.strip():
                     yield from self._parsed(text)
 
@@ -70,12 +79,17 @@ class EventReader:
     def _parsed(self, text: bytes) -> Iterator[Event]:
         """Yield the event of one line, or note why the line has none."""
         try:
-            yield parse_line(text)
+            event = parse_line(text)
         except ValidationError as error:
-            self._faults += 1
-            if len(self._warnings) < MOST_WARNINGS:
-                reason = error.errors(include_url=False, include_input=False)[0]["msg"]
-                self._warnings.append(f"{self.path}, line {self._lines}: not a record ({brief(reason)}); left out")
+            reason = error.errors(include_url=False, include_input=False)[0]["msg"]
+        else:
+            reason = self._order.fault(event)
+            if reason is None:
+                yield event
+                return
+        self._faults += 1
+        if len(self._warnings) < MOST_WARNINGS:
+            self._warnings.append(f"{self.path}, line {self._lines}: not a record ({brief(reason)}); left out")
 
 
 class HistoryReader:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from pydantic import model_validator
+
 from lasem.metrics import Measures
-from lasem.records._events import Record
+from lasem.records._events import Bit, Record, Whole
+from lasem.records._events import Seconds as Duration
 
 
 class ResumptionRecord(Record):
@@ -25,30 +28,30 @@ class ResumptionRecord(Record):
 class Parameters(Record):
     """Numbers of parameters that a run stored and trained."""
 
-    shared: int
-    per_task: list[int]
+    shared: Whole
+    per_task: list[Whole]
     """Number of parameters in the own branches, mappings and head of each task, as committed."""
-    search: int
+    search: Whole
     """Largest number of parameters that were trained at once."""
-    rollback: int | None = None
+    rollback: Whole | None = None
     """Largest number of values stored to restore what a task does not share; None in results of old versions."""
-    beside: int = 0
+    beside: Whole = 0
     """Values stored from task to task that are no parameters, such as EWC's information about earlier tasks."""
 
 
 class Grown(Record):
     """Size of what was stored after every task, for all tasks together."""
 
-    parameters: list[int]
-    units: list[list[int]] | None = None
+    parameters: list[Whole]
+    units: list[list[Whole]] | None = None
     """Units of each hidden layer after each task, the layer nearest the input first; None where widths are fixed."""
 
 
 class Seconds(Record):
     """Wall-clock time of a run."""
 
-    training: float
-    evaluation: float
+    training: Duration
+    evaluation: Duration
 
 
 class RunFacts(Record):
@@ -59,7 +62,7 @@ class RunFacts(Record):
     benchmark: str
     network: str
     profile: str
-    seed: int
+    seed: Whole
     device: str
     complete: bool
     tasks: list[str]
@@ -71,12 +74,22 @@ class Result(Measures, RunFacts):
 
     # RunFacts is the second base, so that its fields come first in the file.
 
-    configurations: list[list[int]] | None
+    configurations: list[list[Bit]] | None
     """Configuration of each task, one bit per stage (1 = shared), first stage first; None for learners without."""
     parameters: Parameters
     growth: Grown | None = None
     """Growth with every task; None in results of old versions."""
     seconds: Seconds
+
+    @model_validator(mode="after")
+    def _covers_its_tasks(self) -> "Result":
+        """Refuse lists that cover another number of tasks than the names do, which only a damaged file has."""
+        tasks, grown = len(self.tasks), self.growth
+        sizes = [len(self.accuracy), *([] if self.configurations is None else [len(self.configurations)])]
+        most = [len(self.parameters.per_task), *(map(len, (grown.parameters, grown.units or ())) if grown else ())]
+        if set(sizes) - {tasks} or max(most) > tasks:
+            raise ValueError(f"all lists must cover the {tasks} tasks (got lengths {sorted({*sizes, *most})})")
+        return self
 
 
 def read_result(path: Path) -> Result | None:

@@ -1,6 +1,7 @@
 """The conditions under which a run computes: device, threads, precision, memory allocator, and versions."""
 
 import ctypes
+import os
 import platform
 import shlex
 import sys
@@ -55,6 +56,14 @@ def suited_threads(multiply_adds: int) -> int:
         multiply_adds: Number of multiply-adds for one image.
     """
     return 1 if multiply_adds < SMALL else torch.get_num_threads()
+
+
+def most_threads() -> int:
+    """Return how many threads a run may use at most: four for each core, and 64 on a small machine.
+
+    Far more threads than cores are slow, and thousands of them end the process from inside a library.
+    """
+    return max(64, 4 * (os.cpu_count() or 1))
 
 
 @contextmanager

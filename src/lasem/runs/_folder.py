@@ -1,5 +1,6 @@
 """The folder of a run, and its files."""
 
+import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -9,9 +10,9 @@ from pydantic import ValidationError
 
 from lasem import records
 from lasem.errors import RunError
-from lasem.files import append, flush, write_atomically, writing
+from lasem.files import append, flush, read_json, reading, write_atomically, writing
 from lasem.options import read_toml
-from lasem.records import Event, EventReader, History, Result, ResumptionRecord
+from lasem.records import EpochRecord, Event, EventReader, History, Result, ResumptionRecord
 from lasem.runs._read_spec import read_spec
 from lasem.runs._resolve import without_old_sections
 from lasem.runs._spec import Spec
@@ -43,15 +44,19 @@ class RunFolder:
         Raises:
             RunError: `out` is itself a run or no folder, or the run's folder holds another spec.
         """
-        if (out / "spec.toml").exists():
+        folder = RunFolder(out / spec.folder)
+        with reading(out):
+            inside, is_file = (out / "spec.toml").exists(), out.exists() and not out.is_dir()
+        with reading(folder.path):
+            known = folder.spec_path.exists()
+        if inside:
             raise RunError(
                 f"--out must be a folder of runs (got {out}, which is itself a run, of"
                 f" '{read_toml(out / 'spec.toml').get('name', '?')}'); name its parent, {out.parent}, or another folder"
             )
-        if out.exists() and not out.is_dir():
+        if is_file:
             raise RunError(f"--out must be a folder (got {out}, which is a file); choose another one")
-        folder = RunFolder(out / spec.folder)
-        if folder.spec_path.exists() and folder.read_spec() != spec:
+        if known and folder.read_spec() != spec:
             raise RunError(
                 f"the spec of a run must not change (got {folder.path} with a spec.toml that differs from this one);"
                 " restore that file, or move the folder away"
@@ -66,7 +71,9 @@ class RunFolder:
             RunError: The folder is not a run.
         """
         folder = RunFolder(path)
-        if not folder.spec_path.exists():
+        with reading(path):
+            known = folder.spec_path.exists()
+        if not known:
             raise RunError(f"a run folder must have a spec.toml (got {path}, which has none); name the folder of a run")
         return folder
 
@@ -95,12 +102,17 @@ class RunFolder:
         """Read one of the JSON files of this run; an empty table where there is none.
 
         Raises:
-            RunError: It is not JSON.
+            RunError: It cannot be read, or it is not a table in JSON.
         """
-        try:
-            return json.loads(path.read_bytes()) if path.exists() else {}
-        except ValueError as error:
-            raise RunError(f"{path} must be JSON (got {error}); delete it, or move the run folder away") from None
+        with reading(path):
+            try:
+                values = read_json(path) if path.exists() else {}
+            except ValueError as error:
+                raise RunError(f"{path} must be JSON (got {error}); delete it, or move the run folder away") from None
+        if not isinstance(values, dict):
+            kind = type(values).__name__
+            raise RunError(f"{path} must be a table in JSON (got a {kind}); delete it, or move the run folder away")
+        return values
 
     def write_json(self, path: Path, values: Mapping[str, object]) -> None:
         """Write one of the JSON files of this run."""
@@ -113,7 +125,8 @@ class RunFolder:
             RunError: The result is damaged.
         """
         try:
-            return records.read_result(self.result_path)
+            with reading(self.result_path):
+                return records.read_result(self.result_path)
         except ValidationError as error:
             raise RunError(
                 f"{self.result_path} must be a complete result (got {error.errors()[0]['msg']});"
@@ -136,6 +149,31 @@ class RunFolder:
         """
         append(self.resumptions_path, (resumption.model_dump_json(exclude_none=True) + "\n").encode())
 
+    def set_records_aside(self) -> Path | None:
+        """Rename records that contain epochs, so that the run can start anew without destroying them.
+
+        Returns:
+            Their new path; None where there is no epoch in them, which is left as it is.
+
+        Raises:
+            RunError: The records cannot be read or renamed.
+        """
+        with reading(self.records_path):
+            events = EventReader(self.records_path).new_events(whole=True)
+            if not any(isinstance(event, EpochRecord) for event in events):
+                return None
+        numbers = itertools.count(1)
+        path = next(path for n in numbers if not (path := self.path / f"records-set-aside-{n}.jsonl").exists())
+        with writing(path):
+            self.records_path.rename(path)
+            flush(self.path)
+        return path
+
+    @property
+    def set_aside(self) -> list[Path]:
+        """Files of records that were set aside, the oldest first."""
+        return sorted(self.path.glob("records-set-aside-*.jsonl"), key=lambda path: (len(path.name), path.name))
+
     def truncate(self, size: int) -> History:
         """Cut the records to a size in bytes, and return the history of what remains.
 
@@ -146,7 +184,8 @@ class RunFolder:
             with writing(self.records_path):
                 os.truncate(self.records_path, size)
         reader = EventReader(self.records_path)
-        history = History(reader.new_events(whole=True), keep_epochs=False)
+        with reading(self.records_path):
+            history = History(reader.new_events(whole=True), keep_epochs=False)
         if reader.warnings:
             raise RunError(
                 f"the records of a run must be intact ({reader.warnings[0]}); restore or move the run folder"
@@ -156,4 +195,5 @@ class RunFolder:
     @property
     def records_size(self) -> int:
         """Size of the records on disk, in bytes."""
-        return self.records_path.stat().st_size if self.records_path.exists() else 0
+        with reading(self.records_path):
+            return self.records_path.stat().st_size if self.records_path.exists() else 0

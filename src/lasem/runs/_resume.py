@@ -1,14 +1,14 @@
 """Resuming a run: the stream is compared, the learner restored, and the conditions noted."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import cast
 
 from lasem.benchmarks import TaskStream
 from lasem.errors import RunError
 from lasem.records import ResumptionRecord
 from lasem.runs._checkpoint import Checkpoint
+from lasem.runs._environment import most_threads
 from lasem.runs._folder import RunFolder
 from lasem.runs._lock import now
 from lasem.runs._loop import Loop
@@ -24,10 +24,10 @@ def keep_stream(folder: RunFolder, stream: TaskStream) -> None:
         RunError: The data has changed since the run began.
     """
     known = folder.read_json(folder.stream_path)
-    if known and known["fingerprint"] != stream.fingerprint:
+    if known and known.get("fingerprint") != stream.fingerprint:
         raise RunError(
             f"the data of a run must not change (got fingerprint {stream.fingerprint[:12]}, {folder.path} began with"
-            f" {str(known['fingerprint'])[:12]}); restore the data, or choose another --out"
+            f" {str(known.get('fingerprint'))[:12]}); restore the data, or choose another --out"
         )
     if not known:
         outline = asdict(stream.outline)
@@ -37,30 +37,44 @@ def keep_stream(folder: RunFolder, stream: TaskStream) -> None:
 
 def threads_before(folder: RunFolder, checkpoint: Checkpoint | None) -> int:
     """Return the number of threads that a run has used so far; 0 without a checkpoint."""
-    return cast(int, folder.read_json(folder.environment_path).get("threads", 0)) if checkpoint else 0
+    threads = folder.read_json(folder.environment_path).get("threads", 0) if checkpoint else 0
+    return threads if isinstance(threads, int) and 0 < threads <= most_threads() else 0
 
 
-def restore(loop: Loop, folder: RunFolder, checkpoint: Checkpoint | None) -> None:
+def restore(loop: Loop, folder: RunFolder, checkpoint: Checkpoint | None) -> list[str]:
     """Restore the learner and the records from a checkpoint; without one, start anew.
+
+    Records that contain epochs are renamed before a start anew, because their checkpoints may only be out of reach.
+
+    Returns:
+        A warning that names the records that were renamed, if any.
 
     Raises:
         RunError: The state is not one of this learner.
     """
+    aside = folder.set_records_aside() if checkpoint is None else None
     loop.history = folder.truncate(checkpoint.records if checkpoint else 0)
     if checkpoint is None:
-        return
+        told = f"{folder.records_path} has epochs, but {folder.checkpoints_path} has no checkpoint: the run starts anew"
+        return [] if aside is None else [f"{told}, and the records are kept in {aside}"]
     try:
         loop.learner.restore(checkpoint.state, task=loop.open_task())
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         version = folder.read_json(folder.environment_path).get("lasem", "another version")
         raise RunError(
             f"a checkpoint must have all that its learner needs (got {checkpoint.path}: {error});"
             f" resume with lasem {version}, which began this run, or move {folder.path} away to start anew"
         ) from error
+    return []
 
 
 def note_attempt(
-    folder: RunFolder, checkpoint: Checkpoint | None, *, here: Mapping[str, str | int], facts: Mapping[str, object]
+    folder: RunFolder,
+    checkpoint: Checkpoint | None,
+    *,
+    here: Mapping[str, str | int],
+    facts: Mapping[str, object],
+    warnings: Sequence[str] = (),
 ) -> list[str]:
     """Write the conditions of a new run, or compare those of a resumed run with them.
 
@@ -69,13 +83,15 @@ def note_attempt(
         checkpoint: The checkpoint from which the run is resumed; None for a new run.
         here: The conditions here, from `describe`.
         facts: What else ``environment.json`` should contain, by name.
+        warnings: What `restore` has warned of.
 
     Returns:
-        Warnings: conditions that have changed, and checkpoints that were damaged.
+        Warnings: these, conditions that have changed, and checkpoints that were damaged.
     """
     began = folder.read_json(folder.environment_path)
+    warnings = [*warnings, *(checkpoint.warnings if checkpoint else [])]
     if began:
-        warnings = [*checkpoint.warnings, *_differences(began, here)] if checkpoint else []
+        warnings += _differences(began, here) if checkpoint else []
         resumption = ResumptionRecord(
             time=now(),
             host=socket.gethostname(),
@@ -85,8 +101,6 @@ def note_attempt(
             warnings=warnings,
         )
         folder.log(resumption)
-    else:
-        warnings = list(checkpoint.warnings) if checkpoint else []
     if checkpoint is None or not began:
         folder.write_json(folder.environment_path, {**here, **facts})
     return warnings

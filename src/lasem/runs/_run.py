@@ -129,8 +129,9 @@ def _to_the_end(
     keep_freed_memory()
     with torch_threads(options.threads or threads_before(folder, checkpoint) or suited):
         keep_stream(folder, stream)
-        restore(loop, folder, checkpoint)
-        warnings = note_attempt(folder, checkpoint, here=describe(device, captured=options.capture), facts=facts)
+        warnings = restore(loop, folder, checkpoint)
+        here = describe(device, captured=options.capture)
+        warnings = note_attempt(folder, checkpoint, here=here, facts=facts, warnings=warnings)
         start = RunStart(
             folder=folder.path,
             spec=spec,

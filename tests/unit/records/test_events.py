@@ -9,6 +9,7 @@ from lasem.records import (
     EpochRecord,
     EvaluationRecord,
     ForgettingRatio,
+    HistoryReader,
     Measures,
     NoteRecord,
     Parameters,
@@ -70,13 +71,13 @@ def test_every_kind_of_event_is_among_these():
     assert {type(event) for event in EVENTS} == kinds
 
 
-@given(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.lists(st.floats(0, 1), max_size=5))
+@given(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.lists(st.floats(0, 1), min_size=1, max_size=5))
 def test_any_text_and_finite_number_survive_bit_for_bit(tmp_path_factory, text, loss, accuracy):
     events = [
         NoteRecord(text=text),
         EpochRecord(task=0, epoch=1, task_epoch=1, loss=loss, valid_accuracy=0.0, training_seconds=0.0,
                     evaluation_seconds=0.0),
-        EvaluationRecord(task=0, epoch=1, accuracy=accuracy, seconds=0.0),
+        EvaluationRecord(task=len(accuracy) - 1, epoch=1, accuracy=accuracy, seconds=0.0),
     ]  # fmt: skip
     path = tmp_path_factory.mktemp("records") / "records.jsonl"
     path.write_text("".join(map(line, events)), encoding="utf-8")
@@ -149,3 +150,70 @@ def test_a_result_begins_with_what_it_belongs_to_and_has_the_measures_at_top(tmp
     assert names[:9] == ["name", "learner", "benchmark", "network", "profile", "seed", "device", "complete", "tasks"]
     assert {"accuracy", "peak_accuracy", "final_accuracy", "forgetting_ratio", "undefined"} < set(names)
     assert isinstance(RESULT, Measures)
+
+
+# Files that need not be trusted
+
+
+def epoch(**changes):
+    values = {"task": 0, "epoch": 1, "task_epoch": 1, "loss": 0.5, "valid_accuracy": 0.5, "marginals": [0.5]}
+    return json.dumps({"event": "epoch", "training_seconds": 0.0, "evaluation_seconds": 0.0} | values | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (epoch(task=1_000_000_000), "task 1000000000 must begin after the tasks before it"),
+        (epoch(task=-1), "greater than or equal to 0"),
+        (epoch(task_epoch=1_000_000_000), "must come after the epochs before it"),
+        (epoch(task_epoch=0), "greater than or equal to 1"),
+        (epoch(valid_accuracy=1.5), "less than or equal to 1"),
+        (epoch(valid_accuracy=float("nan")), "finite"),
+        (epoch(loss=float("inf")), "finite"),
+        (epoch(epoch=2**70), "less than"),
+        (epoch(configuration=[0, 2]), "less than or equal to 1"),
+        (epoch(configuration=[0, 1, 1]), "as many stages"),
+        (epoch(marginals=[0.5, 0.5]), "as many marginals"),
+        (epoch(prior=[[2, 0.5]]), "must be below 2, the number of candidates"),
+        (epoch(loss=[0]).replace("[0]", "[" * 9999 + "]" * 9999), "recursion"),
+        ('{"event": "evaluation", "task": 0, "epoch": 1, "accuracy": [], "seconds": 0}', "must have 1 accuracies"),
+        ('{"event": "evaluation", "task": 0, "epoch": 1, "accuracy": [1e12], "seconds": 0}', "less than or equal to 1"),
+    ],
+    ids=range(15),
+)
+def test_a_record_that_cannot_follow_or_is_out_of_range_is_left_out_at_once(tmp_path, text, words):
+    path = tmp_path / "records.jsonl"
+    first, last = epoch(configuration=[0, 1]), epoch(epoch=2, task_epoch=2)
+    path.write_text(f"{first}\n{text}\n{last}\n")
+    reader = HistoryReader(path)
+    history = reader.read()
+    (warning,) = reader.warnings
+    assert words in warning
+    assert "line 2" in warning
+    assert (len(history.tasks), history.num_epochs) == (1, 2)
+
+
+def test_a_line_longer_than_any_record_is_skipped_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr("lasem.records._reader.LONGEST_LINE", 500)
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(b"x" * 1700 + b"\n" + line(EVENTS[0]).encode())
+    events, warnings = read_events(path)
+    assert events == EVENTS[:1]
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("final_accuracy", 1e12), ("final_accuracy", float("nan")), ("accuracy", [[0.5, None], [1.5, 0.5]]),
+        ("accuracy", [[0.5, None]]), ("accuracy", [[0.5], [0.25, 0.5]]), ("tasks", ["a"]), ("seed", 2**70),
+        ("epochs_to_98_percent", [1]), ("configurations", [[1, 0, 1]]), ("forgetting", float("inf")),
+        ("peak_accuracy", {key: {"per_task": [2, 2], "mean": 2} for key in ("validation", "test")}),
+        ("parameters", {"shared": -1, "per_task": [], "search": 0}), ("seconds", {"training": -1, "evaluation": 0}),
+    ],
+)  # fmt: skip
+def test_a_result_out_of_range_or_with_lists_of_other_lengths_is_refused(tmp_path, key, value):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(RESULT.model_dump() | {key: value}))
+    with pytest.raises(ValueError, match=r"Result"):
+        read_result(path)
