@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from lasem.errors import RunError, brief
 from lasem.records import Event, InterruptedRecord, NoteRecord, Result, TaskRecord, read_events, read_result
 from lasem.report._comparison import task_rows
@@ -147,8 +149,10 @@ def _try(load: Callable[[Path], Value], file: Path, warnings: list[str]) -> Valu
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error's message."""
+    """The first line of an error's message, or the first fault of a damaged record."""
     told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, ValidationError):
+        told = error.errors(include_url=False, include_input=False)[0]["msg"]
     return brief(printable((told.splitlines() or [type(error).__name__])[0]))
 
 
