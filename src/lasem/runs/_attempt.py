@@ -26,6 +26,7 @@ from lasem.runs._loop import Loop
 from lasem.runs._memory_errors import memory_for
 from lasem.runs._sink import Sink
 from lasem.runs._spec import Spec
+from lasem.text import printable
 
 
 class Attempt:
@@ -96,7 +97,7 @@ class Attempt:
         """Write behind the records why they end here. A full disk may refuse that, too."""
         record = InterruptedRecord(
             reason="stopped" if isinstance(error, RunStopped) else "failed",
-            text=str(error) if isinstance(error, LasemError) else f"{type(error).__name__}: {error}",
+            text=printable(str(error) if isinstance(error, LasemError) else f"{type(error).__name__}: {error}"),
             task=self._loop.history.position,
             epoch=self._loop.history.num_epochs,
             checkpoint=self._checkpoints.latest[0] if self._checkpoints.latest else None,

@@ -1,7 +1,6 @@
 """The conditions under which a run computes: device, threads, precision, memory allocator, and versions."""
 
 import ctypes
-import os
 import platform
 import shlex
 import sys
@@ -13,6 +12,7 @@ import torch
 
 from lasem.errors import RunError
 from lasem.runs._spec import Precision
+from lasem.text import printable
 
 SMALL = 2_000_000
 """Number of multiply-adds per image below which a second thread costs more than it gives."""
@@ -58,14 +58,6 @@ def suited_threads(multiply_adds: int) -> int:
     return 1 if multiply_adds < SMALL else torch.get_num_threads()
 
 
-def most_threads() -> int:
-    """Return how many threads a run may use at most: four for each core, and 64 on a small machine.
-
-    Far more threads than cores are slow, and thousands of them end the process from inside a library.
-    """
-    return max(64, 4 * (os.cpu_count() or 1))
-
-
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
     """Let torch use a number of CPU threads inside the context, and as many as before afterwards."""
@@ -89,7 +81,7 @@ def describe(device: torch.device, *, captured: bool) -> dict[str, str | int]:
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
         "captured": captured,
-        "command": shlex.join(["lasem", *sys.argv[1:]]),
+        "command": printable(shlex.join(["lasem", *sys.argv[1:]])),
     }
 
 

@@ -1,8 +1,19 @@
 """The execution options of a run."""
 
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+from lasem.errors import require
+
+
+def most_threads() -> int:
+    """Return how many threads a run may use at most: four for each core, and 64 on a small machine.
+
+    Many more threads than cores are slow, and some ten thousand end the process from inside a library.
+    """
+    return max(64, 4 * (os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -18,6 +29,9 @@ class RunOptions:
         threads: Number of CPU threads; 0 uses as many as the run began with, and for a new run one for small networks,
             otherwise all. Another number may change the last bits of a result.
         capture: Whether to compile the steps of every task, on a GPU as CUDA graphs; may change last bits, too.
+
+    Raises:
+        SpecError: The number of threads is impossible on this machine.
     """
 
     out: Path = Path("runs")
@@ -26,3 +40,11 @@ class RunOptions:
     checkpoint_every: int | timedelta = 0
     threads: int = 0
     capture: bool = False
+
+    def __post_init__(self) -> None:
+        require(
+            0 <= self.threads <= most_threads(),
+            f"threads must be from 1 to {most_threads()} on this machine, or 0 for a number that suits the run",
+            remedy=f"set it to the number of cores, {os.cpu_count() or 1}, or less",
+            threads=self.threads,
+        )

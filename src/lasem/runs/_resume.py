@@ -8,10 +8,11 @@ from lasem.benchmarks import TaskStream
 from lasem.errors import RunError
 from lasem.records import ResumptionRecord
 from lasem.runs._checkpoint import Checkpoint
-from lasem.runs._environment import most_threads
 from lasem.runs._folder import RunFolder
 from lasem.runs._lock import now
 from lasem.runs._loop import Loop
+from lasem.runs._options import most_threads
+from lasem.text import printable
 
 CONDITIONS = ("lasem", "torch", "numpy", "device", "device_name", "threads", "captured")
 """Names of the conditions on which the last bits of a result depend."""
@@ -98,7 +99,7 @@ def note_attempt(
             epoch=checkpoint.epoch if checkpoint else 0,
             checkpoint=checkpoint.path.name if checkpoint else None,
             environment=dict(here),
-            warnings=warnings,
+            warnings=[printable(warning) for warning in warnings],
         )
         folder.log(resumption)
     if checkpoint is None or not began:

@@ -28,6 +28,7 @@ from lasem.runs._options import RunOptions
 from lasem.runs._resume import keep_stream, note_attempt, restore, threads_before
 from lasem.runs._sink import RunStart, Sink, following
 from lasem.runs._spec import Spec
+from lasem.text import printable
 
 
 def run(
@@ -123,7 +124,7 @@ def _to_the_end(
     suited = suited_threads(spec.network.options.multiply_adds(stream.outline.shape))
     facts = {
         "fingerprint": stream.fingerprint,
-        "data": None if options.data is None else str(options.data.resolve()),
+        "data": None if options.data is None else printable(options.data.resolve()),
         "layers": spec.network.options.layers_table(),
     }
     keep_freed_memory()

@@ -13,7 +13,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save
 
 from lasem import records
-from lasem.errors import RunError, RunStopped
+from lasem.errors import RunError, RunStopped, SpecError
 from lasem.runs import RunFolder, RunOptions, load, resolve, run
 from lasem.testing import Listener
 
@@ -203,3 +203,69 @@ def test_a_checkpoint_with_an_odd_header_is_refused_in_words(whole, kind):
     for act in (lambda: load(whole.path), lambda: (whole.result_path.unlink(), again(whole))):
         with pytest.raises(RunError, match="must"):
             act()
+
+
+# Files that are something else, and names from another time
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("result.json", None), ("stream.json", None), ("environment.json", None), ("records.jsonl", None),
+        ("checkpoint", ""), ("stream.json", "[]"), ("stream.json", DEEP), ("environment.json", "3"),
+        ("environment.json", DEEP),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_named_and_nothing_is_changed(stopped, name, content):
+    path = stopped.path / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_text(content)
+    before = {file: file.read_bytes() for file in stopped.path.rglob("*.jsonl") if file.is_file()}
+    with pytest.raises(RunError, match=rf"{name}|\(got File exists\)"):
+        again(stopped)
+    assert {file: file.read_bytes() for file in before} == before
+
+
+@pytest.mark.parametrize("size", [0, 700, None])
+def test_a_finished_run_without_all_its_records_is_told_so_in_words(whole, size):
+    result = whole.result()
+    if size is None:
+        whole.records_path.unlink()
+    else:
+        os.truncate(whole.records_path, size)
+    assert again(whole) == result  # it is finished, whatever became of its records
+    with pytest.raises(RunError, match=r"checkpoint .*must be intact .*bytes of records"):
+        load(whole.path)
+    whole.result_path.unlink()
+    shutil.rmtree(whole.checkpoints_path)  # as the message says
+    assert again(whole).accuracy == result.accuracy
+
+
+def test_a_path_that_is_not_text_is_a_path_like_any_other(whole, tmp_path, monkeypatch):
+    out = tmp_path / os.fsdecode(b"caf\xe9")
+    monkeypatch.setattr("sys.argv", ["lasem", "run", "--out", str(out)])
+    with pytest.raises(RunStopped):
+        run(SPEC, RunOptions(out=out, device="cpu"), stop=lambda: True)
+    folder = RunFolder.of(SPEC, out)
+    run(SPEC, RunOptions(out=out, device="cpu"))
+    assert timeless(folder) == timeless(whole)
+    assert "caf\\xe9" in folder.read_json(folder.environment_path)["command"]
+    assert load(folder.path).result.complete
+
+
+def test_a_path_that_is_too_long_is_refused(tmp_path):
+    for long in ("a" * 300, "a/" * 3000):
+        with pytest.raises(RunError, match=r"must be readable \(got File name too long\)"):
+            run(SPEC, RunOptions(out=tmp_path / long, device="cpu"))
+
+
+@pytest.mark.parametrize("threads", [-1, 30_000, 2**40])
+def test_an_impossible_number_of_threads_is_refused_before_anything_is_made(threads):
+    with pytest.raises(SpecError, match=rf"threads must be from 1 to \d+ on this machine.*\(got {threads}\)"):
+        RunOptions(threads=threads)
+    assert RunOptions(threads=4 * (os.cpu_count() or 1)).threads
