@@ -61,6 +61,18 @@ def refused(answer, *words):
         assert word in errors
 
 
+def test_data_that_a_later_run_lacks_is_missed_before_the_first_one_trains(lasem, tmp_path):
+    (tmp_path / "data").mkdir()
+    runs = ["digits/stl", "pacs/stl", "stl10-15/stl", "stl10-15/hps"]
+    answer = lasem("run", *runs, "--data", "data", "--device", "cpu")
+    refused(answer, "must have a folder 'pacs' (got none at data/pacs)", "must have a folder 'stl10'")
+    assert answer[2].count("'stl10'") == 1
+    grid = 'grid.benchmark = ["digits", "pacs"]\ngrid.learner = ["stl"]\n'
+    (tmp_path / "some.toml").write_text(grid)
+    refused(lasem("sweep", "some.toml", "--data", "data", "--device", "cpu"), "must have a folder 'pacs'")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "some.toml"]
+
+
 # Listing
 
 

@@ -84,8 +84,8 @@ def run(
 
     Example: lasem run digits/lasem-hps --seeds 0,1,2
     """
-    from lasem.preflight import Limits, check_with_suggestions, require_memory
-    from lasem.runs import RunOptions, Signals, choose_device, resolve
+    from lasem.preflight import Limits, check_with_suggestions, require_data, require_memory
+    from lasem.runs import RunFolder, RunOptions, Signals, choose_device, resolve
     from lasem.runs import run as run_spec
     from lasem.runs.sinks import ProgressDisplay, TensorBoardLog
 
@@ -109,6 +109,9 @@ def run(
     if dry_run:
         print_dry_runs(checked, options, limits)
         return
+    unfinished = [spec for spec in specs if RunFolder.of(spec, out).result() is None]
+    if len(unfinished) > 1:  # a single run checks its data itself
+        require_data(unfinished, data)
     console = Console(quiet=quiet)
     if attended:
         _stop_when_unattended()

@@ -72,6 +72,7 @@ def sweep(
 
     Example: lasem sweep seeds.toml --workers 4
     """
+    from lasem.preflight import require_data
     from lasem.runs import RunOptions, choose_device
     from lasem.sweeps import StatusReader, SweepFolder, execute, live_table, read_sweep, status_table
 
@@ -89,7 +90,9 @@ def sweep(
             console.print(_time(reader.read(), options, workers), highlight=False, soft_wrap=True)
         return
     if ray is None and slurm is None:
-        choose_device(device)  # fails early where the runs are made here and the device does not exist
+        # these fail early where the runs are made here: the device does not exist, or data is missing
+        choose_device(device)
+        require_data([status.run.spec for status in reader.read() if status.state != "done"], data)
     jobs = SweepFolder.of(found.name, out).path / "jobs"
     executor = _executor(workers, threads, ray=ray, slurm=slurm, jobs=jobs, cpus=cpus_per_run, gpus=gpus_per_run)
     try:

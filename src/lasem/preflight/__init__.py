@@ -9,5 +9,6 @@ from lasem.preflight._cost import ListsCandidates as ListsCandidates
 from lasem.preflight._cost import SearchCost as SearchCost
 from lasem.preflight._cost import StepCost as StepCost
 from lasem.preflight._cost import search_cost as search_cost
+from lasem.preflight._data import require_data as require_data
 from lasem.preflight._estimate import Estimate as Estimate
 from lasem.preflight._estimate import estimate as estimate
