@@ -10,6 +10,7 @@ from lasem.benchmarks._digits import Digits
 from lasem.benchmarks._images import Images
 from lasem.benchmarks._office_home import OfficeHome, OfficeHomeIncremental
 from lasem.benchmarks._pacs import Pacs
+from lasem.benchmarks._scaling import PixelScaling
 from lasem.benchmarks._stl10 import Stl10, TinyImageNet10
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.benchmarks._synthetic import Synthetic
@@ -44,6 +45,7 @@ __all__ = [
     "OfficeHomeIncremental",
     "Outline",
     "Pacs",
+    "PixelScaling",
     "Split",
     "Stl10",
     "Synthetic",

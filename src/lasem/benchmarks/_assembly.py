@@ -14,6 +14,7 @@ from lasem.benchmarks._benchmark import AbstractBenchmark
 from lasem.benchmarks._draw import SPLITS, Chosen, Draw
 from lasem.benchmarks._duplicates import duplicate_notes
 from lasem.benchmarks._plans import TaskPlan
+from lasem.benchmarks._scaling import PixelScaling
 from lasem.benchmarks._store import PixelStore, fill_store
 from lasem.benchmarks._stream import TaskStream
 from lasem.benchmarks._task import Split, Task
@@ -57,11 +58,9 @@ class Builder:
         """Build the tensors of the task."""
         images = {split: self._images(split) for split in self.chosen}
         if self.scaling.pixels == "standardize":
-            own = {split: torch.std_mean(pixels, dim=(0, 2, 3), correction=0) for split, pixels in images.items()}
+            own = {split: PixelScaling.standardizing(pixels) for split, pixels in images.items()}
             for split, pixels in images.items():
-                # A channel without variation is only centered, because it would be divided by zero.
-                sd, mean = own["train" if self.scaling.standardize == "train" else split]
-                pixels.sub_(mean[:, None, None]).div_(torch.where(sd > 0, sd, 1)[:, None, None])
+                own["train" if self.scaling.standardize == "train" else split].standardize(pixels)
         splits = {split: Split(images=images[split], labels=self._labels(split)) for split in self.chosen}
         return Task(
             name=self.plan.title(self.draw.source),
@@ -71,6 +70,12 @@ class Builder:
             test=splits["test"],
             identity=self.position,
         )
+
+    def test_scaling(self) -> PixelScaling:
+        """Return how pixels of the test images became the values of the task."""
+        if self.scaling.pixels != "standardize":
+            return PixelScaling(low=self.scaling.low)
+        return PixelScaling.standardizing(self._images("train" if self.scaling.standardize == "train" else "test"))
 
     def choices(self) -> dict[str, object]:
         """Return the random choices for this task, in JSON types."""
@@ -165,6 +170,7 @@ def assemble(
         outline=outline,
         train_images=[len(chosen[position]["train"]) for position in positions],
         choices=choices,
+        scalings=[builders[position].test_scaling for position in positions],
         fingerprint=digest.hexdigest(),
         notes=duplicate_notes(builder.hashes() for builder in builders.values()),
     )

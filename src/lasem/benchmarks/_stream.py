@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lasem.benchmarks._duplicates import duplicate_notes, image_hashes
+from lasem.benchmarks._scaling import PixelScaling
 from lasem.benchmarks._task import Task
 from lasem.errors import DataError
 
@@ -44,6 +45,8 @@ class TaskStream(Sequence[Task]):
         outline: Shapes and sizes; `outline.images` is exact once a stream exists.
         train_images: Number of training images at each position.
         choices: Random choices for each task (classes, rows of images, noise, channel orders), in JSON types.
+        scalings: Function for each position that returns how pixels became the values of its test images; empty where
+            nothing tells.
         fingerprint: Hash of the selected pixels, labels and choices.
         knowledge: Values of the shared knowledge before the second task, by parameter name; only a synthetic stream
             with planted sharing has them.
@@ -55,6 +58,7 @@ class TaskStream(Sequence[Task]):
     outline: Outline
     train_images: Sequence[int]
     choices: Sequence[Mapping[str, object]] = ()
+    scalings: Sequence[Callable[[], PixelScaling]] = ()
     fingerprint: str = ""
     knowledge: Mapping[str, Tensor] = field(default_factory=dict)
     planted: Sequence[Sequence[int]] = ()

@@ -1,11 +1,12 @@
 """Loading a finished run: its learner, ready to answer."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
+import torch
 from torch import Tensor, nn
 
-from lasem.benchmarks import Outline
+from lasem.benchmarks import Outline, PixelScaling
 from lasem.errors import DataError, LasemError, RunError
 from lasem.learners import AbstractLearner
 from lasem.records import Result
@@ -13,7 +14,11 @@ from lasem.runs._build import build_learner
 from lasem.runs._checkpoint import read_checkpoint
 from lasem.runs._environment import choose_device
 from lasem.runs._folder import RunFolder
+from lasem.runs._resume import restore_learner
 from lasem.runs._spec import Spec
+from lasem.runs._stream_file import read_stream
+
+CPU = torch.device("cpu")
 
 
 class Learned:
@@ -23,34 +28,81 @@ class Learned:
         spec: The spec of the run.
         result: The result of the run.
         learner: The learner as it was at the end.
+        image_shape: Shape of an image, (channels, height, width).
     """
 
-    def __init__(self, *, spec: Spec, result: Result, learner: AbstractLearner, outline: Outline) -> None:
+    def __init__(
+        self,
+        *,
+        spec: Spec,
+        result: Result,
+        learner: AbstractLearner,
+        outline: Outline,
+        scalings: Sequence[PixelScaling] = (),
+        class_names: Sequence[Sequence[str]] = (),
+        device: torch.device = CPU,
+    ) -> None:
         self.spec = spec
         self.result = result
         self.learner = learner
+        self.image_shape = outline.shape
         self._outline = outline
+        self._scalings = scalings
+        self._class_names = class_names
+        self._device = device
 
     def predict(self, images: Tensor, task: int) -> Tensor:
         """Classify images of a task: (B, C, H, W) -> (B,), with classes numbered as in the task.
 
+        Pixels are from 0 to 1, as `uint8` pixels divided by 255. The run's own scaling is applied to them, such as
+        standardization by the task's mean and standard deviation. What else a benchmark changes in images, such as
+        noise, a rotation or another order of channels, is not.
+
         Args:
-            images: Images in the pixel scale of the stream.
+            images: Images with pixels from 0 to 1, on any device. For the run of a stream that did not tell its
+                scaling, as streams of your own, the pixels are in the stream's scale.
             task: Position of the task in the stream, from 0.
 
         Raises:
-            DataError: The images have another shape than the stream's.
+            DataError: The images have another shape, type or range than the stream's.
+            RunError: The images were standardized, and an old version of lasem did not keep the numbers.
             LasemError: There is no such task.
         """
-        if tuple(images.shape[1:]) != self._outline.shape:
-            raise DataError(
-                f"images must have the shape (B, {', '.join(map(str, self._outline.shape))})"
-                f" (got {tuple(images.shape)}); resize or transpose them"
+        identity = self._identity(task)
+        self._check_images(images)
+        if self._scalings:
+            self._check_range(images)
+        elif _standardizes(self.spec):
+            raise RunError(
+                "the run of a standardized stream must have kept mean and standard deviation of each task to predict"
+                " (got a run of an older version, whose stream.json lacks 'scaling'); make the run again, or call"
+                " learner.logits with images that are standardized already"
             )
-        return self.learner.logits(images, self._identity(task)).argmax(1)
+        scaled = self.scaling(task).apply(images.detach().to(self._device))
+        return self.learner.logits(scaled, identity).argmax(1)
+
+    def scaling(self, task: int) -> PixelScaling:
+        """Return how pixels from 0 to 1 become the values that the network of a task gets.
+
+        Args:
+            task: Position of the task in the stream, from 0.
+        """
+        self._identity(task)
+        return self._scalings[task] if self._scalings else PixelScaling()
+
+    def class_names(self, task: int) -> list[str]:
+        """Return the names of the classes of a task, by the number that `predict` returns; empty if none are known.
+
+        Args:
+            task: Position of the task in the stream, from 0.
+        """
+        self._identity(task)
+        return list(self._class_names[task]) if self._class_names else []
 
     def network(self, task: int) -> nn.Module:
         """Return the network of a task as a plain module with its own values: (B, C, H, W) -> (B, classes).
+
+        It gets scaled pixels, such as ``run.network(0)(run.scaling(0).apply(images))``.
 
         Args:
             task: Position of the task in the stream, from 0.
@@ -63,6 +115,35 @@ class Learned:
                 f"a task must be from 0 to {self._outline.num_tasks - 1} (got {task}); choose one of these"
             )
         return self._outline.identities[task]
+
+    def _check_images(self, images: Tensor) -> None:
+        """Refuse what is not a batch of images of the run's shape and type."""
+        shape = f"(B, {', '.join(map(str, self.image_shape))})"
+        if not isinstance(images, Tensor):
+            raise DataError(f"images must be a tensor {shape} (got {type(images).__name__}); use torch.as_tensor")
+        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape or not len(images):
+            remedy = (
+                "resize or transpose them" if images.ndim == 4 else "add the axis of the batch, as images[None] does"
+            )
+            raise DataError(f"images must have the shape {shape} (got {tuple(images.shape)}); {remedy}")
+        if images.dtype != torch.float32:
+            remedy = "images.float() / 255" if images.dtype == torch.uint8 else "images.float()"
+            raise DataError(f"images must be float32 (got {images.dtype}); convert them with {remedy}")
+
+    def _check_range(self, images: Tensor) -> None:
+        """Refuse pixels that are not from 0 to 1, or not numbers."""
+        low, high = (float(value) for value in images.detach().aminmax())
+        if not (low >= 0 and high <= 1):
+            raise DataError(
+                f"pixels must be from 0 to 1 (got {low:g} to {high:g}); divide uint8 pixels by 255, and do not"
+                " standardize them, because predict does"
+            )
+
+
+def _standardizes(spec: Spec) -> bool:
+    """Return whether a spec's benchmark standardizes pixels: CIFAR-100 always does, others have a choice."""
+    options = spec.benchmark.options
+    return hasattr(options, "standardize") and getattr(options, "pixels", "standardize") == "standardize"
 
 
 def load(run: str | Path, *, device: str = "cpu") -> Learned:
@@ -89,23 +170,21 @@ def load(run: str | Path, *, device: str = "cpu") -> Learned:
             f" (got {'; '.join(checkpoint.warnings) or checkpoint.path});"
             f" delete {folder.result_path} and run it again, which resumes from the checkpoint before"
         )
-    spec = folder.read_spec()
-    outline = _outline(folder)
-    learner = build_learner(spec, outline, device=choose_device(device))
-    learner.restore(checkpoint.state, task=None)
-    return Learned(spec=spec, result=result, learner=learner, outline=outline)
-
-
-def _outline(folder: RunFolder) -> Outline:
-    """Read the stream's outline from ``stream.json``."""
-    values = cast(dict[str, list[int]], folder.read_json(folder.stream_path).get("outline", {}))
-    try:
-        channels, height, width = values["shape"]
-        return Outline(
-            shape=(channels, height, width),
-            classes=tuple(values["classes"]),
-            images=cast(dict[str, int], values["images"]),
-            identities=tuple(values["identities"]),
+    spec, place = folder.read_spec(), choose_device(device)
+    outline, scalings, class_names = read_stream(folder)
+    if outline.num_tasks != len(result.tasks):
+        raise RunError(
+            f"{folder.stream_path} must describe the {len(result.tasks)} tasks of the result"
+            f" (got {outline.num_tasks}); restore it"
         )
-    except (KeyError, ValueError) as error:
-        raise RunError(f"{folder.stream_path} must have the stream's outline (it lacks {error}); restore it") from None
+    learner = build_learner(spec, outline, device=place)
+    restore_learner(learner, folder, checkpoint, task=None)
+    return Learned(
+        spec=spec,
+        result=result,
+        learner=learner,
+        outline=outline,
+        scalings=scalings,
+        class_names=class_names,
+        device=place,
+    )

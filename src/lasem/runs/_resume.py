@@ -2,16 +2,17 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
-from lasem.benchmarks import TaskStream
+from lasem.benchmarks import Task, TaskStream
 from lasem.errors import RunError
+from lasem.learners import AbstractLearner
 from lasem.records import ResumptionRecord
 from lasem.runs._checkpoint import Checkpoint
 from lasem.runs._folder import RunFolder
 from lasem.runs._lock import now
 from lasem.runs._loop import Loop
 from lasem.runs._options import most_threads
+from lasem.runs._stream_file import write_stream
 from lasem.text import printable
 
 CONDITIONS = ("lasem", "torch", "numpy", "device", "device_name", "threads", "captured")
@@ -30,10 +31,8 @@ def keep_stream(folder: RunFolder, stream: TaskStream) -> None:
             f"the data of a run must not change (got fingerprint {stream.fingerprint[:12]}, {folder.path} began with"
             f" {str(known.get('fingerprint'))[:12]}); restore the data, or choose another --out"
         )
-    if not known:
-        outline = asdict(stream.outline)
-        values = {"fingerprint": stream.fingerprint, "outline": outline, "choices": list(stream.choices)}
-        folder.write_json(folder.stream_path, values | {"planted": [list(bits) for bits in stream.planted]})
+    if "scaling" not in known:  # a new run, or one of an old version
+        write_stream(folder, stream)
 
 
 def threads_before(folder: RunFolder, checkpoint: Checkpoint | None) -> int:
@@ -58,15 +57,30 @@ def restore(loop: Loop, folder: RunFolder, checkpoint: Checkpoint | None) -> lis
     if checkpoint is None:
         told = f"{folder.records_path} has epochs, but {folder.checkpoints_path} has no checkpoint: the run starts anew"
         return [] if aside is None else [f"{told}, and the records are kept in {aside}"]
+    restore_learner(loop.learner, folder, checkpoint, task=loop.open_task())
+    return []
+
+
+def restore_learner(learner: AbstractLearner, folder: RunFolder, checkpoint: Checkpoint, *, task: Task | None) -> None:
+    """Restore a new learner from a checkpoint.
+
+    Args:
+        learner: A learner that was built from the spec of the run.
+        folder: The run folder.
+        checkpoint: The state.
+        task: The task that was open then; None if none was.
+
+    Raises:
+        RunError: The state is not one of this learner.
+    """
     try:
-        loop.learner.restore(checkpoint.state, task=loop.open_task())
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        learner.restore(checkpoint.state, task=task)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
         version = folder.read_json(folder.environment_path).get("lasem", "another version")
         raise RunError(
             f"a checkpoint must have all that its learner needs (got {checkpoint.path}: {error});"
             f" resume with lasem {version}, which began this run, or move {folder.path} away to start anew"
         ) from error
-    return []
 
 
 def note_attempt(
