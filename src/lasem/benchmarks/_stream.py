@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ class TaskStream(Sequence[Task]):
 
     @staticmethod
     def of(tasks: Sequence[Task]) -> "TaskStream":
-        """Make a stream from tasks that are already in memory.
+        """Make a stream from tasks that are already in memory; tasks without an identity get their position.
 
         Raises:
             DataError: There is no task, or shapes or identities of the tasks do not fit together.
@@ -83,6 +83,8 @@ class TaskStream(Sequence[Task]):
             raise DataError(
                 f"tasks of a stream must have one image shape (got {sorted(set(shapes))}); resize the images"
             )
+        # every task of a stream has an identity, so that a learner can name tasks by it
+        tasks = [task if task.identity is not None else replace(task, identity=t) for t, task in enumerate(tasks)]
         channels, height, width = shapes[0]
         outline = Outline(
             shape=(channels, height, width),

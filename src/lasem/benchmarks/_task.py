@@ -89,7 +89,7 @@ class Task:
         train: Images for training.
         valid: Images for validation.
         test: Images for test.
-        identity: Number, from 0, that all visits of the same task have in common; None if no task comes twice.
+        identity: Number, from 0, that all visits of the same task have in common. A stream sets None to the position.
 
     Raises:
         DataError: The splits do not fit each other or the number of classes, or a value has another type.

@@ -40,6 +40,11 @@ class SingleNetwork(AbstractLearner):
         self._inner = SelectiveTransfer(backbone, Fixed("none"), training=self.training, seed=seed)
         self._classes_of: dict[int, int] = {}
 
+    @property
+    def backbone(self) -> Backbone:
+        """The network, with the parameters of its only task."""
+        return self._inner.backbone
+
     def begin_task(self, task: Task) -> None:
         """Train the network further, with a new optimizer.
 

@@ -2,30 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
-
-import torch
 
 from lasem.errors import LasemError, RunError, RunStopped
-from lasem.learners import parameter_counts
 from lasem.records import (
     EpochRecord,
     EvaluationRecord,
     Event,
-    Grown,
-    History,
     InterruptedRecord,
-    Parameters,
-    Result,
-    Seconds,
-    measures_of,
 )
 from lasem.runs._checkpoint import Checkpoints
 from lasem.runs._folder import RunFolder
 from lasem.runs._loop import Loop
 from lasem.runs._memory_errors import memory_for
 from lasem.runs._sink import Sink
-from lasem.runs._spec import Spec
 from lasem.text import printable
 
 
@@ -104,37 +93,3 @@ class Attempt:
         )
         with suppress(RunError):
             self._folder.append(record)
-
-
-def result_of(spec: Spec, loop: Loop, *, device: torch.device) -> Result:
-    """Return the result of a run that has ended: its measures, and what they belong to."""
-    history = loop.history
-    committed = history.configurations
-    known = [bits for bits in committed if bits is not None]
-    return Result(
-        **dict(measures_of(history, reference=spec.evaluation.reference)),
-        name=spec.name,
-        learner=spec.learner.name,
-        benchmark=spec.benchmark.name,
-        network=spec.network.name,
-        profile=spec.profile,
-        seed=spec.seeds.training,
-        device=str(device),
-        complete=True,
-        tasks=[task.name for task in history.tasks],
-        configurations=known if len(known) == len(committed) else None,
-        parameters=Parameters(**asdict(parameter_counts(loop.learner))),
-        growth=_growth(history),
-        seconds=Seconds(training=history.training_seconds, evaluation=history.evaluation_seconds),
-    )
-
-
-def _growth(history: History) -> Grown:
-    """Return how much was stored after every task."""
-    stored = [task.evaluation.parameters for task in history.tasks if task.evaluation]
-    units = [decision.units for decision in history.decisions]
-    known = [widths for widths in units if widths is not None]
-    return Grown(
-        parameters=[number for number in stored if number is not None],
-        units=known if len(known) == len(units) else None,
-    )

@@ -1,22 +1,42 @@
 """Learning in memory: a learner and a stream, without a spec and without files."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
 
 from lasem.benchmarks import TaskStream
-from lasem.learners import AbstractLearner
-from lasem.records import Event, Measures, measures_of
+from lasem.errors import RunError
+from lasem.files import reading, write_atomically, writing
+from lasem.learners import AbstractLearner, Training
+from lasem.nn import Backbone
+from lasem.records import Event, Measures, Result, line
+from lasem.runs._environment import describe, suited_threads, torch_threads
+from lasem.runs._folder import RunFolder
 from lasem.runs._loop import Evaluation, Loop
+from lasem.runs._options import RunOptions
+from lasem.runs._result import result_of
+from lasem.runs._stream_file import describe_stream
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of `learn`: the measures, the configurations, and the events they come from."""
+    """The outcome of `learn`: the measures, the configurations, and the events they come from.
+
+    Attributes:
+        measures: All measures, with the names that ``result.json`` has.
+        configurations: Configuration of each task, one bit per stage (1 = shared); None for learners without.
+        events: What happened, in order.
+        description: What `save` writes besides: the result, the settings, the stream and the environment.
+    """
 
     measures: Measures
     configurations: list[list[int] | None]
-    """Configuration of each task, one bit per stage (1 = shared); None for learners without configurations."""
     events: list[Event]
+    description: "Description" = field(repr=False)
 
     def __repr__(self) -> str:
         """Return a line about the outcome, without its events."""
@@ -26,6 +46,67 @@ class Outcome:
         texts += [] if ratio is None else [f"forgetting ratio {ratio:.3f}"]
         return f"Outcome({', '.join([*texts, f'{len(self.events)} events'])})"
 
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        learner: str | None = None,
+        benchmark: str = "stream",
+        network: str = "network",
+        seed: int = 0,
+    ) -> Path:
+        """Save the outcome as a run folder, which `lasem show`, `table`, `figure`, `report` and `export` read.
+
+        The learner itself is not saved, so `lasem.load` does not read the folder. Save the outcomes of several seeds
+        under the same names, and they are compared as one experiment.
+
+        Args:
+            folder: A folder that does not exist yet, or is empty.
+            learner: Name of the learner in tables; the name of its class where omitted.
+            benchmark: Name of the stream. Outcomes are compared where it is equal.
+            network: Name of the network.
+            seed: Seed of this outcome, by which repetitions of one experiment differ.
+
+        Raises:
+            RunError: The folder contains something, or cannot be written.
+        """
+        place = RunFolder(Path(folder))
+        with reading(place.path):
+            if place.path.exists() and (not place.path.is_dir() or any(place.path.iterdir())):
+                raise RunError(f"an outcome must be saved in a new folder (got {place.path}); name another one")
+        told = self.description
+        called = {"learner": learner or told.result.learner, "benchmark": benchmark, "network": network}
+        name = f"{called['benchmark']}/{called['learner']}"
+        result = Result.model_validate(told.result.model_dump() | called | {"name": name, "seed": seed})
+        sections = {key: {"name": value} for key, value in called.items()}
+        sections["learner"] |= {"kind": told.result.learner}  # no kind of the registry: what it did is not known
+        spec = {"name": name, **sections, **told.settings, "seeds": {"stream": 0, "data": seed, "training": seed}}
+        with writing(place.path):
+            place.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(place.spec_path, tomli_w.dumps(spec).encode())
+        place.write_json(place.environment_path, told.environment)
+        place.write_json(place.stream_path, told.stream)
+        write_atomically(place.records_path, "".join(map(line, self.events)).encode())
+        place.write_json(place.result_path, result.model_dump())
+        return place.path
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a learner and a stream without a spec.
+
+    Attributes:
+        result: The result, with the kind of the learner in place of names.
+        settings: Sections of a spec: how the learner was trained and measured.
+        stream: What the stream is made of, as ``stream.json`` has it.
+        environment: Versions, device and threads, as ``environment.json`` has them.
+    """
+
+    result: Result
+    settings: Mapping[str, Mapping[str, object]]
+    stream: Mapping[str, object]
+    environment: Mapping[str, str | int]
+
 
 def learn(
     learner: AbstractLearner,
@@ -34,6 +115,7 @@ def learn(
     epochs: int,
     evaluation: Evaluation | None = None,
     watch: Callable[[Event], None] | None = None,
+    threads: int = 0,
 ) -> Outcome:
     """Learn all tasks of a stream in order.
 
@@ -43,16 +125,53 @@ def learn(
         epochs: Number of epochs per task.
         evaluation: What is measured, and when.
         watch: Called with every event as it happens.
+        threads: Number of CPU threads while it learns; afterwards torch has as many as before. 0 chooses as the command
+            line does: one for a small network, for which more are slower, and else as many as torch has. A learner
+            whose `backbone` is no `Backbone` gets as many as torch has. Another number may change the last bits.
 
     Raises:
         DataError: A task has too few images for a batch.
         RunError: A number is not finite, or memory does not suffice.
+        SpecError: The number of threads is impossible on this machine.
     """
     loop = Loop(learner, stream, epochs=epochs, evaluation=evaluation or Evaluation())
     events: list[Event] = []
-    for event in loop.run():
-        events.append(event)
-        if watch is not None:
-            watch(event)
-    found, configurations = measures_of(loop.history), loop.history.configurations
-    return Outcome(measures=found, configurations=configurations, events=events)
+    with torch_threads(RunOptions(threads=threads).threads or _suited(learner)):
+        for event in loop.run():
+            events.append(event)
+            if watch is not None:
+                watch(event)
+        description = _describe(loop)
+    result = description.result
+    return Outcome(
+        measures=Measures(**{name: getattr(result, name) for name in Measures.model_fields}),
+        configurations=loop.history.configurations,
+        events=events,
+        description=description,
+    )
+
+
+def _suited(learner: AbstractLearner) -> int:
+    """Return the number of threads that suits a learner's network."""
+    backbone = getattr(learner, "backbone", None)
+    if isinstance(backbone, Backbone) and next(backbone.parameters()).device.type == "cpu":
+        return suited_threads(sum(backbone.multiply_adds()))
+    return torch.get_num_threads()
+
+
+def _describe(loop: Loop) -> Description:
+    """Return what is known of a loop that has ended."""
+    device = loop.stream[0].test.images.device
+    options: Any = loop.learner.training
+    training = (asdict(options) if isinstance(options, Training) else {}) | {"epochs": loop.epochs}
+    return Description(
+        result=result_of(loop, device=str(device)),
+        settings={"training": _plain(training), "evaluation": _plain(asdict(loop.evaluation))},
+        stream=describe_stream(loop.stream),
+        environment=describe(device, captured=False),
+    )
+
+
+def _plain(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options that TOML can hold as they are; what is None has no place there."""
+    return {key: value for key, value in options.items() if isinstance(value, bool | int | float | str)}

@@ -1,5 +1,6 @@
 """The loop over a task stream: train, measure, commit, and say so with one event at a time. It writes no files."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Literal
 import torch
 
 from lasem.benchmarks import Split, Task, TaskStream
-from lasem.errors import DataError, require
+from lasem.errors import DataError, RunError, require
 from lasem.learners import (
     AbstractLearner,
     AnswersOnTrial,
@@ -166,8 +167,13 @@ class Loop:
         identity = self.stream.outline.identities[position]
         start = time.perf_counter()
         with memory_for(lambda: self._training(position, task_epoch), remedy=LESS_TRAINING):
-            loss = self.learner.train_epoch()
+            loss = float(self.learner.train_epoch())
         trained = time.perf_counter()
+        if not math.isfinite(loss):  # learners of lasem notice that earlier, and name the batch
+            raise RunError(
+                f"the loss of an epoch must be finite (got {loss} in epoch {task_epoch} of task {position});"
+                " lower the learning rate"
+            )
         valid = self._accuracy(task.valid, identity)
         every = self.evaluation.every or max(1, self.epochs // 20)
         due = valid > best or task_epoch % every == 0 or task_epoch == self.epochs

@@ -7,7 +7,7 @@ import torch
 
 from lasem.benchmarks import AbstractBenchmark, Outline
 from lasem.records import Result
-from lasem.runs._attempt import Attempt, result_of
+from lasem.runs._attempt import Attempt
 from lasem.runs._build import build_learner
 from lasem.runs._check import check
 from lasem.runs._checkpoint import Checkpoints, read_checkpoint
@@ -25,6 +25,7 @@ from lasem.runs._lock import exclusive
 from lasem.runs._loop import Loop
 from lasem.runs._memory_errors import memory_for
 from lasem.runs._options import RunOptions
+from lasem.runs._result import result_of
 from lasem.runs._resume import keep_stream, note_attempt, restore, threads_before
 from lasem.runs._sink import RunStart, Sink, following
 from lasem.runs._spec import Spec
@@ -146,6 +147,6 @@ def _to_the_end(
         checkpoints = Checkpoints(folder, every=options.checkpoint_every, resumed=checkpoint)
         with following(sinks, start), arithmetic(spec.training.precision, device):
             Attempt(loop, folder, checkpoints).run(sinks=sinks, stop=stop)
-    result = result_of(spec, loop, device=device)
+    result = result_of(loop, device=str(device), spec=spec)
     folder.write_json(folder.result_path, result.model_dump())
     return result

@@ -61,14 +61,18 @@ def write_stream(folder: RunFolder, stream: TaskStream) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    values = {
+    scaling = [asdict(scaling()) for scaling in stream.scalings]
+    folder.write_json(folder.stream_path, describe_stream(stream) | {"scaling": scaling})
+
+
+def describe_stream(stream: TaskStream) -> dict[str, object]:
+    """Return what a stream is made of, in JSON types, as far as no image needs to be looked at."""
+    return {
         "fingerprint": stream.fingerprint,
         "outline": asdict(stream.outline),
         "choices": list(stream.choices),
         "planted": [list(bits) for bits in stream.planted],
-        "scaling": [asdict(scaling()) for scaling in stream.scalings],
     }
-    folder.write_json(folder.stream_path, values)
 
 
 def read_stream(folder: RunFolder) -> tuple[Outline, Sequence[PixelScaling], list[list[str]]]:

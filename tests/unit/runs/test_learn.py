@@ -1,5 +1,7 @@
+import pickle
 import re
 import tracemalloc
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -8,10 +10,12 @@ import torch
 
 from lasem import learn
 from lasem.benchmarks import TaskStream
-from lasem.errors import DataError
+from lasem.errors import DataError, RunError, SpecError
 from lasem.learners import SelectiveTransfer, SingleNetwork, Training
 from lasem.nn import Conv, Network
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
+from lasem.report import collect
+from lasem.report._groups import same_spec
 from lasem.runs import Evaluation
 from lasem.search import EM, Fixed
 
@@ -175,3 +179,120 @@ def test_a_later_task_with_less_than_a_batch_is_noticed_before_training(learner,
     with pytest.raises(DataError, match="lower batch_size"):
         learn(learner, TaskStream.of([make_task(), make_task(train=3)]), epochs=1, watch=seen.append)
     assert seen == []
+
+
+# In memory as on the command line
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_small_network_learns_with_one_thread_and_the_caller_has_as_many_as_before(learner, stream, fails):
+    seen = []
+
+    def watch(event):
+        seen.append(torch.get_num_threads())
+        if fails:
+            raise ZeroDivisionError
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            learn(learner, stream, epochs=1, watch=watch)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
+def test_the_number_of_threads_can_be_chosen_and_is_checked(make_backbone, stream):
+    seen = []
+    single = SingleNetwork(make_backbone(), classes=3, training=TRAINING)
+    learn(single, stream, epochs=1, threads=2, watch=lambda event: seen.append(torch.get_num_threads()))
+    assert set(seen) == {2}
+    with pytest.raises(SpecError, match=r"threads must be .*\(got 30000\)"):
+        learn(single, stream, epochs=1, threads=30_000)
+
+
+def test_a_learner_of_ones_own_is_told_the_identity_of_every_task(learner, make_task, monkeypatch):
+    tasks = [make_task(seed=seed) for seed in range(2)]
+    assert [task.identity for task in tasks] == [None, None]
+    told, begin = [], learner.begin_task
+    monkeypatch.setattr(learner, "begin_task", lambda task: told.append(task.identity) or begin(task))
+    learn(learner, TaskStream.of(tasks), epochs=1)
+    assert told == [0, 1]
+    assert [task.identity for task in TaskStream.of([make_task(identity=7), make_task(identity=3)])] == [7, 3]
+
+
+def test_a_loss_that_is_no_number_ends_learning_in_words(learner, stream, monkeypatch):
+    monkeypatch.setattr(learner, "train_epoch", lambda: float("nan"))
+    with pytest.raises(RunError, match=r"loss of an epoch must be finite \(got nan in epoch 1 of task 0\)"):
+        learn(learner, stream, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Outcomes of two seeds and of a single network, saved; with the outcome of the first seed."""
+    from toys import make_backbone, make_task
+
+    out, first = tmp_path_factory.mktemp("saved"), None
+    stream = TaskStream.of([make_task(seed=seed, name=f"t{seed}") for seed in range(3)])
+    for seed in (0, 1):
+        learner = SelectiveTransfer(make_backbone(seed=seed), EM(), training=TRAINING, seed=seed)
+        outcome = learn(learner, stream, epochs=2)
+        outcome.save(out / f"em-{seed}", learner="own-em", benchmark="toys", network="tiny", seed=seed)
+        first = first or outcome
+    single = SingleNetwork(make_backbone(), classes=3, training=TRAINING)
+    learn(single, stream, epochs=2).save(out / "single", benchmark="toys")
+    return out, first
+
+
+def test_a_saved_outcome_is_read_as_the_run_that_it_was(saved):
+    out, outcome = saved
+    em, other, single = collect([out])
+    assert [run.warnings for run in (em, other, single)] == [()] * 3
+    assert list(em.events) == outcome.events
+    assert (em.learner, em.benchmark, em.network, em.seed, other.seed) == ("own-em", "toys", "tiny", 0, 1)
+    assert em.finished
+    assert em.measures.accuracy == outcome.measures.accuracy
+    assert em.setting("training", "learning_rate") == TRAINING.learning_rate
+    assert em.strategy == "SelectiveTransfer"
+    assert em.static_configuration is None
+    assert [bits and list(map(int, bits)) for bits in em.configurations] == outcome.configurations
+    assert single.learner == "SingleNetwork"
+
+
+def test_seeds_of_a_saved_experiment_are_compared_as_one(saved):
+    out, _ = saved
+    assert [len(group) for group in same_spec(collect([out]))] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["show"], ["table", "comparison"], ["table", "time"], ["figure", "learning-curves", "--out", "a.svg"],
+        ["report", "--out", "page.html"], ["export", "--out", "tables"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_the_commands_that_read_runs_read_saved_outcomes(saved, command, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from lasem import cli
+
+    monkeypatch.chdir(tmp_path)
+    name, *options = command
+    what = [options.pop(0)] if name in ("table", "figure") else []
+    answer = CliRunner().invoke(cli.app, [name, *what, str(saved[0]), *options])
+    assert answer.exit_code == 0, answer.output
+    assert not options or (tmp_path / options[1]).exists()
+
+
+def test_an_outcome_is_saved_only_in_a_new_folder(saved, tmp_path):
+    out, outcome = saved
+    (tmp_path / "file").write_text("")
+    for place in (out / "em-0", out, tmp_path / "file"):
+        with pytest.raises(RunError, match="must be saved in a new folder"):
+            outcome.save(place)
+    (tmp_path / "empty").mkdir()
+    assert outcome.save(str(tmp_path / "empty")) == tmp_path / "empty"
+    assert pickle.loads(pickle.dumps(outcome)) == outcome
