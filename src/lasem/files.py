@@ -45,7 +45,7 @@ def reading(path: Path) -> Iterator[None]:
             f"{brief(str(path))} must be readable (got {error.strerror or error});"
             f" {_remedy(error, 'make it readable', unfit='restore it, or choose another path')},"
             " and run the same command again"
-        ) from error
+        ) from (None if error.errno in UNFIT else error)
 
 
 def read_json(path: Path) -> object:

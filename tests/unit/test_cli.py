@@ -73,6 +73,13 @@ def test_data_that_a_later_run_lacks_is_missed_before_the_first_one_trains(lasem
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "some.toml"]
 
 
+def test_a_working_directory_that_was_deleted_is_told_before_torch_is_imported(lasem, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    refused(lasem("run", "digits/stl"), "the working directory must exist")
+
+
 # Listing
 
 

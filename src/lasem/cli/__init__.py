@@ -1,5 +1,6 @@
 """The command line has one file per command; what the commands have in common is defined here."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -54,12 +55,27 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         write_all(stream)
     try:
+        _require_working_directory()
         app()
     except LasemError as error:
         Console(stderr=True).print(
             f"[bold red]error:[/] {escape_markup(error, multiline=True)}", highlight=False, soft_wrap=True
         )
         sys.exit(TEMPORARY if _of_the_machine(error) else BAD_INPUT)
+
+
+def _require_working_directory() -> None:
+    """Refuse a working directory that was deleted, in which torch ends the process when it is imported.
+
+    Raises:
+        RunError: There is no working directory.
+    """
+    try:
+        os.getcwd()
+    except OSError:
+        raise RunError(
+            "the working directory must exist (got one that was deleted or cannot be reached); change to another one"
+        ) from None
 
 
 def _of_the_machine(error: LasemError) -> bool:
