@@ -22,10 +22,10 @@ UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP)
 
 
 DEEPEST = 64
-"""Most levels of tables and lists in a JSON file; files of runs have fewer than ten."""
+"""Most levels of tables and lists in a JSON or TOML file; files of runs have fewer than ten."""
 
 LARGEST = 2**29
-"""Largest size of a JSON file, in bytes."""
+"""Largest size of a JSON or TOML file, in bytes."""
 
 BLOCK = 2**20
 """Number of bytes that are read at a time."""
@@ -55,9 +55,19 @@ def read_json(path: Path) -> object:
         ValueError: It is not JSON, too large or nested too deeply.
         OSError: It cannot be read.
     """
+    return parse_json(read_small(path))
+
+
+def read_small(path: Path) -> bytes:
+    """Read a file of text that need not be trusted.
+
+    Raises:
+        ValueError: It is far too large.
+        OSError: It cannot be read.
+    """
     if (size := path.stat().st_size) > LARGEST:
         raise ValueError(f"it has {size} bytes, more than {LARGEST}")
-    return parse_json(path.read_bytes())
+    return path.read_bytes()
 
 
 def parse_json(content: bytes | str) -> object:
@@ -70,12 +80,22 @@ def parse_json(content: bytes | str) -> object:
         value = json.loads(content)
     except RecursionError:
         raise ValueError(f"more than {DEEPEST} levels of nesting") from None
+    require_shallow(value)
+    return value
+
+
+def require_shallow(value: object) -> None:
+    """Refuse data that is nested so deeply that code which follows it level by level would fail.
+
+    Raises:
+        ValueError: It has more levels than any file of lasem.
+    """
     level = [value]
     for _ in range(DEEPEST):
         inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
         level = [item for items in inner for item in items if isinstance(item, dict | list)]
         if not level:
-            return value
+            return
     raise ValueError(f"more than {DEEPEST} levels of nesting")
 
 

@@ -187,3 +187,20 @@ def test_merging_changes_none_of_its_tables_and_an_empty_one_changes_nothing(one
     assert repr((one, other)) == before
     assert merge(one, {}) == merge({}, one) == one
     assert merge(merged, other) == merged
+
+
+@pytest.mark.parametrize("levels", [65, 600, 5000])
+def test_a_file_of_too_many_levels_is_refused_whatever_it_is_made_of(tmp_path, levels):
+    path = tmp_path / "deep.toml"
+    for text in (f"[{'.'.join(['a'] * levels)}]\n", f"a = {'[' * levels}{']' * levels}\n"):
+        path.write_text(text)
+        with pytest.raises(SpecError, match=r"a spec must be a TOML file \(got .*deep\.toml"):
+            read_toml(path)
+    assert read_toml_of(path, f"[{'.'.join(['a'] * 9)}]\n")
+    nested = f"{'[' * levels}1{']' * levels}"
+    assert parse_assignment(f"a.b={nested}") == {"a": {"b": nested}}  # refused later, as any text is there
+
+
+def read_toml_of(path, text):
+    path.write_text(text)
+    return read_toml(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lasem.errors import SpecError
+from lasem.files import read_small, require_shallow
 
 Table = dict[str, Any]
 """A TOML table as plain data."""
@@ -21,7 +22,9 @@ def read_toml(path: Path) -> Table:
         SpecError: There is no such file, or it is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_small(path).decode())
+        require_shallow(table)
+        return table
     except FileNotFoundError:
         raise SpecError(f"a spec must be a TOML file (there is none at {path}); check the path") from None
     except OSError as error:
@@ -47,6 +50,7 @@ def parse_assignment(text: str) -> Table:
         raise SpecError(f"a setting must be written section.key=value (got {text!r}); for example training.epochs=20")
     try:
         read = tomllib.loads(f"value = {value}")
+        require_shallow(read)
     except (ValueError, RecursionError):
         read = {}
     result: Any = read["value"] if read.keys() == {"value"} else value.strip()
