@@ -84,15 +84,18 @@ def sweep(
     every = interval(checkpoint_every)
     options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
     reader, console = StatusReader(found, out), Console(quiet=quiet)
+    elsewhere = ray is not None or slurm is not None
+    open_specs = [status.run.spec for status in reader.read() if status.state != "done"]
     if status or dry_run:
         console.print(status_table(reader.read()))
         if dry_run:
+            require_data([] if data is None or elsewhere else open_specs, data)
             console.print(_time(reader.read(), options, workers), highlight=False, soft_wrap=True)
         return
-    if ray is None and slurm is None:
+    if not elsewhere:
         # these fail early where the runs are made here: the device does not exist, or data is missing
         choose_device(device)
-        require_data([status.run.spec for status in reader.read() if status.state != "done"], data)
+        require_data(open_specs, data)
     jobs = SweepFolder.of(found.name, out).path / "jobs"
     executor = _executor(workers, threads, ray=ray, slurm=slurm, jobs=jobs, cpus=cpus_per_run, gpus=gpus_per_run)
     try:

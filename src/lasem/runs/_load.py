@@ -158,11 +158,15 @@ def load(run: str | Path, *, device: str = "cpu") -> Learned:
     """
     folder = RunFolder.existing(Path(run))
     result, checkpoint = folder.result(), read_checkpoint(folder)
-    if result is None or checkpoint is None:
+    if result is None:
         raise RunError(
-            f"a run must be finished to be loaded (got {folder.path} without a"
-            f" {'result' if result is None else 'checkpoint'});"
+            f"a run must be finished to be loaded (got {folder.path} without a result);"
             " run it to its end with the command in its environment.json"
+        )
+    if checkpoint is None:
+        raise RunError(
+            f"a run must have a checkpoint to be loaded (got {folder.path} without one); restore its folder checkpoint,"
+            " or use the learner itself if the folder was written by Outcome.save"
         )
     if checkpoint.records != folder.records_size:
         raise RunError(

@@ -16,7 +16,7 @@ from lasem.nn import Conv, Network
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
 from lasem.report import collect
 from lasem.report._groups import same_spec
-from lasem.runs import Evaluation
+from lasem.runs import Evaluation, load
 from lasem.search import EM, Fixed
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2)
@@ -259,6 +259,11 @@ def test_a_saved_outcome_is_read_as_the_run_that_it_was(saved):
     assert em.static_configuration is None
     assert [bits and list(map(int, bits)) for bits in em.configurations] == outcome.configurations
     assert single.learner == "SingleNetwork"
+
+
+def test_a_saved_outcome_has_no_learner_to_load(saved):
+    with pytest.raises(RunError, match=r"must have a checkpoint to be loaded .* use the learner itself"):
+        load(saved[0] / "em-0")
 
 
 def test_seeds_of_a_saved_experiment_are_compared_as_one(saved):
