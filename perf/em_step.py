@@ -84,6 +84,7 @@ def steps(name: str, mechanism: str, *, device: torch.device, capture: bool) -> 
         backbone = NETWORKS[network].build(shape, mechanism=MECHANISMS[mechanism]()).to(device)
         made = SelectiveTransfer(backbone, strategy, training=training, capture=captured)
         made.begin_task(task)
+        made.begin_epoch()
         return made
 
     naive = learner(strategy(name), captured=False)
@@ -98,9 +99,9 @@ def steps(name: str, mechanism: str, *, device: torch.device, capture: bool) -> 
         naive.task.optimizer.step()
 
     return {
-        "tree": lambda: tree.train_step(images, labels, masks=masks),
+        "tree": lambda: tree.train_step(images, labels),
         "naive": naive_step,
-        "static": lambda: static.train_step(images, labels, masks=masks),
+        "static": lambda: static.train_step(images, labels),
     }
 
 

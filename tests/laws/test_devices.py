@@ -62,12 +62,12 @@ def opened(make_backbone, task, device, *, optimizer="rmsprop-tf", **options):
 def test_steps_do_not_wait_for_a_gpu(make_backbone, task, device, search):
     learner = opened(make_backbone, task, device, search=search)
     images, labels = learner.task.task.train.images[:4], learner.task.task.train.labels[:4]
-    masks = learner.task.masks
+    learner.begin_epoch()
     for _ in range(2):
-        learner.train_step(images, labels, masks=masks)
+        learner.train_step(images, labels)
     with no_waiting(device):
         for _ in range(3):
-            learner.train_step(images, labels, masks=masks)
+            learner.train_step(images, labels)
     assert learner.status().effort.steps == 5
 
 
@@ -75,6 +75,8 @@ def test_steps_do_not_wait_for_a_gpu(make_backbone, task, device, search):
 def test_a_device_learns_what_the_host_learns(make_backbone, task, device):
     here, there = opened(make_backbone, task, torch.device("cpu")), opened(make_backbone, task, device)
     images, labels = task.train.images[:4], task.train.labels[:4]
+    here.begin_epoch()
+    there.begin_epoch()
     with arithmetic("float32", device):
         for _ in range(3):
             losses = here.train_step(images, labels), there.train_step(images.to(device), labels.to(device))
@@ -104,6 +106,7 @@ def test_after_a_loss_that_is_not_finite_parameters_stay_until_the_epoch_tells(
 def test_on_the_host_a_loss_that_is_not_finite_is_told_at_once(make_backbone, task, values_of, optimizer):
     learner = opened(make_backbone, task, torch.device("cpu"), optimizer=optimizer)
     images, labels = task.train.images[:4], task.train.labels[:4]
+    learner.begin_epoch()
     learner.train_step(images, labels)
     before = values_of(learner.backbone)
     with pytest.raises(RunError, match="got nan"):

@@ -218,6 +218,7 @@ def test_the_m_step_adds_each_layers_retention_times_the_posterior_that_shares_i
     information = one_by_one(answers, list(names.values()), tasks[0].train, "exact")
     learner.strategy, learner.space = EM(), EM().space(2)
     learner.begin_task(tasks[1])
+    learner.begin_epoch()
     with torch.no_grad():  # away from the center
         for values in shared_knowledge(learner.backbone).values():
             for value in values.values():

@@ -49,6 +49,7 @@ def test_a_kernel_is_read_once_per_layer_and_optimizer_step(name, strategy, monk
 
     monkeypatch.setattr(reader, "read", counted)
     made.begin_task(task())
+    made.begin_epoch()
     for _ in range(2):
         calls.clear()
         made.train_step(*batch())
@@ -73,6 +74,7 @@ def test_a_penalty_enters_weighted_by_the_posterior_mass_that_shares_its_layer(t
     partition = Partition.parse(text)
     made = learner(TensorFactorization(penalty_weight=0.05), EM(partition=partition))
     made.begin_task(task())
+    made.begin_epoch()
     images, labels = batch()
     space = ConfigurationSpace.full(partition)
     before = penalties(made.backbone)
@@ -93,6 +95,7 @@ def test_a_fixed_strategy_adds_the_penalties_of_the_layers_that_it_shares(config
     for weight in (0.0, 0.05):
         made = learner(TensorFactorization(penalty_weight=weight), Fixed(configuration))
         made.begin_task(task())
+        made.begin_epoch()
         held = [stage.index for stage in made.backbone.stages if "0" in stage.mapping]
         assert tuple(held) == layers
         total = sum(term.item() for _, term in made.backbone.penalties(0))

@@ -21,6 +21,7 @@ def test_steps_equal_the_algorithm_in_one_file():
     training = Training(batch_size=BATCH, learning_rate=RATE, keep=1.0)
     learner = SelectiveTransfer(backbone, EM(), training=training)
     learner.begin_task(Task(name="toy", classes=minilasem.CLASSES, train=split, valid=split, test=split))
+    learner.begin_epoch()
     values = {name: value.clone() for name, value in backbone.state_dict().items()}
 
     def layers(version: str) -> list[list[torch.Tensor]]:

@@ -119,6 +119,7 @@ def test_em_steps_with_skips_equal_the_naive_twin(table: tuple[Conv, ...]):
     ]
     for learner in learners:
         learner.begin_task(Task(name="toy", classes=CLASSES, train=split, valid=split, test=split))
+        learner.begin_epoch()
     tree, twin = learners
     for _ in range(3):
         prior = tree.search.log_prior()

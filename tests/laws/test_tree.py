@@ -84,6 +84,7 @@ def test_gradient_of_the_weighted_loss_is_the_weighted_sum_of_gradients(text: st
     strategy = EM(partition=Partition.parse(text), evidence=evidence)
     learner = SelectiveTransfer(open_backbone_closed(), strategy, training=Training(batch_size=5, keep=1.0))
     learner.begin_task(Task(name="toy", classes=CLASSES, train=split, valid=split, test=split))
+    learner.begin_epoch()
     backbone, space = learner.backbone, learner.space
     log_likelihood = torch.stack(
         [
@@ -121,6 +122,7 @@ def test_em_step_equals_its_naive_twin():
     ]
     for learner in learners:
         learner.begin_task(task)
+        learner.begin_epoch()
     tree, twin = learners
     for _ in range(3):
         log_prior = tree.search.log_prior()

@@ -12,7 +12,8 @@ from lasem.configurations import ConfigurationSpace, Ties
 from lasem.errors import require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import belongs_to_task
-from lasem.learners._selective import SelectiveState, SelectiveTransfer
+from lasem.learners._selective import SelectiveTransfer
+from lasem.learners._selective_state import SelectiveState
 from lasem.learners._status import ParameterCounts, SearchStatus
 from lasem.nn import Backbone
 from lasem.search import InTurn

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from lasem.benchmarks import Outline, Task
+from lasem.errors import RunError
 from lasem.learners._status import Growth, ParameterCounts, SearchStatus
 from lasem.nn import AbstractMechanism, Backbone, Network
 from lasem.search import AbstractStrategy
-from lasem.training import Training
+from lasem.training import NamedTensors, Training
 
 Values = TypeVar("Values", bound=BaseModel)
 
@@ -33,6 +34,9 @@ class LearnerState:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.tensors = NamedTensors(self.tensors)
+
     @classmethod
     def of(cls, values: BaseModel, tensors: Mapping[str, Tensor]) -> "LearnerState":
         """Make a state of a model and tensors."""
@@ -42,9 +46,17 @@ class LearnerState:
         """Return the values as a learner's own model.
 
         Raises:
-            pydantic.ValidationError: They are not those of this learner.
+            RunError: They are not those of this kind of learner.
         """
-        return kind.model_validate(self.values)
+        try:
+            return kind.model_validate(self.values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RunError(
+                f"a state must come from a learner that was built alike (got values that are not those of a"
+                f" {kind.__name__}: {'.'.join(map(str, first['loc']))}, {first['msg']}); build the learner with the"
+                " options of the one that it came from"
+            ) from None
 
 
 class AbstractLearner(ABC):

@@ -1,6 +1,6 @@
 """Which parameters of a backbone belong to which task, and how many a learner stores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lasem.learners._status import ParameterCounts
 from lasem.nn import Backbone
@@ -10,6 +10,11 @@ def belongs_to_task(parameter: str, task: int) -> bool:
     """Whether a parameter of a backbone, by name, is one task's own: its head, an own branch or a mapping."""
     words = parameter.split(".")
     return words[:2] == ["heads", str(task)] or words[2:4] in (["own", str(task)], ["mapping", str(task)])
+
+
+def at_first_visits(visits: Sequence[int], sizes: Mapping[int, int]) -> list[int]:
+    """Return each position's size, by identity, where its task came for the first time; 0 elsewhere."""
+    return [sizes[task] if task not in visits[:i] else 0 for i, task in enumerate(visits)]
 
 
 def count_parameters(
@@ -27,10 +32,13 @@ def count_parameters(
     stages = zip(backbone.iter_stages(), usable, strict=True)
     shared = sum(p.numel() for stage, used in stages if used for p in stage.shared.parameters())
     sizes = {name: p.numel() for name, p in backbone.named_parameters()}
-    per_task = [
-        sum(size for name, size in sizes.items() if belongs_to_task(name, identity))
-        if identity not in visits[:i]
-        else 0
-        for i, identity in enumerate(visits)
-    ]
-    return ParameterCounts(shared=shared, per_task=per_task, search=search, rollback=rollback)
+    of_tasks = {
+        identity: sum(size for name, size in sizes.items() if belongs_to_task(name, identity)) for identity in {*visits}
+    }
+    return ParameterCounts(shared=shared, per_task=at_first_visits(visits, of_tasks), search=search, rollback=rollback)
+
+
+def count_trial(backbone: Backbone) -> int:
+    """Count the values of shared knowledge that are copied for the open task."""
+    trials = [stage.trial for stage in backbone.iter_stages() if stage.trial is not None]
+    return sum(parameter.numel() for trial in trials for parameter in trial.parameters())

@@ -94,6 +94,11 @@ class Retention:
         """Numbers that are stored: a precision and a center for every parameter."""
         return 2 * sum(part.numel() for quadratic in self.quadratics.values() for part in quadratic.precision.values())
 
+    @property
+    def constants(self) -> dict[int, float]:
+        """Constant of every stage's quadratic, for a checkpoint."""
+        return {stage: quadratic.constant for stage, quadratic in self.quadratics.items()}
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the precisions and centers for a checkpoint."""
         found: dict[str, Tensor] = {}

@@ -1,19 +1,18 @@
 """Selective layer transfer: any search strategy over any mechanism."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
-from pydantic import Field
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError, require
 from lasem.learners._interface import AbstractLearner, LearnerState
-from lasem.learners._parameters import count_parameters
+from lasem.learners._parameters import count_parameters, count_trial
 from lasem.learners._retention import Retention, RetentionOptions
+from lasem.learners._selective_state import SelectiveState, read_state
 from lasem.learners._status import ParameterCounts, SearchStatus
 from lasem.nn import Backbone
 from lasem.search import AbstractSearch, AbstractStrategy, Fixed, Schedule, TaskNetwork, capture, leaf_features
@@ -21,26 +20,13 @@ from lasem.seeds import derive_seed
 from lasem.training import (
     TaskTraining,
     Training,
-    TrainingState,
     add_prefix,
+    copy_values,
     least_images,
     load_values,
+    require_images,
     strip_prefix,
 )
-
-
-class SelectiveState(TrainingState):
-    """JSON values of a selective learner.
-
-    Attributes:
-        configurations: Committed configuration by identity, one bit per stage.
-        most: Most parameters trained at once ("search"), and most values stored to undo a task ("rollback").
-        constants: Constant of the retention's quadratic, by stage.
-    """
-
-    configurations: dict[int, tuple[int, ...]]
-    most: dict[str, int]
-    constants: dict[int, float] = Field(default_factory=dict)
 
 
 class SelectiveTransfer(AbstractLearner):
@@ -134,35 +120,54 @@ class SelectiveTransfer(AbstractLearner):
         schedule = Schedule(batches=self.task.batches_per_epoch, epochs=self.training.epochs)
         self._search = strategy.search(space, network=network, schedule=schedule)
         self._estimated = None
-        trial = sum(p.numel() for stage in self.backbone.iter_stages() if stage.trial for p in stage.trial.parameters())
-        self._most_rollback = max(self._most_rollback, trial)
+        self._most_rollback = max(self._most_rollback, count_trial(self.backbone))
 
     def train_epoch(self) -> float:
         """Train the open task for one epoch and return the mean loss of its batches.
 
         Raises:
+            LasemError: The epoch cannot begin; see `begin_epoch`.
             RunError: A loss or a gradient is not finite.
         """
+        self.begin_epoch()
+        losses = [self.search.step(self.task, images, labels) for images, labels in self.task.batches()]
+        return self.end_epoch(losses)
+
+    def begin_epoch(self) -> None:
+        """Begin an epoch of a loop of your own; `train_epoch` is such a loop over the task's own batches.
+
+        An epoch of your own is::
+
+            learner.begin_epoch()
+            losses = [learner.train_step(images, labels) for images, labels in loader]
+            mean = learner.end_epoch(losses)
+
+        Raises:
+            LasemError: No task is open, the epoch before was interrupted, or gradients are switched off.
+        """
+        self.task.begin_epoch()
         self._estimated = None
         self.search.start_epoch()
-        losses = [self.search.step(self.task, images, labels) for images, labels in self.task.batches()]
-        return self.task.end_epoch(losses)
 
-    def train_step(self, images: Tensor, labels: Tensor, *, masks: Generator | None = None) -> Tensor:
-        """Train the open task on one batch.
+    def train_step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Train the open task on one batch of any size, (B, C, H, W) and (B,); return the loss, a detached scalar.
 
-        Args:
-            images: (B, C, H, W).
-            labels: (B,).
-            masks: Source of dropout masks from now on; the epoch's by default.
-
-        Returns:
-            The loss, a detached scalar.
+        Raises:
+            LasemError: No epoch was begun, or the batch does not fit the network.
+            RunError: The loss or a gradient is not finite.
         """
+        self.task.take_batch(images, labels)
         self._estimated = None
-        if masks is not None:
-            self.task.masks = masks
         return self.search.step(self.task, images, labels)
+
+    def end_epoch(self, losses: Sequence[Tensor]) -> float:
+        """End an epoch, so that the learning rate decays; return the mean of what `train_step` gave for its batches.
+
+        Raises:
+            LasemError: No epoch was begun, or there is no loss.
+            RunError: On a device, a loss or a gradient was not finite.
+        """
+        return self.task.end_epoch(losses)
 
     def end_task(self) -> None:
         """Commit the leading configuration; restore the knowledge that it does not share."""
@@ -174,8 +179,6 @@ class SelectiveTransfer(AbstractLearner):
         if self.retention is not None:
             seed = derive_seed(self.task.seed, "fisher", len(self.task.order))
             self.retention.consolidate(self.backbone, identity, task.train, seed=seed)
-        for parameter in self.backbone.parameters():
-            parameter.grad = None
 
     def abandon_task(self) -> None:
         """Close the open task as if it had not begun."""
@@ -214,6 +217,7 @@ class SelectiveTransfer(AbstractLearner):
     def _logits(self, images: Tensor, task: int, *, trial: bool | None) -> Tensor:
         if self.task.open_identity == task:
             self._estimate()
+        require_images(images, shape=self.backbone.shape, like=next(self.backbone.parameters()))
         return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=trial, running=True)
 
     def _leading(self) -> tuple[int, ...]:
@@ -233,18 +237,7 @@ class SelectiveTransfer(AbstractLearner):
 
     def status(self) -> SearchStatus | None:
         """Return how far the search of the open task has come, read from the device; None if nothing is searched."""
-        search = self.search
-        log_prior = search.log_prior()
-        if log_prior is None:
-            return None
-        prior = np.exp(log_prior.cpu().numpy())
-        return SearchStatus(
-            names=search.space.names(),
-            prior=prior,
-            marginals=prior @ np.array(search.space.candidates, dtype=np.float64),
-            effort=search.effort,
-            decision=search.decision,
-        )
+        return SearchStatus.of(self.search)
 
     def posterior(self) -> Tensor | None:
         """Return the posterior of the last batch, (K,), in double precision; None without a search.
@@ -271,9 +264,7 @@ class SelectiveTransfer(AbstractLearner):
             **dict(self.task.values()),
             configurations=self.backbone.configurations,
             most={"search": self.task.most_trained, "rollback": self._most_rollback},
-            constants={stage: one.constant for stage, one in self.retention.quadratics.items()}
-            if self.retention
-            else {},
+            constants=self.retention.constants if self.retention else {},
         )
         tensors = add_prefix("backbone.", self.backbone.state_dict()) | self.task.tensors()
         if self._search is not None:
@@ -290,12 +281,13 @@ class SelectiveTransfer(AbstractLearner):
             task: The task that was open then; None if none was.
             space: Space with which it was opened; see `begin_task`.
         """
-        values = _read(state, stages=len(self.backbone.stages))
+        values = read_state(state, stages=len(self.backbone.stages))
+        values.require_fit(task, trained=self.task.order)
+        self.task.restore(values)
         for identity, bits in values.configurations.items():
             uses = ConfigurationSpace.only(bits).uses
             self.backbone.begin_task(identity, classes=values.classes[identity], uses=uses)
             self.backbone.commit(bits)
-        self.task.restore(values)
         self.task.most_trained, self._most_rollback = values.most["search"], values.most["rollback"]
         if self.retention is not None:
             device = next(self.backbone.parameters()).device
@@ -305,20 +297,4 @@ class SelectiveTransfer(AbstractLearner):
         load_values(self.backbone, strip_prefix(state.tensors, "backbone."))
         self.task.resume(values, state.tensors)
         if self._search is not None:
-            for name, value in self._search.state().items():
-                value.copy_(state.tensors[f"search.{name}"])
-
-
-def _read(state: LearnerState, *, stages: int) -> SelectiveState:
-    """Read a state, also one of the former learner for EWC, in which every task shares all stages."""
-    values = state.values
-    if "most" not in values:
-        shared = {name.split(".")[1] for name in state.tensors if name.startswith("precision.")}
-        ended = values["visits"] if values["epoch"] is None else values["visits"][:-1]
-        values = values | {
-            "most": {"search": values["most_trained"], "rollback": values["most_kept"]},
-            "configurations": dict.fromkeys(ended, (1,) * stages),
-            # Only the sum of the constants is known. It is a part of the loss that has no gradient.
-            "constants": {stage: 0.0 if stage != "0" else values["constant"] for stage in shared},
-        }
-    return SelectiveState.model_validate(values)
+            copy_values(self._search.state(), strip_prefix(state.tensors, "search."))

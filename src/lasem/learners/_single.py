@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from lasem.benchmarks import Task
 from lasem.errors import DataError, LasemError
 from lasem.learners._interface import AbstractLearner, LearnerState
-from lasem.learners._selective import SelectiveState, SelectiveTransfer
+from lasem.learners._selective import SelectiveTransfer
+from lasem.learners._selective_state import SelectiveState
 from lasem.learners._status import ParameterCounts
 from lasem.nn import Backbone
 from lasem.search import Fixed

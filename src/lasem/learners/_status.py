@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lasem.search import Decision, Effort
+from lasem.search import AbstractSearch, Decision, Effort
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,16 @@ class SearchStatus:
     marginals: NDArray[np.float64]
     effort: Effort | None = None
     decision: Decision | None = None
+
+    @classmethod
+    def of(cls, search: AbstractSearch) -> "SearchStatus | None":
+        """Read how far a search has come from the device; None if nothing is searched."""
+        log_prior = search.log_prior()
+        if log_prior is None:
+            return None
+        prior = np.exp(log_prior.cpu().numpy())
+        marginals = prior @ np.array(search.space.candidates, dtype=np.float64)
+        return cls(search.space.names(), prior, marginals, effort=search.effort, decision=search.decision)
 
     @property
     def entropy(self) -> float:

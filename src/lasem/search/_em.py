@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace, Ties
-from lasem.errors import RunError, require
+from lasem.errors import LasemError, RunError, require
 from lasem.options import Positive, Rate, options
 from lasem.search._decision import CommitAt, Decision, Schedule, SearchProgress
 from lasem.search._evidence import EVIDENCE, cross_entropies, log_likelihoods, log_posterior
@@ -226,6 +226,16 @@ class EMSearch(AbstractSearch):
     def log_prior(self) -> Tensor:
         """Return the logarithm of the prior, (K,)."""
         return self._prior.log_prior
+
+    def set_prior(self, prior: Tensor) -> None:
+        """Replace the prior by (K,) positive numbers, whose sum is made 1; see `AbstractSearch.set_prior`."""
+        given = torch.as_tensor(prior, dtype=torch.float64, device=self._network.device)
+        if given.shape != (len(self.space),) or not bool((given.isfinite() & (given > 0)).all()):
+            raise LasemError(
+                f"a prior must have a positive finite number for each of the {len(self.space)} candidates (got shape"
+                f" {tuple(given.shape)}, values {given.tolist()[:8]}); give every candidate a number above 0"
+            )
+        self._prior.replace(given.log().log_softmax(0))
 
     @property
     def log_posterior(self) -> Tensor:

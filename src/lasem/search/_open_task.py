@@ -26,6 +26,10 @@ class AbstractOpenTask(ABC):
     def draw_masks(self, candidates: int, batch: int, features: int) -> DropoutMasks:
         """Draw the dropout masks of one optimizer step: for each candidate, one for (B, F) features."""
 
+    def dropout(self, features: Tensor) -> Tensor:
+        """Drop features before a head: (B, F) -> (B, F)."""
+        return self.draw_masks(1, *features.shape).apply(features.unsqueeze(0)).squeeze(0)
+
     @abstractmethod
     def held_out_batch(self) -> Batch | None:
         """Return the next batch of held-out images; None if the strategy holds nothing out."""

@@ -25,6 +25,10 @@ class AbstractPrior(ABC):
         """Add the posterior of a batch, given as (K,) logarithms."""
 
     @abstractmethod
+    def replace(self, log_prior: Tensor) -> None:
+        """Become another prior, given as (K,) normalized logarithms, which weighs as many batches as before."""
+
+    @abstractmethod
     def margin(self) -> Tensor:
         """Return the margin of the leading candidate over the runner-up, in batches.
 
@@ -65,6 +69,10 @@ class RunningMean(AbstractPrior):
         self._log_total.copy_(torch.where(self._count > 0, total, log_posterior))
         self._count += 1
 
+    def replace(self, log_prior: Tensor) -> None:
+        """Become the mean of the posteriors so far; before the first one, what takes the place of the uniform start."""
+        self._log_total.copy_(log_prior + self._count.clamp_min(1).log())
+
     def margin(self) -> Tensor:
         """Return the largest sum of posteriors minus the second largest."""
         return _margin(self._log_total.exp()) * (self._count > 0)
@@ -102,6 +110,11 @@ class Counts(AbstractPrior):
         """Count the candidate with the largest posterior of a batch."""
         winner = preferred(log_posterior, self._ranks).unsqueeze(0)
         self._counts.index_add_(0, winner, self._counts.new_ones(1))
+
+    def replace(self, log_prior: Tensor) -> None:
+        """Divide all batches so far and the smoothing among the candidates, whose counts may then be fractions."""
+        total = (self._counts + self.SMOOTHING).sum()
+        self._counts.copy_(log_prior.exp() * total - self.SMOOTHING)
 
     def margin(self) -> Tensor:
         """Return the largest count minus the second largest."""

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace, Partition
-from lasem.errors import require
+from lasem.errors import LasemError, require
 from lasem.search._decision import Decision, Schedule
 from lasem.search._open_task import AbstractOpenTask
 from lasem.search._skipping import Effort
@@ -49,6 +49,27 @@ class AbstractSearch(ABC):
     @abstractmethod
     def log_prior(self) -> Tensor | None:
         """Return the log-probability of every candidate, (K,); None if nothing is searched."""
+
+    def prior(self) -> Tensor | None:
+        """Return the probability of every candidate, (K,); None if nothing is searched."""
+        log_prior = self.log_prior()
+        return None if log_prior is None else log_prior.exp()
+
+    def set_prior(self, prior: Tensor) -> None:
+        """Replace the prior of a search that has one, which is `EM`.
+
+        The new prior weighs as many batches as the task has trained on. So one that is set before the first batch
+        decides the first posterior, and then gives way to it, as the uniform prior does.
+
+        Args:
+            prior: (K,) positive numbers in the order of the candidates; their sum is made 1.
+
+        Raises:
+            LasemError: The search has no prior that could be set, or there is not one positive number per candidate.
+        """
+        raise LasemError(
+            f"a search must have a prior for it to be set (got {type(self).__name__}, {len(prior)} numbers); use EM"
+        )
 
     @property
     def log_posterior(self) -> Tensor | None:

@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
 # pytest explains a failed assertion only in test files, and in modules that ask for it before they are imported.
 pytest.register_assert_rewrite(
     *(f"lasem.testing._{name}" for name in ("benchmarks", "learners", "mechanisms", "networks", "runs", "strategies")),
-    "lasem.testing._toys",
+    *(f"lasem.testing._{name}" for name in ("learner_kit", "learner_state", "toys")),
 )
 
 from lasem.testing._benchmarks import BenchmarkContract as BenchmarkContract  # noqa: E402

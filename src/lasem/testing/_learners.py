@@ -1,39 +1,27 @@
 """The contract of learners: what a runner, a checkpoint and a reader of results rely on."""
 
-import copy
-import json
-import pickle
-from abc import ABC, abstractmethod
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from lasem.benchmarks import Split, TaskStream
+from lasem.benchmarks import Split
 from lasem.errors import DataError, RunError
 from lasem.learners import (
     AbstractLearner,
     AnswersOnTrial,
     CountsParameters,
-    LearnerState,
     Searches,
     SelectiveTransfer,
-    Setup,
-    TakesTurns,
 )
-from lasem.nn import NETWORKS, AbstractMechanism, HardParameterSharing, Network
-from lasem.runs import Checkpoints, RunFolder, arithmetic, read_checkpoint
-from lasem.search import EM, AbstractStrategy
-from lasem.testing._toys import SMALL_TRAINING, answers, assert_same_state, learn_task, make_task
-from lasem.training import Training
-
-CLASSES = (3, 2, 4)
-"""Number of classes of each task of the stream."""
+from lasem.runs import arithmetic
+from lasem.testing._learner_kit import CLASSES, stored
+from lasem.testing._learner_state import AbstractStateClaims
+from lasem.testing._toys import answers, assert_same_state, learn_task, make_task
 
 
-class LearnerContract(ABC):
+class LearnerContract(AbstractStateClaims):
     """Claims about a learner on a stream of three tiny tasks.
 
     A learner that does not search, count parameters or answer on trial skips the claims about that. Derive a class,
@@ -54,38 +42,6 @@ class LearnerContract(ABC):
         reads_untrained: Whether a task's network reads parameters that earlier tasks trained and that it only reads,
             as in progressive networks.
     """
-
-    shape: tuple[int, int, int] = (1, 8, 8)
-    network: Network = NETWORKS["digits-3"]
-    mechanism: AbstractMechanism = HardParameterSharing()
-    strategy: AbstractStrategy = EM()
-    training: Training = SMALL_TRAINING
-    reads_untrained: bool = False
-
-    @abstractmethod
-    def make(self, setup: Setup) -> AbstractLearner:
-        """Build a new learner from a setup: equal setups must give equal learners."""
-
-    def new_learner(self) -> AbstractLearner:
-        """Build a learner for the tasks of `new_stream`, from the attributes of the class."""
-        return self.make(
-            Setup(
-                network=self.network,
-                outline=self.new_stream().outline,
-                mechanism=self.mechanism,
-                strategy=self.strategy,
-                training=self.training,
-            )
-        )
-
-    def new_stream(self) -> TaskStream:
-        """Make a stream of three tasks with different numbers of classes; each call makes new tensors."""
-        return TaskStream.of(
-            [
-                make_task(seed=seed, classes=classes, shape=self.shape, name=f"t{seed}")
-                for seed, classes in enumerate(CLASSES)
-            ]
-        )
 
     # Learning and answering
 
@@ -194,12 +150,15 @@ class LearnerContract(ABC):
         learner, stream = self.new_learner(), self.new_stream()
         learner.begin_task(stream[0])
         learner.train_epoch()
-        stream[0].train.images[:] = torch.nan  # a split refuses them, but cannot watch over its tensors
+        images, before = stream[0].train.images, stream[0].train.images.clone()
+        images[:] = torch.nan  # a split refuses them, but cannot watch over its tensors
         place = r"got nan in task 0 \('t0'\), epoch 2 of the task, batch 1\); lower training"
         with pytest.raises(RunError, match=place):
             learner.train_epoch()
-        stored = _stored(learner.state(), "backbone", "open")
-        assert all(value.isfinite().all() for name, value in stored.items() if ".running_" not in name)
+        images[:] = before
+        learner.end_task()
+        found = stored(learner.state(), "backbone")
+        assert all(value.isfinite().all() for name, value in found.items() if ".running_" not in name)
 
     def test_only_the_training_split_is_read_and_validation_by_those_that_say_so(self) -> None:
         """A learner whose attribute or strategy does not say `held_out = "valid"` reads training images only."""
@@ -225,59 +184,6 @@ class LearnerContract(ABC):
             assert len(learner.parameter_counts().per_task) == 3
             assert learner.parameter_counts().per_task[2] == 0
 
-    # State
-
-    @pytest.mark.parametrize("inside", [True, False])
-    def test_restored_from_a_checkpoint_it_goes_on_bit_for_bit(self, tmp_path: Path, inside: bool) -> None:
-        """A new learner that gets a state from disk, inside a task or between two, ends like the one it came from."""
-        stream, one, other = self.new_stream(), self.new_learner(), self.new_learner()
-        learn_task(one, stream[0])
-        if inside:
-            one.begin_task(stream[1])
-            one.train_epoch()
-        else:
-            learn_task(one, stream[1])
-        other.restore(_through_disk(one.state(), tmp_path), task=stream[1] if inside else None)
-        if isinstance(one, CountsParameters) and isinstance(other, CountsParameters):
-            assert other.parameter_counts() == one.parameter_counts()
-        assert_same_state(one.state(), other.state(), layouts=True)
-        for learner in (one, other):
-            if inside:
-                assert learner.train_epoch() > 0
-                learner.end_task()
-            learn_task(learner, stream[2])
-        assert all(map(torch.equal, answers(one, stream, 3), answers(other, stream, 3)))
-        if isinstance(one, Searches) and isinstance(other, Searches):
-            assert [one.configuration(task) for task in range(3)] == [other.configuration(task) for task in range(3)]
-        assert_same_state(one.state(), other.state(), layouts=True)
-
-    def test_copies_and_pickles_go_on_bit_for_bit(self) -> None:
-        """A deep copy or a pickle, made between two tasks or inside one, ends like the learner it was made from."""
-        stream, one = self.new_stream(), self.new_learner()
-        learn_task(one, stream[0])
-        other = pickle.loads(pickle.dumps(copy.deepcopy(one)))
-        for learner in (one, other):
-            learner.begin_task(stream[1])
-            learner.train_epoch()
-            if isinstance(learner, TakesTurns):
-                learner.end_turn(0.5)
-        assert one.train_epoch() == other.train_epoch()
-        learners = [one, copy.deepcopy(other), pickle.loads(pickle.dumps(other))]
-        losses = [learner.train_epoch() for learner in learners]
-        assert losses == [losses[0]] * 3
-        for learner in learners:
-            learner.end_task()
-            assert_same_state(learner.state(), one.state(), layouts=True)
-            assert all(map(torch.equal, answers(learner, stream, 2), answers(one, stream, 2)))
-
-    def test_the_values_of_a_state_are_json(self) -> None:
-        """The values of a state come back from JSON as they were."""
-        learner, stream = self.new_learner(), self.new_stream()
-        learner.begin_task(stream[0])
-        learner.train_epoch()
-        values = learner.state().values
-        assert json.loads(json.dumps(values)) == values
-
     # What only some learners can do
 
     def test_parameters_counted_are_those_of_the_tasks_networks(self) -> None:
@@ -291,11 +197,11 @@ class LearnerContract(ABC):
         sizes = [sum(p.numel() for p in learner.network(task).parameters()) for task in range(3)]
         assert len(counts.per_task) == 3
         total = counts.shared + sum(counts.per_task)
-        stored = _stored(learner.state(), "backbone.")
+        found = stored(learner.state(), "backbone.")
         # mappings may exceed the kernels that are read by them
-        mappings = sum(value.numel() for name, value in stored.items() if ".mapping." in name)
+        mappings = sum(value.numel() for name, value in found.items() if ".mapping." in name)
         assert max(sizes) <= total <= sum(sizes) + counts.shared + mappings
-        assert total <= sum(value.numel() for value in stored.values())
+        assert total <= sum(value.numel() for value in found.values())
         assert counts.search >= max(counts.per_task)
         assert self.reads_untrained or counts.search >= max(sizes) - counts.shared
 
@@ -357,18 +263,3 @@ def _ask_everything(learner: AbstractLearner, images: Tensor) -> None:
         learner.configuration(0)
     if isinstance(learner, CountsParameters):
         learner.parameter_counts()
-
-
-def _stored(state: LearnerState, *prefixes: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a prefix; all, for a learner that names its tensors differently."""
-    return {name: value for name, value in state.tensors.items() if name.startswith(prefixes)} or state.tensors
-
-
-def _through_disk(state: LearnerState, folder: Path) -> LearnerState:
-    """Write a state as a checkpoint and read it."""
-    run_folder = RunFolder(folder)
-    run_folder.checkpoints_path.mkdir()
-    Checkpoints(run_folder).write(state, epoch=1)
-    checkpoint = read_checkpoint(run_folder)
-    assert checkpoint is not None
-    return checkpoint.state

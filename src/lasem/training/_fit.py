@@ -1,7 +1,8 @@
-"""Check of a task's images against the network that will train on them."""
+"""Checks of images and labels against the network that will train on them or answer for them."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from lasem.benchmarks import Task
@@ -19,15 +20,52 @@ def require_fit(task: Task, *, shape: Sequence[int], like: Tensor) -> None:
     Raises:
         DataError: One of the three differs.
     """
-    images = task.train.images
+    require_images(task.train.images, shape=shape, like=like, where=f" in task '{task.name}'")
+
+
+def require_images(images: Tensor, *, shape: Sequence[int], like: Tensor, where: str = "") -> None:
+    """Check that a batch of images has the shape, dtype and device that a network was built for.
+
+    Args:
+        images: What should be images, (B, C, H, W).
+        shape: (C, H, W) of the network's images.
+        like: Any tensor with the network's dtype, on its device.
+        where: Where the images stand, for the message.
+
+    Raises:
+        DataError: They are no tensor, or one of the three differs.
+    """
+    if not isinstance(images, Tensor):
+        raise DataError(
+            f"images must be a tensor of shape (B, {', '.join(map(str, shape))}) (got {type(images).__name__}{where});"
+            " convert them, e.g. torch.from_numpy(images).float()"
+        )
+    needed = tuple(shape)
     facts = (
-        ("shape", tuple(images.shape[1:]), tuple(shape), "build the network for it"),
-        ("dtype", images.dtype, like.dtype, "convert one of them, e.g. images.float()"),
+        ("shape", tuple(images.shape[1:]), needed, "build the network for it, or give (B, C, H, W)"),
+        ("dtype", images.dtype, like.dtype, "convert one of them, e.g. images.float() in the same scale of pixels"),
         ("device", images.device, like.device, "move one of them, e.g. task.to(device)"),
     )
-    for name, came, needed, remedy in facts:
-        if came != needed:
+    for name, came, wanted, remedy in facts:
+        if came != wanted:
             raise DataError(
-                f"images must have the {name} that the network was built for, {needed}"
-                f" (got {came} in task '{task.name}'); {remedy}"
+                f"images must have the {name} that the network was built for, {wanted} (got {came}{where}); {remedy}"
             )
+
+
+def require_labels(labels: Tensor, *, images: Tensor) -> None:
+    """Check that labels are whole numbers, one per image; their values are not read, which would wait for a device.
+
+    Args:
+        labels: What should be labels, (B,).
+        images: The batch that they belong to.
+
+    Raises:
+        DataError: They are not.
+    """
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        kind = f"{labels.dtype} of shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+        raise DataError(
+            f"labels must be an int64 tensor of shape ({len(images)},) (got {kind}); give one class per image, e.g."
+            " labels.long()"
+        )

@@ -1,6 +1,11 @@
 """JSON values of a training, as a checkpoint stores them."""
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel
+
+from lasem.benchmarks import Task
+from lasem.errors import RunError
 
 
 class TrainingState(BaseModel):
@@ -28,3 +33,23 @@ class TrainingState(BaseModel):
     def tasks(self, *, ended: bool = False) -> list[tuple[int, int]]:
         """Return (identity, number of classes) of each task in order of arrival; with `ended`, without the open one."""
         return [(task, self.classes[task]) for task in dict.fromkeys(self.ended if ended else self.visits)]
+
+    def require_fit(self, task: Task | None, *, trained: Sequence[int]) -> None:
+        """Check that this state is restored into a new learner, with the task that was open.
+
+        Args:
+            task: The task that the learner is restored with; None for none.
+            trained: Identities of the tasks that the learner has trained.
+
+        Raises:
+            RunError: The learner has trained, a task is missing, or none was open.
+        """
+        if trained:
+            raise RunError(f"a state must be restored into a new learner (got one with {len(trained)} tasks); make one")
+        if (task is None) != (self.epoch is None):
+            came = "no task" if task is None else f"'{task.name}'"
+            was = "none" if self.epoch is None else f"task {self.visits[-1]}"
+            raise RunError(
+                f"a state must be restored with the task that was open, {was} here (got {came}); pass `task`, None if"
+                " none was open"
+            )

@@ -19,12 +19,10 @@ class OptimizerSteps:
         optimizer: The optimizer.
         finite: () whether all losses and gradients have been finite, on the parameters' device.
         on_host: Whether parameters lie in main memory, where reading a number makes nobody wait.
-        batch: Number of the current batch in its epoch, from 1.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
-        self.batch = 0
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         device = self._parameters[0].device
         self.finite = torch.ones((), dtype=torch.bool, device=device)
@@ -32,11 +30,9 @@ class OptimizerSteps:
         self._total: Tensor | None = None
         self._history: list[tuple[int, Tensor]] = []
 
-    def begin_batch(self, number: int) -> None:
-        """Note which batch of the epoch comes, from 1."""
-        self.batch = number
-        if number == 1:
-            self._history.clear()
+    def begin_epoch(self) -> None:
+        """Forget what was noted of the epoch before."""
+        self._history.clear()
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss, a scalar, to those of the next step."""
@@ -45,8 +41,13 @@ class OptimizerSteps:
         loss.backward()
         self._total = loss.detach() if self._total is None else self._total + loss.detach()
 
-    def step(self, learning_rate: float) -> Tensor:
-        """Make a step on the sum of the losses since the last one, and return that sum, a detached scalar."""
+    def step(self, learning_rate: float, *, batch: int) -> Tensor:
+        """Make a step on the sum of the losses since the last one, and return that sum, a detached scalar.
+
+        Args:
+            learning_rate: Learning rate of the step.
+            batch: Number of the current batch in its epoch, from 1.
+        """
         assert self._total is not None, "backward comes before step"
         total, self._total = self._total, None
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
@@ -54,13 +55,13 @@ class OptimizerSteps:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         if not self.on_host:
-            self._step_if_finite()
+            self._step_if_finite(batch)
         elif self.finite:
             self.optimizer.step()
         return total
 
     @torch.no_grad()
-    def _step_if_finite(self) -> None:
+    def _step_if_finite(self, batch: int) -> None:
         """Make a step, and take it back where something was not finite, without waiting for the device.
 
         To zero the gradients would not do: an optimizer with momentum, such as Adam, moves parameters nevertheless.
@@ -69,7 +70,7 @@ class OptimizerSteps:
         self.optimizer.step()
         for parameter, value in zip(self._parameters, before, strict=True):
             parameter.copy_(torch.where(self.finite, parameter, value))
-        self._history.append((self.batch, self.finite))
+        self._history.append((batch, self.finite))
 
     def first_failed_batch(self) -> int | None:
         """Return the number of the epoch's first batch whose numbers were not finite; None if all were.

@@ -1,36 +1,21 @@
 """Bookkeeping that every learner needs: which tasks were trained in which order, and the training of the open one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
 from typing import final
 
-import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from lasem.benchmarks import Task
-from lasem.errors import LasemError, RunError
+from lasem.errors import DataError, LasemError
 from lasem.optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.search import AbstractOpenTask, Batch, DropoutMasks
-from lasem.training._batches import Batches, HeldOut, HeldOutBatches
-from lasem.training._fit import require_fit
+from lasem.training._batches import Batches, HeldOut
+from lasem.training._fit import require_fit, require_images, require_labels
 from lasem.training._options import Training
 from lasem.training._state import TrainingState
 from lasem.training._steps import OptimizerSteps
-
-
-@dataclass
-class _Visit:
-    """What exists only while a task is open."""
-
-    task: Task
-    identity: int
-    batches: Batches
-    masks: Generator
-    held_out: HeldOutBatches | None
-    steps: OptimizerSteps
-    epoch: int = 0
+from lasem.training._visit import Visit
 
 
 @final
@@ -61,7 +46,7 @@ class TaskTraining(AbstractOpenTask):
         self.seed = seed
         self._shape = tuple(shape)
         self._like = like
-        self._visit: _Visit | None = None
+        self._visit: Visit | None = None
         self.order: list[int] = []
         self.classes: dict[int, int] = {}
         self.epochs_trained = 0
@@ -71,6 +56,8 @@ class TaskTraining(AbstractOpenTask):
 
     def identity_of(self, task: Task) -> int:
         """Return the identity of a task that comes next: its own, or else its position in the stream."""
+        if not isinstance(task, Task):
+            raise DataError(f"a task must be a lasem.benchmarks.Task (got {type(task).__name__}); make one of the data")
         return len(self.order) if task.identity is None else task.identity
 
     def classes_of(self, identity: int) -> int:
@@ -86,9 +73,15 @@ class TaskTraining(AbstractOpenTask):
             )
         return self.classes[identity]
 
-    def at_first_visits(self, sizes: Mapping[int, int]) -> list[int]:
-        """Return each position's size, by identity, where its task came for the first time; 0 elsewhere."""
-        return [sizes[task] if task not in self.order[:i] else 0 for i, task in enumerate(self.order)]
+    def check_images(self, images: Tensor, task: int) -> None:
+        """Check that a learner can answer for images of a task.
+
+        Raises:
+            DataError: The images do not fit the network.
+            LasemError: The learner has not been trained on the task.
+        """
+        self.classes_of(task)
+        require_images(images, shape=self._shape, like=self._like)
 
     # The open task
 
@@ -113,21 +106,10 @@ class TaskTraining(AbstractOpenTask):
         return Batches(task, size=size, held_out=held_out, seed=self.seed, visit=visit)
 
     def begin(self, task: Task, parameters: Sequence[nn.Parameter], *, held_out: HeldOut = "none") -> None:
-        """Open a task with a new optimizer over these parameters.
-
-        Raises:
-            DataError: There are too few images, or they do not fit the network.
-            LasemError: Another task is open.
-        """
+        """Open a task with a new optimizer over these parameters; it raises what `check` raises."""
         batches, identity = self.check(task, held_out=held_out), self.identity_of(task)
-        self._visit = _Visit(
-            task=task,
-            identity=identity,
-            batches=batches,
-            masks=batches.masks(0),
-            held_out=batches.held_out(0),
-            steps=self._new_steps(parameters),
-        )
+        steps, position = self._new_steps(parameters), len(self.order)
+        self._visit = Visit(task, identity=identity, position=position, batches=batches, steps=steps)
         self.order.append(identity)
         self.classes[identity] = task.classes
 
@@ -189,20 +171,37 @@ class TaskTraining(AbstractOpenTask):
         return self._opened.steps.finite
 
     @property
-    def _opened(self) -> _Visit:
+    def _opened(self) -> Visit:
         if self._visit is None:
             raise LasemError("a task must be open for this (got none); call begin_task first")
         return self._visit
 
     # An epoch
 
+    def begin_epoch(self) -> None:
+        """Begin the next epoch: with dropout masks and held-out batches of its own, at its learning rate.
+
+        Raises:
+            LasemError: No task is open, the epoch before was interrupted, or gradients are switched off.
+        """
+        self._opened.begin_epoch()
+
     def batches(self) -> Iterator[Batch]:
-        """Shuffle the open task's images, and yield every complete batch of the next epoch."""
-        visit = self._opened
-        visit.masks, visit.held_out = visit.batches.masks(visit.epoch), visit.batches.held_out(visit.epoch)
-        for number, batch in enumerate(visit.batches.epoch(visit.epoch), start=1):
-            visit.steps.begin_batch(number)
-            yield batch
+        """Shuffle the open task's images, and yield every complete batch of the epoch.
+
+        It begins the epoch if `begin_epoch` was not called.
+        """
+        return self._opened.iter_batches()
+
+    def take_batch(self, images: Tensor, labels: Tensor) -> None:
+        """Check and count a batch of a loop of the user's own.
+
+        Raises:
+            LasemError: No task is open, no epoch was begun, or the batch does not fit the network.
+        """
+        require_images(images, shape=self._shape, like=self._like)
+        require_labels(labels, images=images)
+        self._opened.take_batch()
 
     def unlabeled_batches(self) -> Iterator[Tensor]:
         """Yield batches of all training images of the open task, to estimate statistics on: always the same ones."""
@@ -218,17 +217,9 @@ class TaskTraining(AbstractOpenTask):
         """Source of this epoch's dropout masks."""
         return self._opened.masks
 
-    @masks.setter
-    def masks(self, source: Generator) -> None:
-        self._opened.masks = source
-
     def draw_masks(self, candidates: int, batch: int, features: int) -> DropoutMasks:
         """Draw the dropout masks of one optimizer step: for each candidate, one for (B, F) features."""
         return DropoutMasks.draw(candidates, batch, features, keep=self.training.keep, source=self._opened.masks)
-
-    def dropout(self, features: Tensor) -> Tensor:
-        """Drop features before a head: (B, F) -> (B, F)."""
-        return self.draw_masks(1, *features.shape).apply(features.unsqueeze(0)).squeeze(0)
 
     @property
     def learning_rate(self) -> float:
@@ -240,53 +231,44 @@ class TaskTraining(AbstractOpenTask):
         self._opened.steps.backward(loss)
 
     def step(self, *losses: Tensor) -> Tensor:
-        """Make one optimizer step on the sum of these losses and of those given to `backward` since the last step.
-
-        Returns:
-            That sum, a detached scalar.
+        """Make one optimizer step on these losses and those given to `backward`; see `AbstractOpenTask.step`.
 
         Raises:
-            RunError: The sum or a gradient is not finite, and parameters lie on the host. They have not moved then. On
-                another device `end_epoch` raises, and parameters stay as they were until then.
+            RunError: The sum or a gradient is not finite, and parameters lie on the host.
         """
-        steps = self._opened.steps
+        visit = self._opened
         for loss in losses:
-            steps.backward(loss)
-        total = steps.step(self.learning_rate)
-        if steps.on_host and not steps.finite:
-            raise self._not_finite(steps.batch, float(total))
+            visit.steps.backward(loss)
+        batch = visit.batch or 0
+        total = visit.steps.step(self.learning_rate, batch=batch)
+        if visit.steps.on_host and not visit.steps.finite:
+            raise visit.not_finite(float(total), batch=batch)
         return total
 
     def end_epoch(self, losses: Sequence[Tensor]) -> float:
-        """Count the epoch, and return the mean loss of its batches.
+        """Count the epoch, which lets the learning rate decay, and return the mean loss of its batches.
 
         Args:
             losses: One detached scalar per batch.
 
         Raises:
+            LasemError: No epoch was begun, or there is no loss.
             RunError: A loss or a gradient was not finite. Parameters are those from before that batch.
         """
-        visit = self._opened
-        batch = visit.steps.first_failed_batch()  # on a device, the first time in the epoch that anyone waits for it
-        if batch is not None:
-            raise self._not_finite(batch, float(losses[batch - 1]))
-        visit.epoch += 1
+        mean = self._opened.end_epoch(losses)
         self.epochs_trained += 1
-        return float(torch.stack(list(losses)).mean())
-
-    def _not_finite(self, batch: int, loss: float) -> RunError:
-        visit = self._opened
-        came = f"{loss:.4g} with a gradient that is not finite" if isfinite(loss) else f"{loss}"
-        return RunError(
-            f"losses and gradients must be finite (got {came} in task {len(self.order) - 1} ('{visit.task.name}'),"
-            f" epoch {visit.epoch + 1} of the task, batch {batch}); lower training.learning_rate or check the scale of"
-            " the images"
-        )
+        return mean
 
     # State
 
     def values(self) -> TrainingState:
-        """Return the JSON values that `restore` takes."""
+        """Return the JSON values that `restore` takes.
+
+        Raises:
+            LasemError: An epoch has begun and not ended.
+        """
+        if self._visit is not None:
+            self._visit.require_between_epochs()
         return TrainingState(
             visits=list(self.order),
             classes=dict(self.classes),

@@ -392,6 +392,7 @@ def test_gathered_kernels_answer_as_those_read_anew_and_are_read_once(make_task,
         if position == 1:
             other = make(split_threshold=(0.05, 0.05))
             other.restore(through_disk(learner.state()), task=None)
+            learner = make(split_threshold=(0.05, 0.05))
             learner.restore(other.state(), task=None)
             compare(learner, [0, 1], trial=False)
 

@@ -147,6 +147,102 @@ def test_an_unknown_optimizer_is_a_clear_error_that_opens_nothing(make_learner, 
         make_learner(optimizer="rmsprp").begin_task(make_task())
 
 
+# A loop of the user's own
+
+
+@pytest.mark.parametrize("strategy", [EM(restart="epoch"), DARTS()], ids=["em", "darts"])
+def test_a_loop_over_the_same_batches_equals_train_epoch_bit_for_bit(make_learner, make_task, strategy):
+    learner, own, listed = (make_learner(strategy) for _ in range(3))
+    task = make_task()
+    for made in (learner, own, listed):
+        made.begin_task(task)
+    for _ in range(3):
+        mean = learner.train_epoch()
+        own.begin_epoch()
+        batches = list(own.task.batches())
+        assert own.end_epoch([own.train_step(*batch) for batch in batches]) == mean
+        listed.begin_epoch()
+        assert listed.end_epoch([listed.train_step(*batch) for batch in listed.task.batches()]) == mean
+    for made in (own, listed):
+        assert_same_state(made.state(), learner.state())
+        made.end_task()
+    learner.end_task()
+    assert_same_state(own.state(), learner.state())
+
+
+def test_every_step_of_a_loop_drops_other_features(make_learner, make_task):
+    learner, task = make_learner(Fixed("all"), learning_rate=1e-30), make_task()
+    learner.begin_task(task)
+    learner.begin_epoch()
+    batch = task.train.images[:4], task.train.labels[:4]
+    assert len({float(learner.train_step(*batch)) for _ in range(5)}) == 5
+
+
+def test_a_loop_that_does_not_begin_or_end_its_epochs_is_refused(make_learner, make_task):
+    learner, task = make_learner(), make_task()
+    batch = task.train.images[:4], task.train.labels[:4]
+    learner.begin_task(task)
+    with pytest.raises(LasemError, match=r"an epoch must be begun before .* call begin_epoch first"):
+        learner.train_step(*batch)
+    with pytest.raises(LasemError, match="an epoch must be begun and have batches"):
+        learner.end_epoch([])
+    learner.begin_epoch()
+    learner.train_step(*batch)
+    for verb in (learner.begin_epoch, learner.train_epoch, learner.state):
+        with pytest.raises(LasemError, match=r"epoch 1 of the task, which stopped at batch 1\)"):
+            verb()
+    for unfit, message in (
+        ((batch[0].double(), batch[1]), "images must have the dtype"),
+        ((batch[0][0], batch[1]), "images must have the shape"),
+        ((batch[0], batch[1].float()), r"labels must be an int64 tensor of shape \(4,\)"),
+        ((batch[0], batch[1][:3]), "labels must be"),
+    ):
+        with pytest.raises(DataError, match=message):
+            learner.train_step(*unfit)
+
+
+@pytest.mark.parametrize("prior", ["running-mean", "counts"])
+def test_a_prior_that_is_set_is_the_prior_until_posteriors_outweigh_it(make_learner, make_task, prior):
+    learner, task = make_learner(EM(prior=prior)), make_task()
+    learner.begin_task(task)
+    search, given = learner.search, torch.tensor([4.0, 3.0, 2.0, 1.0])
+    search.set_prior(given)
+    torch.testing.assert_close(search.prior(), given.double() / 10)
+    learner.train_epoch()
+    before = search.prior()
+    search.set_prior(given)
+    torch.testing.assert_close(search.prior(), given.double() / 10)
+    search.set_prior(before)
+    learner.begin_epoch()
+    learner.train_step(task.train.images[:4], task.train.labels[:4])
+    posterior = learner.posterior()
+    if prior == "running-mean":  # three batches before
+        torch.testing.assert_close(search.prior(), (3 * before + posterior) / 4)
+    else:
+        winner = torch.zeros(4, dtype=torch.float64).index_fill_(0, posterior.argmax(), 1)
+        torch.testing.assert_close(search.prior(), (7 * before + winner) / 8)
+    for wrong in (given[:3], given - 1, given * float("nan")):
+        with pytest.raises(LasemError, match="a prior must have a positive finite number for each of the 4"):
+            search.set_prior(wrong)
+
+
+def test_a_prior_that_is_set_before_the_first_batch_decides_its_posterior(make_learner, make_task):
+    plain, told = make_learner(EM()), make_learner(EM())
+    task = make_task()
+    for learner in (plain, told):
+        learner.begin_task(task)
+        learner.begin_epoch()
+    told.search.set_prior(torch.tensor([8.0, 1.0, 1.0, 1.0]))
+    for learner in (plain, told):
+        learner.train_step(task.train.images[:4], task.train.labels[:4])
+    odds = told.posterior() / plain.posterior()
+    torch.testing.assert_close(odds[0] / odds[1:], torch.full((3,), 8.0, dtype=torch.float64))
+    fixed = make_learner(Fixed("all"))
+    fixed.begin_task(task)
+    with pytest.raises(LasemError, match="a search must have a prior"):
+        fixed.search.set_prior(torch.ones(1))
+
+
 # Resuming
 
 

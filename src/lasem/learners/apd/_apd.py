@@ -10,6 +10,7 @@ from lasem.benchmarks import Task
 from lasem.errors import LasemError
 from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, LearnerState, Setup
 from lasem.learners._layers import Kernel, PlainNetwork
+from lasem.learners._parameters import at_first_visits
 from lasem.learners._status import ParameterCounts
 from lasem.learners.apd._decomposition import Decomposition
 from lasem.learners.apd._packed import PackedTensor
@@ -172,6 +173,7 @@ class APD(AbstractLearner):
     @torch.no_grad()
     def logits(self, images: Tensor, task: int) -> Tensor:
         """Answer with the task's parameters, thresholded, without dropout: (B, C, H, W) -> (B, classes)."""
+        self.task.check_images(images, task)
         return self.plain.logits(images, self._kernels(task))
 
     @torch.no_grad()
@@ -202,7 +204,7 @@ class APD(AbstractLearner):
             sizes[self.task.identity] = self.open.own_parameters(threshold=self.options.sparsity).numbers
         return ParameterCounts(
             shared=self.store.shared_numbers,
-            per_task=self.task.at_first_visits(sizes),
+            per_task=at_first_visits(self.task.order, sizes),
             search=self.task.most_trained,
             rollback=self._rollback,
         )
@@ -218,6 +220,7 @@ class APD(AbstractLearner):
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Take over what is stored and, for an open task, what it has trained so far."""
         values = state.read(APDState)
+        values.require_fit(task, trained=self.task.order)
         tensors = {name: tensor.to(self.device) for name, tensor in strip_prefix(state.tensors, "backbone.").items()}
         self.store = Store.read(values.store, tensors)
         self._rollback = values.rollback

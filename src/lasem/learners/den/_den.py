@@ -10,6 +10,7 @@ from lasem.benchmarks import Task
 from lasem.errors import LasemError, SpecError, require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._layers import Kernel, PlainNetwork, count
+from lasem.learners._parameters import at_first_visits
 from lasem.learners._status import Growth, ParameterCounts
 from lasem.learners.den._grown_network import GrownNetwork, GrownNetworkState
 from lasem.learners.den._open_network import OpenNetwork, OpenNetworkState
@@ -109,6 +110,7 @@ class DEN(AbstractLearner):
             Mean cross-entropy of the batches, without the phase's penalty.
         """
         network = self._network
+        self.task.begin_epoch()
         self.grown.clear_cache()
         self._advance_to(self._phase_due(self.task.epoch))
         phase, losses = self._make_phase(), list[Tensor]()
@@ -183,6 +185,7 @@ class DEN(AbstractLearner):
     @torch.no_grad()
     def logits(self, images: Tensor, task: int) -> Tensor:
         """Answer with the units that the task sees, without dropout: (B, C, H, W) -> (B, classes)."""
+        self.task.check_images(images, task)
         return self.plain.logits(images, self._kernels(task))
 
     @torch.no_grad()
@@ -209,7 +212,7 @@ class DEN(AbstractLearner):
         sizes = {task: self.grown.head_size(task, overlay=self.open) for task in set(self.task.order)}
         return ParameterCounts(
             shared=self.grown.num_parameters,
-            per_task=self.task.at_first_visits(sizes),
+            per_task=at_first_visits(self.task.order, sizes),
             search=self.task.most_trained,
             rollback=self._rollback,
         )
@@ -233,6 +236,7 @@ class DEN(AbstractLearner):
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Take over the network of all tasks and, for an open task, its network and the phase that it was in."""
         values = state.read(DENState)
+        values.require_fit(task, trained=self.task.order)
         self.grown.restore(values.units, strip_prefix(state.tensors, "backbone."))
         self.task.restore(values)
         self._rollback, self.phase = values.rollback, values.phase

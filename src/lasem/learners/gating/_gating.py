@@ -12,6 +12,7 @@ from lasem.benchmarks import Split, Task
 from lasem.errors import require
 from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, LearnerState, Setup
 from lasem.learners._layers import PlainNetwork
+from lasem.learners._parameters import at_first_visits
 from lasem.learners._status import ParameterCounts
 from lasem.learners.gating._gated_convs import GatedConvs
 from lasem.options import Count, Fraction, NonNegative, Positive, Rate, options
@@ -169,7 +170,7 @@ class ChannelGating(AbstractLearner):
     @torch.no_grad()
     def logits(self, images: Tensor, task: int) -> Tensor:
         """Answer with the task's gates, open if their logit is above 0: (B, C, H, W) -> (B, classes)."""
-        self.task.classes_of(task)
+        self.task.check_images(images, task)
         return self.convs.heads[str(task)](self.convs(images, task).features)
 
     def relevant(self, task: int) -> list[Tensor]:
@@ -190,7 +191,7 @@ class ChannelGating(AbstractLearner):
         }
         return ParameterCounts(
             shared=sum(p.numel() for p in self.convs.kernels.parameters()),
-            per_task=self.task.at_first_visits(sizes),
+            per_task=at_first_visits(self.task.order, sizes),
             search=self.task.most_trained,
             rollback=0,
         )
@@ -203,6 +204,7 @@ class ChannelGating(AbstractLearner):
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Add gates and heads, then load all values."""
         values = state.read(TrainingState)
+        values.require_fit(task, trained=self.task.order)
         for identity, classes in values.tasks():
             self.convs.grow(identity, classes)
         load_values(self.convs, strip_prefix(state.tensors, "backbone."))

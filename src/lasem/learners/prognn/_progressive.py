@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from lasem.benchmarks import Task
 from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, LearnerState, Setup
 from lasem.learners._layers import PlainNetwork
+from lasem.learners._parameters import at_first_visits
 from lasem.learners._status import ParameterCounts
 from lasem.learners.prognn._columns import Columns
 from lasem.options import Positive, options
@@ -106,7 +107,7 @@ class ProgressiveNetworks(AbstractLearner):
     @torch.no_grad()
     def logits(self, images: Tensor, task: int) -> Tensor:
         """Answer with the task's column, without dropout: (B, C, H, W) -> (B, classes)."""
-        self.task.classes_of(task)
+        self.task.check_images(images, task)
         return self.columns.column(task).head(self.columns.features(images, task))
 
     def network(self, task: int) -> nn.Module:
@@ -117,7 +118,7 @@ class ProgressiveNetworks(AbstractLearner):
     def parameter_counts(self) -> ParameterCounts:
         """Count parameters: a column with its lateral connections belongs to its task, and nothing is shared."""
         sizes = {task: sum(p.numel() for p in self.columns.column(task).parameters()) for task in set(self.task.order)}
-        per_task = self.task.at_first_visits(sizes)
+        per_task = at_first_visits(self.task.order, sizes)
         return ParameterCounts(shared=0, per_task=per_task, search=self.task.most_trained, rollback=0)
 
     def state(self) -> LearnerState:
@@ -128,6 +129,7 @@ class ProgressiveNetworks(AbstractLearner):
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Add the columns in order of arrival, then load their values."""
         values = state.read(TrainingState)
+        values.require_fit(task, trained=self.task.order)
         for identity, classes in values.tasks():
             self._add_column(identity, classes)
         load_values(self.columns, strip_prefix(state.tensors, "backbone."))

@@ -1,0 +1,66 @@
+"""What the contract of learners builds on: a stream of three tiny tasks, and new learners for it."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from lasem.benchmarks import TaskStream
+from lasem.learners import AbstractLearner, LearnerState, Setup
+from lasem.nn import NETWORKS, AbstractMechanism, HardParameterSharing, Network
+from lasem.search import EM, AbstractStrategy
+from lasem.testing._toys import SMALL_TRAINING, make_task
+from lasem.training import Training
+
+CLASSES = (3, 2, 4)
+"""Number of classes of each task of the stream."""
+
+
+class AbstractLearnerKit(ABC):
+    """Builds what claims about a learner need.
+
+    Attributes:
+        shape: Shape of the images, (C, H, W).
+        network: Network that learners are built on.
+        mechanism: Mechanism of their shared branches.
+        strategy: Strategy of their searches.
+        training: How a task is trained; the kit trains two epochs in two batches of six images.
+        reads_untrained: Whether a task's network reads parameters that earlier tasks trained and that it only reads,
+            as in progressive networks.
+    """
+
+    shape: tuple[int, int, int] = (1, 8, 8)
+    network: Network = NETWORKS["digits-3"]
+    mechanism: AbstractMechanism = HardParameterSharing()
+    strategy: AbstractStrategy = EM()
+    training: Training = SMALL_TRAINING
+    reads_untrained: bool = False
+
+    @abstractmethod
+    def make(self, setup: Setup) -> AbstractLearner:
+        """Build a new learner from a setup: equal setups must give equal learners."""
+
+    def new_learner(self) -> AbstractLearner:
+        """Build a learner for the tasks of `new_stream`, from the attributes of the class."""
+        return self.make(
+            Setup(
+                network=self.network,
+                outline=self.new_stream().outline,
+                mechanism=self.mechanism,
+                strategy=self.strategy,
+                training=self.training,
+            )
+        )
+
+    def new_stream(self) -> TaskStream:
+        """Make a stream of three tasks with different numbers of classes; each call makes new tensors."""
+        return TaskStream.of(
+            [
+                make_task(seed=seed, classes=classes, shape=self.shape, name=f"t{seed}")
+                for seed, classes in enumerate(CLASSES)
+            ]
+        )
+
+
+def stored(state: LearnerState, *prefixes: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix; all, for a learner that names its tensors differently."""
+    return {name: value for name, value in state.tensors.items() if name.startswith(prefixes)} or state.tensors
