@@ -41,10 +41,10 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 """A whole number of at least 0."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 """A whole number that starts a random number generator."""
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A finite number of at least 0, such as the weight of a penalty."""
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-"""A finite number above 0, such as a learning rate."""
+NonNegative = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
+"""A number of at least 0, such as the weight of a penalty; single precision can hold its products."""
+Rate = Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)]
+"""A number above 0, such as a learning rate; single precision can hold its products."""
 Share = Annotated[float, Field(ge=0, le=1)]
 """A share of something, from 0 to 1, both included."""
 Fraction = Annotated[float, Field(gt=0, lt=1)]

@@ -5,7 +5,7 @@ import torch
 
 from lasem.benchmarks import Task
 from lasem.configurations import Partition
-from lasem.errors import DataError, LasemError, RunError
+from lasem.errors import DataError, LasemError, RunError, SpecError
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Conv, DeconvolutionalFactorization, Network, TensorFactorization
 from lasem.optimizers import OPTIMIZERS
@@ -145,6 +145,18 @@ def test_every_m_step_is_an_optimizer_step(make_learner, make_task):
 def test_an_unknown_optimizer_is_a_clear_error_that_opens_nothing(make_learner, make_task):
     with pytest.raises(LasemError, match="rmsprop"):
         make_learner(optimizer="rmsprp").begin_task(make_task())
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_largest_learning_rate_ends_in_words(make_learner, make_task, optimizer):
+    """Larger ones overflow single precision inside an optimizer, so options refuse them."""
+    learner = make_learner(Fixed("all"), optimizer=optimizer, learning_rate=1e30)
+    learner.begin_task(make_task())
+    with pytest.raises(RunError, match="losses and gradients must be finite"):
+        list(iter(learner.train_epoch, None))
+    for rate in (1e38, 1e308):
+        with pytest.raises(SpecError, match=r"learning_rate must be at most 1e\+30 \(got 1e\+"):
+            Training(learning_rate=rate, optimizer=optimizer)
 
 
 # A loop of the user's own

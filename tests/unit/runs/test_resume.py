@@ -270,7 +270,7 @@ def test_a_number_that_is_not_finite_ends_the_run_with_the_way_back(tmp_path):
 
 
 def test_a_loss_that_overflows_is_found_and_the_run_stays_resumable(tmp_path):
-    spec = resolve("digits/hps", [*SETTINGS, "training.learning_rate=1e38", "training.optimizer=sgd"])
+    spec = resolve("digits/hps", [*SETTINGS, "training.learning_rate=1e30", "training.optimizer=sgd"])
     for _ in range(2):
         with pytest.raises(RunError, match=r"finite .*task 0.* epoch \d.*; there is no checkpoint yet"):
             run(spec, place_in(tmp_path))
