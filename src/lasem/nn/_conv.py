@@ -1,7 +1,6 @@
 """The convolution that the tables of networks are made of: SAME padding, ReLU, and a max-pool where wanted."""
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -33,7 +32,9 @@ class PooledConv2d(nn.Conv2d, AbstractPureModule):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer to a batch: (B, C, H, W) -> (B, C', H', W')."""
-        return self.compute({"weight": self.weight, "bias": cast(Tensor, self.bias)}, input)
+        # As `compute`, which `torch.jit.script` cannot read because of its mapping.
+        y = self._conv_forward(input, self.weight, self.bias)
+        return F.relu_(same_max_pool(y, self.pool) if self.pool > 1 else y)
 
     def compute(self, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Apply the layer with other values of its weight and bias."""

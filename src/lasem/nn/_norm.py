@@ -158,7 +158,12 @@ class NormedConv2d(nn.Conv2d, AbstractNodeNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve and normalize: (N B, C, H, W) -> (N B, C', ceil(H/stride), ceil(W/stride))."""
-        y = F.conv2d(input, self.weight, stride=self.stride, padding=self.padding)
+        stride, size = self.stride[0], self.weight.shape[-1]
+        if size == 1 and stride > 1:
+            # The same numbers. With a stride, torch 2.13 writes outside of memory in the backward pass of some
+            # channels-last inputs on a CPU, for example of those with 4 channels.
+            input, stride = input[..., ::stride, ::stride], 1
+        y = F.conv2d(input, self.weight, stride=stride, padding=size // 2)
         return self.normalize(y, self.norm_scale, self.bias)
 
     def plain(self, statistics: Statistics | None) -> nn.Sequential:

@@ -11,12 +11,13 @@ def same_max_pool(x: Tensor, window: int) -> Tensor:
     down, come before it and the rest after it. PyTorch's `ceil_mode` alone would put all of them after the image, which
     gives another result, for example for 43 rows and a window of 3.
     """
-    before, after = zip(*(_padding(size, window) for size in x.shape[-2:]), strict=True)
-    if before == after and 2 * max(before) <= window:
-        return F.max_pool2d(x, window, padding=before)
-    if not any(before):
+    # In these words and no shorter ones, because `torch.jit.script` knows only a part of Python.
+    top, bottom = _padding(x.shape[-2], window)
+    left, right = _padding(x.shape[-1], window)
+    if top == bottom and left == right and 2 * max(top, left) <= window:
+        return F.max_pool2d(x, window, padding=[top, left])
+    if top == 0 and left == 0:
         return F.max_pool2d(x, window, ceil_mode=True)
-    (top, left), (bottom, right) = before, after
     return F.max_pool2d(F.pad(x, (left, right, top, bottom), value=float("-inf")), window)
 
 

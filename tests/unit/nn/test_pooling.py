@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lasem.nn import PooledConv2d, same_max_pool
+from lasem.nn import NETWORKS, PooledConv2d, SameMaxPool2d, same_max_pool
 
 SIZES = [*range(1, 14), 20, 27, 32, 43, 49, 50]
 
@@ -72,3 +72,15 @@ def test_pool_then_relu_equals_relu_then_pool(size, pool):
     expected = same_max_pool(convolved.relu(), pool)
     assert torch.equal(layer(images), expected)
     assert (expected == 0).any()
+
+
+def test_torch_jit_can_script_a_network_with_pools():
+    pool = torch.jit.script(SameMaxPool2d(3))
+    for size in (5, 6, 7, 43):  # all three ways of padding
+        images = torch.rand(2, 3, size, 7, generator=torch.Generator().manual_seed(size))
+        assert torch.equal(pool(images), same_max_pool(images, 3))
+    backbone = NETWORKS["digits-3"].build((1, 8, 8))
+    backbone.begin_task(0, classes=2, uses=[(True, False)] * 3)
+    backbone.commit((0, 0, 0))
+    network, images = backbone.network(0), torch.rand(2, 1, 8, 8)
+    torch.testing.assert_close(torch.jit.script(network)(images), network(images))
