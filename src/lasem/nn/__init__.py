@@ -28,6 +28,7 @@ from lasem.nn._skips import indices as indices
 from lasem.nn._skips import walk as walk
 from lasem.nn._stage import AbstractBranch as AbstractBranch
 from lasem.nn._stage import Fork as Fork
+from lasem.nn._stage import OwnStart as OwnStart
 from lasem.nn._stage import Stage as Stage
 from lasem.nn._stage import TransferModule as TransferModule
 from lasem.nn._tensor_factorization import TensorFactorization as TensorFactorization

@@ -9,10 +9,11 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lasem.errors import LasemError, nearest
+from lasem.errors import LasemError
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import generator
 from lasem.nn._norm import average
+from lasem.nn._parameters import load_parameters
 from lasem.nn._skips import Skip, SkipSequential, walk
 from lasem.nn._stage import Fork, Stage, TransferModule
 from lasem.nn._template import BATCH
@@ -120,13 +121,7 @@ class Backbone(nn.Module):
             if redraw_unchosen and not (chosen and chosen[stage.index]):
                 stage.shared = self._place(stage.redraw_shared(task))
             if task not in self.configurations:
-                if own:
-                    stage.own[str(task)] = self._place(stage.new_own(task))
-                if shared:
-                    stage.mapping[str(task)] = self._place(stage.new_mapping(task))
-                statistics = stage.template.new_statistics()
-                if statistics is not None:
-                    stage.statistics[str(task)] = self._place(statistics)
+                stage.add_task(task, own=own, shared=shared, place=self._place)
             if shared:
                 stage.open_trial()
         if str(task) not in self.heads:
@@ -288,25 +283,8 @@ class Backbone(nn.Module):
         return (SkipSequential(*modules, skips=self.skips) if self.skips else nn.Sequential(*modules)).eval()
 
     def load_values(self, values: Mapping[str, Tensor]) -> None:
-        """Replace the values of parameters, by the names that the class describes.
-
-        Raises:
-            LasemError: A name or a shape does not fit; nothing is changed then.
-        """
-        parameters = dict(self.named_parameters())
-        for key, value in values.items():
-            if key not in parameters:
-                raise LasemError(
-                    f"loaded values must be named after parameters (got {key!r}); {nearest(key, parameters)}"
-                )
-            if parameters[key].shape != value.shape:
-                raise LasemError(
-                    f"a loaded value must have its parameter's shape {tuple(parameters[key].shape)}"
-                    f" (got {tuple(value.shape)} for {key!r}); reshape or transpose it"
-                )
-        with torch.no_grad():
-            for key, value in values.items():
-                parameters[key].copy_(value)
+        """Replace the values of parameters, by the names that the class describes; see `load_parameters`."""
+        load_parameters(self, values)
 
     def _place(self, module: Module) -> Module:
         """Move new parameters to the backbone's device, in its dtype and memory layout."""

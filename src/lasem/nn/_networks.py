@@ -1,7 +1,7 @@
 """The named networks, as tables of layers (LASEM, figure 7)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from torch import Generator, nn
@@ -13,6 +13,7 @@ from lasem.nn._initializers import mlp
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
 from lasem.nn._rows import BasicBlock, Conv, NormConv, Row
 from lasem.nn._skips import Skip
+from lasem.nn._stage import OwnStart
 from lasem.registry import Registry
 
 
@@ -25,12 +26,14 @@ class Network:
         hidden: Units of the hidden layers of the head.
         excludes: Mechanisms and learners that cannot run on this network, each with the reason.
         channels: (c_kb, c_ts) of DF-CNN per layer in the authors' release; None where it has none.
+        own: Where own branches of new tasks start, at "new" values or at a "copy"; see `TransferModule`.
     """
 
     layers: tuple[Row, ...]
     hidden: tuple[int, ...]
     excludes: Mapping[str, str] = field(default_factory=dict, hash=False)
     channels: tuple[tuple[int, int], ...] | None = None
+    own: OwnStart = "new"
 
     @property
     def summary(self) -> str:
@@ -80,7 +83,7 @@ class Network:
         sharing = mechanism or HardParameterSharing()
         listed = self.channels or (None,) * len(self.layers)
         layers = [
-            row.build(size, sharing.for_layer(channels))
+            replace(row.build(size, sharing.for_layer(channels)), own=self.own)
             for size, row, channels in zip(inputs, self.layers, listed, strict=False)
         ]
         return Backbone(layers, shape=shape, head=self._head, seed=seed, skips=self.skips)

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
+
+from lasem.errors import LasemError, nearest
 
 
 class ParameterSet(nn.Module):
@@ -65,3 +68,23 @@ def _descend(module: nn.Module, path: str) -> nn.Module:
             module.add_module(name, nn.Module())
         module = module.get_submodule(name)
     return module
+
+
+@torch.no_grad()
+def load_parameters(module: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Replace the values of some parameters of a module, by name.
+
+    Raises:
+        LasemError: A name or a shape does not fit; nothing is changed then.
+    """
+    parameters = dict(module.named_parameters())
+    for key, value in values.items():
+        if key not in parameters:
+            raise LasemError(f"loaded values must be named after parameters (got {key!r}); {nearest(key, parameters)}")
+        if parameters[key].shape != value.shape:
+            raise LasemError(
+                f"a loaded value must have its parameter's shape {tuple(parameters[key].shape)}"
+                f" (got {tuple(value.shape)} for {key!r}); reshape or transpose it"
+            )
+    for key, value in values.items():
+        parameters[key].copy_(value)

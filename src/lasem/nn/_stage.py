@@ -4,16 +4,20 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import Generator, Tensor, nn
 
-from lasem.errors import LasemError, SpecError
+from lasem.errors import LasemError, SpecError, require
 from lasem.nn._initializers import generator
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
 from lasem.nn._parameters import ParameterSet, tensors_of
 from lasem.nn._sharing import Sharing
 from lasem.nn._template import Template
 from lasem.seeds import derive_seed
+
+OwnStart = Literal["new", "copy"]
+"""Where a new task's own branch starts; see `TransferModule`."""
 
 
 class MissingBranchError(LasemError, LookupError):
@@ -33,11 +37,20 @@ class TransferModule:
         mechanism: How tasks share the module's parameters; hard parameter sharing by default.
         output: Shape of the output for the shape of an input, both without the batch axis; by default the module is
             run without values, on the meta device, to find it.
+        own: Where a new task's own branch starts: at values of its own ("new", as in the paper), or at a copy of what
+            its shared branch reads when the task begins ("copy"), so that both branches start alike.
+
+    Raises:
+        SpecError: `own` is neither of the two.
     """
 
     make: Callable[[Generator], nn.Module]
     mechanism: AbstractMechanism = field(default_factory=HardParameterSharing)
     output: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
+    own: OwnStart = "new"
+
+    def __post_init__(self) -> None:
+        require(self.own in ("new", "copy"), "own must be new or copy", remedy="choose one of them", own=self.own)
 
 
 class AbstractBranch(ABC):
@@ -186,6 +199,26 @@ class Stage(nn.Module):
         """Draw the mapping by which a task reads shared knowledge."""
         return self.sharing.new_mapping(generator(derive_seed(self.seed, "mapping", self.index, task)))
 
+    def add_task(self, task: int, *, own: bool, shared: bool, place: Callable[[nn.Module], nn.Module]) -> None:
+        """Add what a new task has here.
+
+        Args:
+            task: Identity of the task.
+            own: Whether it gets a branch of its own.
+            shared: Whether it gets a mapping, for the shared branch.
+            place: Moves new parameters to where the others are.
+        """
+        key, copies = str(task), own and self.layer.own == "copy"
+        mapping = place(self.new_mapping(task)) if shared or copies else None
+        if own:
+            made = self._copy_of_shared(mapping) if copies and mapping is not None else self.new_own(task)
+            self.own[key] = place(made)
+        if shared and mapping is not None:
+            self.mapping[key] = mapping
+        statistics = self.template.new_statistics()
+        if statistics is not None:
+            self.statistics[key] = place(statistics)
+
     def open_trial(self) -> None:
         """Copy the shared knowledge for the task that is about to be learned."""
         # The task trains the copy, so that what it does not share in the end is untouched without being undone.
@@ -209,13 +242,17 @@ class Stage(nn.Module):
 
     def detach(self, task: int) -> None:
         """Replace a task's mapping by an own version equal to what it reads now."""
-        tensors = self.sharing.read(self.shared, self.mapping[str(task)])
+        self.own[str(task)] = self._copy_of_shared(self.mapping[str(task)])
+        del self.mapping[str(task)]
+
+    def _copy_of_shared(self, mapping: nn.Module) -> ParameterSet:
+        """Copy what a task with this mapping reads of the shared knowledge, as parameters of an own branch."""
+        tensors = self.sharing.read(self.shared, mapping)
         like = tensors_of(self.template.module)
         values = {name: tensors[name].detach().clone() for name in self.template.names}
-        self.own[str(task)] = ParameterSet(
+        return ParameterSet(
             {name: nn.Parameter(v) if isinstance(like[name], nn.Parameter) else v for name, v in values.items()}
         )
-        del self.mapping[str(task)]
 
     def fork(self, task: int, *, trial: bool, running: bool = False) -> Fork:
         """Compute the parameters of the branches that a task has, once for as many uses as follow.

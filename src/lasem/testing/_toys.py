@@ -133,7 +133,7 @@ class WrappedNetwork(Network):
         """Make the backbone for images of a shape, (C, H, W)."""
         sizes = [shape[0], *(layer.channels for layer in self.layers)]
         stages = [
-            TransferModule(_Wrapped(inputs, layer.channels), mechanism or HardParameterSharing())
+            TransferModule(_Wrapped(inputs, layer.channels), mechanism or HardParameterSharing(), own=self.own)
             for inputs, layer in zip(sizes, self.layers, strict=False)
         ]
         return Backbone(stages, shape=shape, head=self._linear, seed=seed)
@@ -158,7 +158,6 @@ class _Wrapped:
 SMALL_NETWORKS: Mapping[str, Network] = {
     "plain": Network((Conv(3, 4, pool=2), Conv(3, 6, pool=2)), hidden=(5,)),
     "skips": Network((Conv(3, 4, pool=2), Conv(3, 4), Conv(3, 4, pool=2, skip=2)), hidden=(5,)),
-    # With 4 channels before a projection of stride 2, torch 2.13 writes outside of memory on some CPUs (channels last).
     "batch norm": Network((NormConv(3, 8), BasicBlock(8, stride=2, average=True)), hidden=()),
     "wrapped modules": WrappedNetwork((NormConv(3, 4), NormConv(3, 5)), hidden=()),
 }

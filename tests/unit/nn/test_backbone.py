@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from lasem.errors import LasemError
-from lasem.nn import Conv, Network
+from lasem.errors import LasemError, SpecError
+from lasem.nn import MECHANISMS, Conv, Network, TransferModule
+from lasem.testing import SMALL_NETWORKS
 
 BOTH, OWN, SHARED = (True, True), (True, False), (False, True)
 IMAGES = torch.rand(4, 1, 6, 6, generator=torch.Generator().manual_seed(3))
@@ -284,3 +287,40 @@ def test_the_gradient_through_a_path_is_right(make_backbone):
     backbone.begin_task(0, classes=2, uses=[BOTH, BOTH])
     images = IMAGES[:1].double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: backbone.path_logits(x, 0, bits=(0, 1)), images)
+
+
+# Own branches that start at a copy
+
+
+@pytest.mark.parametrize("mechanism", [made() for _, made in MECHANISMS.items()], ids=str)
+def test_own_branches_that_start_at_a_copy_answer_as_the_shared_ones_of_the_moment(mechanism):
+    """Of every task, also after earlier tasks have changed the shared knowledge; and then both are trained apart."""
+    network = Network((Conv(3, 3, pool=2), Conv(3, 4)), hidden=(), own="copy")
+    backbone = network.build((1, 6, 6), mechanism=mechanism)
+    for task in (0, 1):
+        backbone.begin_task(task, classes=3, uses=[BOTH, BOTH])
+        before = backbone.path_logits(IMAGES, task, bits=(1, 1))
+        torch.testing.assert_close(backbone.path_logits(IMAGES, task, bits=(0, 0)), before)
+        backbone.abandon()
+        backbone.begin_task(task, classes=3, uses=[OWN, OWN])
+        torch.testing.assert_close(backbone.path_logits(IMAGES, task, bits=(0, 0)), before)
+        backbone.abandon()
+        learn(backbone, task, (0, 1))
+        assert not torch.equal(backbone.path_logits(IMAGES, task), before)
+
+
+def test_loaded_values_reach_own_branches_that_start_at_a_copy():
+    backbone = replace(SMALL_NETWORKS["batch norm"], own="copy").build((1, 6, 6))
+    given = {name: torch.rand_like(value) for name, value in backbone.named_parameters()}
+    backbone.load_values(given)
+    backbone.begin_task(5, classes=3, uses=[BOTH, OWN])
+    for name, value in given.items():
+        assert torch.equal(backbone.get_parameter(name.replace("shared", "own.5")), value)
+
+
+def test_own_branches_start_at_values_of_their_own_by_default_and_nothing_else_is_known(make_backbone):
+    backbone = make_backbone()
+    backbone.begin_task(0, classes=3, uses=[BOTH, BOTH])
+    assert not torch.equal(backbone.stages[0].own["0"]["weight"], backbone.stages[0].shared["weight"])
+    with pytest.raises(SpecError, match=r"own must be new or copy \(got 'random'\)"):
+        TransferModule(lambda source: nn.Linear(2, 2), own="random")
