@@ -53,6 +53,7 @@ def learner(make_task, make_backbone):
 def test_bfloat16_keeps_parameters_and_posterior_precise(learner):
     images = learner.task.task.test.images
     exact = tree_logits(learner.backbone, images, 0, space=learner.space)
+    learner.begin_epoch()
     with arithmetic("bfloat16", CPU):
         rounded = tree_logits(learner.backbone, images, 0, space=learner.space)
         loss = learner.train_step(images[:4], learner.task.task.test.labels[:4])
