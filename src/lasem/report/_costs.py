@@ -169,13 +169,13 @@ def _memory(label: str, group: Group, groups: Sequence[Group]) -> Memory:
             f"{run.benchmark}/{name}" for name, found in (("stl", alone), (run.mechanism, whole)) if found is None
         )
         if alone and alone.parameters and whole and whole[0].parameters:
-            largest = max(*alone.parameters.per_task, *whole[0].parameters.per_task)
+            largest = max(0, *alone.parameters.per_task, *whole[0].parameters.per_task)
             bound = whole[0].parameters.shared + factor * largest
     return Memory(
         label=label,
         seeds=len(counts),
         shared=spread([c.shared for c in counts]).mean,
-        per_task=spread([sum(c.per_task) / len(c.per_task) for c in counts]).mean,
+        per_task=spread([sum(c.per_task) / max(1, len(c.per_task)) for c in counts]).mean,
         end=spread([c.shared + sum(c.per_task) for c in counts]).mean,
         most=spread([c.search + sum(c.per_task[:-1]) for c in counts]).mean,
         bound=bound,

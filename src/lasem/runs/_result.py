@@ -1,6 +1,6 @@
 """The result of a loop that has ended."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from lasem.learners import parameter_counts
 from lasem.records import Grown, History, Parameters, Result, Seconds, measures_of
@@ -20,6 +20,8 @@ def result_of(loop: Loop, *, device: str, spec: Spec | None = None) -> Result:
     committed = history.configurations
     known = [bits for bits in committed if bits is not None]
     kind = type(loop.learner).__name__
+    counts = parameter_counts(loop.learner)
+    counts = replace(counts, per_task=counts.per_task or [0] * len(history.tasks))  # a learner need not count them
     return Result(
         **dict(measures_of(history, reference=loop.evaluation.reference)),
         name=spec.name if spec else kind,
@@ -32,7 +34,7 @@ def result_of(loop: Loop, *, device: str, spec: Spec | None = None) -> Result:
         complete=True,
         tasks=[task.name for task in history.tasks],
         configurations=known if len(known) == len(committed) else None,
-        parameters=Parameters(**asdict(parameter_counts(loop.learner))),
+        parameters=Parameters(**asdict(counts)),
         growth=_growth(history),
         seconds=Seconds(training=history.training_seconds, evaluation=history.evaluation_seconds),
     )

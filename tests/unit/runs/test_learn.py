@@ -11,10 +11,11 @@ import torch
 from lasem import learn
 from lasem.benchmarks import TaskStream
 from lasem.errors import DataError, RunError, SpecError
-from lasem.learners import SelectiveTransfer, SingleNetwork, Training
+from lasem.learners import AbstractLearner, LearnerState, SelectiveTransfer, SingleNetwork, Training
 from lasem.nn import Conv, Network
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRecord
 from lasem.report import collect
+from lasem.report._costs import memory
 from lasem.report._groups import same_spec
 from lasem.runs import Evaluation, load
 from lasem.search import EM, Fixed
@@ -290,6 +291,41 @@ def test_the_commands_that_read_runs_read_saved_outcomes(saved, command, tmp_pat
     answer = CliRunner().invoke(cli.app, [name, *what, str(saved[0]), *options])
     assert answer.exit_code == 0, answer.output
     assert not options or (tmp_path / options[1]).exists()
+
+
+class Zeros(AbstractLearner):
+    """A learner of one's own with nothing but the interface."""
+
+    def __init__(self):
+        self.training, self.task = TRAINING, None
+
+    def begin_task(self, task):
+        self.task = task
+
+    def train_epoch(self):
+        return 1.0
+
+    def end_task(self):
+        self.task = None
+
+    def logits(self, images, task):
+        return torch.zeros(len(images), 3)
+
+    def network(self, task):
+        raise NotImplementedError
+
+    def state(self):
+        return LearnerState()
+
+    def restore(self, state, *, task):
+        raise NotImplementedError
+
+
+def test_a_learner_of_ones_own_that_counts_nothing_is_saved_and_tabled(stream, tmp_path):
+    learn(Zeros(), stream, epochs=1).save(tmp_path / "zeros")
+    (run,) = collect([tmp_path])
+    assert (run.learner, run.warnings, run.num_parameters) == ("Zeros", (), 0)
+    assert [row.per_task for row in memory([run])] == [0]
 
 
 def test_an_outcome_is_saved_only_in_a_new_folder(saved, tmp_path):
