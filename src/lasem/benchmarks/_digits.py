@@ -1,5 +1,6 @@
 """Handwritten digits that come with scikit-learn: real images without a download."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -15,6 +16,7 @@ from lasem.benchmarks._plans import TaskPlan, distinct_plans
 from lasem.benchmarks._source import Rows, Source
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.benchmarks._transforms import UNCHANGED, Transform
+from lasem.errors import DataError
 from lasem.options import Share, options
 from lasem.seeds import derive_seed, numpy_generator
 
@@ -94,15 +96,27 @@ class Digits(AbstractBenchmark):
 
 
 def read_digits() -> Source:
-    """Read scikit-learn's digits; their gray levels 0 to 16 become 0 to 255."""
-    from sklearn.datasets import load_digits
+    """Read scikit-learn's digits; their gray levels 0 to 16 become 0 to 255.
 
-    flat, target = (np.asarray(array) for array in load_digits(return_X_y=True))
-    pixels = np.rint(flat * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-    labels = target.astype(np.int64)
+    Raises:
+        DataError: The file of digits is not where scikit-learn keeps it.
+    """
+    table = np.loadtxt(_path_of_digits(), delimiter=",")
+    pixels = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    labels = table[:, -1].astype(np.int64)
     return Source(
         name="scikit-learn's digits",
         class_names=tuple(str(digit) for digit in range(10)),
         rows={"train": Rows(labels=labels)},
         decode=lambda _, rows: pixels[rows],
     )
+
+
+def _path_of_digits() -> Path:
+    # `sklearn.datasets.load_digits` reads the same file, but importing it takes two seconds, for scipy and pandas.
+    package = find_spec("sklearn")
+    folders = package.submodule_search_locations if package else None
+    path = Path(folders[0] if folders else "sklearn", "datasets", "data", "digits.csv.gz")
+    if not path.is_file():
+        raise DataError(f"scikit-learn must be installed with its digits (got no file {path}); install it again")
+    return path
