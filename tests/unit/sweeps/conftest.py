@@ -1,12 +1,14 @@
 """Small sweeps, and what must be equal where nothing but time may differ."""
 
+from concurrent.futures import Future
+
 import pytest
 import torch
 
 from lasem import load, records
 from lasem.runs import RunOptions
 from lasem.runs import run as run_spec
-from lasem.sweeps import read_sweep
+from lasem.sweeps import AbstractExecutor, AttemptOutcome, read_sweep
 
 SET = """
 [set]
@@ -33,6 +35,29 @@ def small_sweep(tmp_path_factory):
 @pytest.fixture(scope="session")
 def options_of():
     return lambda out: RunOptions(out=out, device="cpu")
+
+
+class InThisProcess(AbstractExecutor):
+    """Makes every attempt in this process, where no process needs to start."""
+
+    name = "this process"
+
+    def submit(self, attempt):
+        outcome = Future()
+        run_spec(attempt.spec, attempt.options)
+        outcome.set_result(AttemptOutcome("done"))
+        return outcome
+
+    def stop(self, *, at_once):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def in_this_process():
+    return InThisProcess()
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,9 @@ def test_a_killed_process_takes_no_other_run_with_it_and_its_run_ends_as_if_undi
     assert_same_runs(sweep, out, tmp_path)
 
 
-def test_a_signal_ends_all_processes_and_the_same_command_goes_on(undisturbed, options_of, tmp_path, assert_same_runs):
+def test_a_signal_ends_all_processes_and_the_sweep_goes_on(
+    undisturbed, options_of, tmp_path, assert_same_runs, in_this_process
+):
     sweep, out = undisturbed
 
     def interrupt():
@@ -75,28 +77,28 @@ def test_a_signal_ends_all_processes_and_the_same_command_goes_on(undisturbed, o
         execute(sweep, options_of(tmp_path), LocalProcesses(2, threads=1))
     interrupter.join()
     assert [status.state for status in StatusReader(sweep, tmp_path).read()] == ["interrupted"] * 2
-    execute(sweep, options_of(tmp_path), LocalProcesses())
+    execute(sweep, options_of(tmp_path), in_this_process)
     assert_same_runs(sweep, out, tmp_path)
 
 
-def test_a_killed_sweep_leaves_no_process_behind_and_the_same_command_goes_on(
-    undisturbed, options_of, tmp_path, assert_same_runs
+def test_a_killed_sweep_leaves_no_process_behind_and_goes_on(
+    undisturbed, small_sweep, options_of, tmp_path, assert_same_runs, in_this_process
 ):
-    sweep, out = undisturbed
+    sweep, out = small_sweep('presets = ["digits/hps"]\n', EPOCHS), undisturbed[1]
     (tmp_path / "small.toml").write_text(
-        f'presets = ["digits/lasem-hps", "digits/hps"]\n[set]\nbenchmark.first_tasks = 2\n'
+        f'presets = ["digits/hps"]\n[set]\nbenchmark.first_tasks = 2\n'
         f'benchmark.train_per_class = 10\nbenchmark.max_test = 30\nnetwork.name = "synthetic-3"\n{EPOCHS}\n'
     )
-    command = ["sweep", str(tmp_path / "small.toml"), "--workers", "2", "--out", str(tmp_path), "--device", "cpu"]
+    command = ["sweep", str(tmp_path / "small.toml"), "--out", str(tmp_path), "--device", "cpu"]
     process = subprocess.Popen([sys.executable, "-m", "lasem.cli", *command], stdout=subprocess.DEVNULL)
     try:
-        wait_for(lambda: holder_of_a_run(sweep, tmp_path, 0) and holder_of_a_run(sweep, tmp_path, 1))
+        wait_for(lambda: holder_of_a_run(sweep, tmp_path, 0))
     finally:
         process.kill()
         process.wait()
-    wait_for(lambda: not any(holder(RunFolder(tmp_path / run.spec.folder)) for run in sweep.runs))
+    wait_for(lambda: holder(RunFolder(tmp_path / sweep.runs[0].spec.folder)) is None)
     assert {status.state for status in StatusReader(sweep, tmp_path).read()} <= {"interrupted", "done"}
-    execute(sweep, options_of(tmp_path), LocalProcesses())
+    execute(sweep, options_of(tmp_path), in_this_process)
     assert_same_runs(sweep, out, tmp_path)
 
 
@@ -123,13 +125,13 @@ def attempt_of(small_sweep, tmp_path):
     return made
 
 
-def test_a_run_with_bad_input_is_an_outcome_beside_the_others(small_sweep, options_of, tmp_path):
-    sweep = small_sweep('presets = ["digits/stl"]\n[grid]\n"training.batch_size" = [1000, 10]\n', "training.epochs=1")
-    large, small = execute(sweep, options_of(tmp_path), LocalProcesses())
-    assert (large.kind, large.attempt, small.kind) == ("refused", 1, "done")
-    assert "at least one batch of training images, 1000 here (got 30 " in large.error
-    (failed, done) = StatusReader(sweep, tmp_path).read()
-    assert (failed.state, done.state) == ("failed", "done")
+def test_a_run_with_bad_input_is_an_outcome(small_sweep, options_of, tmp_path):
+    sweep = small_sweep('presets = ["digits/stl"]\n', "training.batch_size=1000")
+    (ending,) = execute(sweep, options_of(tmp_path), LocalProcesses())
+    assert (ending.kind, ending.attempt) == ("refused", 1)
+    assert "at least one batch of training images, 1000 here (got 30 " in ending.error
+    (failed,) = StatusReader(sweep, tmp_path).read()
+    assert failed.state == "failed"
     assert "lower batch_size" in failed.remark
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lasem.errors import RunError
 from lasem.runs import RunFolder, holder
-from lasem.sweeps import StatusReader, SweepFolder, execute, on_slurm
+from lasem.sweeps import StatusReader, execute, on_slurm
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'lasem[slurm]'")
 PATIENCE = 240
@@ -33,40 +33,29 @@ def wait_for(condition):
     return found
 
 
-def test_a_job_that_is_killed_is_submitted_again_and_ends_as_if_undisturbed(
+def test_a_job_that_is_killed_is_submitted_again_and_a_signal_ends_it_after_its_epoch(
     jobs, small_sweep, options_of, run_all, tmp_path, assert_same_runs
 ):
-    sweep, out = small_sweep('presets = ["digits/hps"]\n', "training.epochs=60"), tmp_path / "disturbed"
-    folder = RunFolder(out / sweep.runs[0].spec.folder)
+    sweep, out = small_sweep('presets = ["digits/hps"]\n', "training.epochs=100"), tmp_path / "disturbed"
+    folder, heard = RunFolder(out / sweep.runs[0].spec.folder), []
 
-    def kill():
-        os.kill(wait_for(lambda: folder.records_size and holder(folder)).pid, signal.SIGKILL)
-
-    killer, heard = threading.Thread(target=kill), []
-    killer.start()
-    execute(sweep, options_of(out), jobs, watch=heard.append)
-    killer.join()
-    assert [(ending.kind, ending.attempt) for ending in heard] == [("died", 1), ("done", 2)]
-    run_all(sweep, tmp_path / "undisturbed")
-    assert_same_runs(sweep, tmp_path / "undisturbed", out)
-
-
-def test_a_signal_lets_jobs_end_after_their_epoch(jobs, small_sweep, options_of, tmp_path):
-    sweep = small_sweep('presets = ["digits/hps"]\n', "training.epochs=100000")
-    folder = RunFolder(tmp_path / sweep.runs[0].spec.folder)
-
-    def interrupt():
-        wait_for(lambda: folder.records_size)
+    def disturb():
+        killed = wait_for(lambda: folder.records_size and holder(folder)).pid
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: heard and (next_holder := holder(folder)) and next_holder.pid != killed)
         os.kill(os.getpid(), signal.SIGINT)
 
-    interrupter = threading.Thread(target=interrupt)
-    interrupter.start()
+    thread = threading.Thread(target=disturb)
+    thread.start()
     with pytest.raises(KeyboardInterrupt):
-        execute(sweep, options_of(tmp_path), jobs)
-    interrupter.join()
-    assert [ending.kind for ending in SweepFolder.of(sweep.name, tmp_path).endings().values()] == ["stopped"]
+        execute(sweep, options_of(out), jobs, watch=heard.append)
+    thread.join()
+    assert [(ending.kind, ending.attempt) for ending in heard] == [("died", 1), ("stopped", 2)]
     wait_for(lambda: holder(folder) is None)
-    assert [status.state for status in StatusReader(sweep, tmp_path).read()] == ["interrupted"]
+    assert [status.state for status in StatusReader(sweep, out).read()] == ["interrupted"]
+    for folder_of_runs in (out, tmp_path / "undisturbed"):
+        run_all(sweep, folder_of_runs)
+    assert_same_runs(sweep, tmp_path / "undisturbed", out)
 
 
 def test_without_a_cluster_the_remedy_is_named(tmp_path):
