@@ -12,7 +12,7 @@ from lasem.errors import LasemError, require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import count_parameters, count_trial
 from lasem.learners._retention import Retention, RetentionOptions
-from lasem.learners._selective_state import SelectiveState, read_state
+from lasem.learners._selective_state import Most, SelectiveState, read_state
 from lasem.learners._status import ParameterCounts, SearchStatus
 from lasem.nn import Backbone
 from lasem.search import AbstractSearch, AbstractStrategy, Fixed, Schedule, TaskNetwork, capture, leaf_features
@@ -263,7 +263,7 @@ class SelectiveTransfer(AbstractLearner):
         values = SelectiveState(
             **dict(self.task.values()),
             configurations=self.backbone.configurations,
-            most={"search": self.task.most_trained, "rollback": self._most_rollback},
+            most=Most(search=self.task.most_trained, rollback=self._most_rollback),
             constants=self.retention.constants if self.retention else {},
         )
         tensors = add_prefix("backbone.", self.backbone.state_dict()) | self.task.tensors()
@@ -288,7 +288,7 @@ class SelectiveTransfer(AbstractLearner):
             uses = ConfigurationSpace.only(bits).uses
             self.backbone.begin_task(identity, classes=values.classes[identity], uses=uses)
             self.backbone.commit(bits)
-        self.task.most_trained, self._most_rollback = values.most["search"], values.most["rollback"]
+        self.task.most_trained, self._most_rollback = values.most.search, values.most.rollback
         if self.retention is not None:
             device = next(self.backbone.parameters()).device
             self.retention.restore(state.tensors, values.constants, device=device)

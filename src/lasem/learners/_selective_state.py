@@ -1,9 +1,16 @@
 """JSON values of a selective learner, as a checkpoint stores them."""
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from lasem.learners._interface import LearnerState
 from lasem.training import TrainingState
+
+
+class Most(BaseModel):
+    """Largest numbers so far: parameters trained at once, and values stored to undo a task."""
+
+    search: int
+    rollback: int
 
 
 class SelectiveState(TrainingState):
@@ -11,12 +18,12 @@ class SelectiveState(TrainingState):
 
     Attributes:
         configurations: Committed configuration by identity, one bit per stage.
-        most: Most parameters trained at once ("search"), and most values stored to undo a task ("rollback").
+        most: See `Most`.
         constants: Constant of the retention's quadratic, by stage.
     """
 
     configurations: dict[int, tuple[int, ...]]
-    most: dict[str, int]
+    most: Most
     constants: dict[int, float] = Field(default_factory=dict)
 
 

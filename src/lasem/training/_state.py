@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from lasem.benchmarks import Task
 from lasem.errors import RunError
@@ -24,6 +24,14 @@ class TrainingState(BaseModel):
     epochs_trained: int = 0
     most_trained: int = 0
     epoch: int | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "TrainingState":
+        if self.epoch is not None and not self.visits:
+            raise ValueError("an open task must be one of the visits")
+        if not set(self.visits) <= self.classes.keys():
+            raise ValueError("every visited task must have a number of classes")
+        return self
 
     @property
     def ended(self) -> list[int]:
