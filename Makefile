@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: demo test check env clean
+.PHONY: demo test test-slow check env clean
 
 demo: $(STAMP)  ## run three learners on the built-in digits; ends with a table and a report
 	$(BIN)/lasem run digits/stl digits/hps digits/lasem-hps --out runs/demo
@@ -11,6 +11,9 @@ demo: $(STAMP)  ## run three learners on the built-in digits; ends with a table 
 
 test: $(STAMP)  ## pass the tests
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-slow: $(STAMP)  ## pass the few tests that take over half a minute each
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 check: $(STAMP)  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -58,8 +58,8 @@ def test_tasks_of_cifar_100_are_learned_better_than_by_chance(name):
         pytest.skip("LASEM_DATA has no folder 'cifar100'" if "LASEM_DATA" in os.environ else "LASEM_DATA is not set")
     settings = [
         "training.learning_rate=1e-3",
-        "benchmark.max_test=200",
+        "benchmark.max_test=100",
         *(["ewc.fisher=sampled"] if name == "ewc" else []),
     ]
     measures = outcome(f"cifar100-10/{name}", settings, tasks=2, epochs=6).measures
-    assert min(learned(measures)) > 0.18  # chance: a tenth; 200 test images
+    assert min(learned(measures)) > 0.18  # chance: a tenth; 100 test images

@@ -10,11 +10,8 @@ from lasem.learners import (
     APD,
     DEN,
     APDOptions,
-    ChannelGating,
     DENOptions,
-    GatingOptions,
     PlainNetwork,
-    ProgressiveNetworks,
     Training,
 )
 from lasem.nn import Conv, Network
@@ -23,8 +20,6 @@ SHAPE = (1, 6, 6)
 NETWORK = Network((Conv(3, 6, pool=2), Conv(3, 5)), hidden=(7,))
 EPOCHS = 10
 LEARNERS = {
-    "prognn": (ProgressiveNetworks, None),
-    "gating": (ChannelGating, GatingOptions(gain=20.0, sparsity="learned")),
     "den": (DEN, DENOptions(expand=3, l1=1e-3, loss_threshold=0.0)),
     "apd": (APD, APDOptions(sparsity=0.01)),
 }

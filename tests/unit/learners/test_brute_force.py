@@ -240,7 +240,7 @@ def test_a_changed_decision_is_recorded_anew(make_learner, tasks):
 
 
 @pytest.mark.parametrize("first_task", ["searched", "as-second"])
-@pytest.mark.parametrize("stop", range(1, 13))
+@pytest.mark.parametrize("stop", [1, 3, 4, 8, 12])
 def test_a_learner_restored_inside_a_task_goes_on_bit_for_bit(make_learner, tasks, first_task, stop, monkeypatch):
     one, other = (make_learner(first_task=first_task, redraw_unchosen=True) for _ in range(2))
     for learner in (one, other):

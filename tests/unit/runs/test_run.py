@@ -193,8 +193,18 @@ def test_a_finished_run_is_not_run_again(uninterrupted):
 # Interrupted and resumed
 
 
-@pytest.mark.parametrize("every", [1, 2, 100])
-@pytest.mark.parametrize("number", [1, 2, 4, 5, 6, 7, 9, 13, 15, 18])
+@pytest.mark.parametrize(
+    ("every", "number"),
+    [
+        *((1, number) for number in (1, 2, 4, 5, 6, 7, 9, 13, 15, 18)),
+        (2, 4),
+        (2, 5),
+        (2, 9),
+        (2, 18),
+        (100, 5),
+        (100, 13),
+    ],
+)
 def test_a_resumed_run_equals_one_that_was_never_interrupted(uninterrupted, tmp_path, number, every):
     spec, starts = spec_of("lasem-hps"), []
     with pytest.raises(Interrupted):
@@ -220,7 +230,7 @@ def test_every_kind_of_learner_resumes(uninterrupted, tmp_path, learner, number)
     assert_same_run(uninterrupted(learner), tmp_path / spec_of(learner).folder)
 
 
-@pytest.mark.parametrize("number", [1, 3, 4, 5, 23, 25, 26, 27, 28, 40, 55])
+@pytest.mark.parametrize("number", [1, 4, 5, 25, 26, 27, 55])
 def test_brute_force_resumes_inside_and_between_candidates(uninterrupted, tmp_path, number):
     spec, starts, again = spec_of("brute-force-hps"), [], []
     with pytest.raises(Interrupted):

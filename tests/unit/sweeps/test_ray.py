@@ -26,7 +26,9 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False, "_system_config": QUICK})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={**NODE, "include_dashboard": False, "_system_config": QUICK}
+        )
         cluster.add_node(**NODE)
         yield cluster
         ray.shutdown()
@@ -41,6 +43,7 @@ def wait_for_epochs(sweep, out, number):
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(
     cluster, small_sweep, options_of, run_all, tmp_path, assert_same_runs
 ):
