@@ -12,7 +12,7 @@ import lasem
 SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
-    ("seeds", "formats", "files", "memory", "text"),
+    ("lazy", "seeds", "formats", "files", "memory", "text"),
     ("configurations", "options", "registry", "metrics"),
     ("records",),
     ("nn", "benchmarks", "optimizers"),
@@ -23,6 +23,7 @@ LAYERS = (
     ("runs",),
     ("preflight", "sweeps", "report"),
     ("cli", "testing"),
+    ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHOUT_TORCH = {
@@ -30,6 +31,7 @@ WITHOUT_TORCH = {
     "seeds",
     "formats",
     "files",
+    "lazy",
     "text",
     "configurations",
     "options",

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 LISTED = 24
 """Largest number of words that a message lists before it says "and ... more"."""
 
+SUGGESTED = 6
+"""Largest number of words that a message suggests together."""
+
 
 LONGEST = 200
 """Largest number of characters of a value that a message repeats."""
@@ -79,14 +82,19 @@ def brief(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Suggest the known word most similar to ``word``; if none is similar, list the first known words.
+    """Suggest the known words that begin with ``word``, or the most similar one, or else list the first known words.
 
     >>> nearest("epoch", ["epochs", "batch_size"])
     "did you mean 'epochs'?"
     >>> nearest("x", ["b", "a"])
     'known: a, b'
+    >>> nearest("lasem", ["lasem-hps", "lasem-tf", "hps"])
+    "did you mean 'lasem-hps' or 'lasem-tf'?"
     """
     words = sorted(known)
+    longer = [repr(other) for other in words if word and other.startswith(word)]
+    if 1 < len(longer) <= SUGGESTED:
+        return f"did you mean {', '.join(longer[:-1])} or {longer[-1]}?"
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"

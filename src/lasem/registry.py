@@ -11,11 +11,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from lasem.errors import SpecError, nearest
 
 Entry = TypeVar("Entry")
+
+
+class Importable(NamedTuple):
+    """An entry that is imported when it is looked up, with what a list of names says about it.
+
+    Attributes:
+        target: Where it is, as an entry point has it: "package.module:name".
+        summary: One line about it, so that a list need not import it; "" if lists do not name it.
+    """
+
+    target: str
+    summary: str = ""
 
 
 class UnknownNameError(SpecError, KeyError):
@@ -32,17 +44,41 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     Args:
         kind: What an entry is, in one word, for messages.
         group: Group of the entry points that add to this registry.
-        base: Class that an entry must be an instance or a subclass of; None accepts everything.
-        builtin: Entries that come with lasem; text such as "package.module:name" is imported on the first look-up.
+        base: Class that an entry must be an instance or a subclass of, or where it is; None accepts everything.
+        builtin: Entries that come with lasem; an `Importable` or its target is imported on the first look-up.
     """
 
     def __init__(
-        self, kind: str, *, group: str, builtin: Mapping[str, Entry | str], base: type[Any] | None = None
+        self,
+        kind: str,
+        *,
+        group: str,
+        builtin: Mapping[str, Entry | Importable | str],
+        base: type[Any] | str | None = None,
     ) -> None:
         self.kind = kind
         self.group = group
-        self.base = base
-        self._entries: dict[str, Entry | str] = dict(builtin)
+        self._base = base
+        self._entries = {
+            name: entry.target if isinstance(entry, Importable) else entry for name, entry in builtin.items()
+        }
+        self._summaries = {name: entry.summary for name, entry in builtin.items() if isinstance(entry, Importable)}
+
+    def summary(self, name: str) -> str:
+        """Return one line about an entry: the one declared with it, its attribute ``summary``, or its first line.
+
+        Raises:
+            SpecError: There is no such entry, or it cannot be imported.
+        """
+        if self._summaries.get(name):
+            return self._summaries[name]
+        entry = self[name]
+        return getattr(entry, "summary", None) or (entry.__doc__ or "").strip().partition("\n")[0]
+
+    @cached_property
+    def base(self) -> type[Any] | None:
+        """Class that an entry must be an instance or a subclass of; None accepts everything."""
+        return EntryPoint("base", self._base, self.group).load() if isinstance(self._base, str) else self._base
 
     def register(self, name: str, entry: Entry) -> None:
         """Add an entry.

@@ -5,14 +5,18 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from lasem import cli
+from lasem import __version__, cli
 from lasem.errors import RunError
 from lasem.learners import LEARNERS
 from lasem.runs import resolve
+
+sys.path.insert(0, str(Path(__file__).parent / "report"))
+from run_folders import write_learner
 
 SMALL = ["benchmark.first_tasks=2", "benchmark.train_per_class=10", "benchmark.max_test=30", "network.name=synthetic-3",
          "training.epochs=2"]  # fmt: skip
@@ -226,6 +230,18 @@ def test_a_file_runs_like_a_preset(lasem, tmp_path):
     assert (tmp_path / "runs" / resolve("digits/stl", SMALL).folder / "result.json").exists()
 
 
+def test_paths_and_names_with_markup_are_text(lasem):
+    settings = ("--set", 'name="x[/b]y"', "--out", "old[/runs]", "--set", "training.epochs=1")
+    status, output, errors = lasem("run", "digits/stl", *SET, *settings, "--device", "cpu")
+    assert (status, errors) == (0, "")
+    assert "x[/b]y seed 0 starts: old[/runs]/" in output
+    assert "report: lasem report 'old[/runs]/" in output
+    assert "x[/b]y" in lasem("show", "old[/runs]")[1]
+    status, output, _ = lasem("report", "old[/runs]", "--watch", "--out", "r[/b].html")
+    assert status == 0
+    assert "report: r[/b].html, updated until" in output
+
+
 # Stopping and going on
 
 
@@ -388,8 +404,13 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
     ("arguments", "words"),
     [
         (["digit/stl"], ["'digit/stl'", "did you mean 'digits'"]),
-        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-tf'"]),
+        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-dfcnn', 'lasem-hps' or 'lasem-tf'"]),
+        (["cifar10/stl"], ["'cifar10/stl'", "did you mean 'cifar100-10' or 'cifar100-40'"]),
+        (["digits/hps", "--set", "epochs=2"], ["epochs is no section", "did you mean 'training.epochs'"]),
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
+        (["digits/stl", "--set", "learner.kind={a=1}"], ["kind must be text", "{'a': 1}"]),
+        (["digits/stl", "--set", "learner.mechanism=[1]"], ["mechanism must be text"]),
+        (["digits/stl", "--set", "profile=[1]"], ["profile must be paper or release"]),
         (
             ["digits/stl", "--set", "training.epoch=3"],
             ["epoch is not an option of [training]", "'epochs'"],
@@ -448,6 +469,26 @@ def test_a_wrong_option_has_status_2(lasem, arguments):
     status, _, errors = lasem("run", "digits/stl", *arguments)
     assert status == 2
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "digits/stl", "--max-memory", "inf"),
+        ("run", "digits/stl", "--max-memory", "1e308"),
+        ("run", "digits/stl", "--dry-run", "--max-hours", "nan"),
+        ("run", "digits/stl", "--checkpoint-every", "9" * 30 + "h"),
+        ("report", "runs", "--watch", "--every", "inf"),
+        ("sweep", "small.toml", "--ray", "auto", "--cpus-per-run", "inf"),
+    ],
+)
+def test_numbers_without_end_are_refused(lasem, arguments):
+    status, _, errors = lasem(*arguments)
+    assert (status, "Traceback" in errors) == (2, False)
+
+
+def test_the_version_is_printed(lasem):
+    assert lasem("--version") == lasem("-V") == (0, f"lasem {__version__}\n", "")
 
 
 @pytest.mark.parametrize("command", ["show", "report"])
@@ -525,6 +566,44 @@ def test_show_prints_a_finished_run(lasem, finished):
     status, output, _ = lasem("show", finished)
     assert status == 0
     assert "digits/lasem-hps" in output
+
+
+def test_show_begins_with_the_folder_runs_and_explains_its_columns(lasem, finished, tmp_path):
+    refused(lasem("show"), "runs")
+    (tmp_path / "runs").symlink_to(finished.parent)
+    status, output, _ = lasem("show")
+    assert status == 0
+    assert "digits/lasem-hps" in output
+    for words in ("epoch of the task's training that validates best", "98% of the peak", "now divided by end"):
+        assert words in output
+
+
+def test_of_many_runs_each_is_a_line(lasem, tmp_path):
+    write_learner(tmp_path / "runs", "hps", seeds=(0, 1, 2, 3))
+    _, output, _ = lasem("show")
+    assert sum(line.split()[-1].endswith(("-s0-abc", "-s3-abc")) for line in output.splitlines() if line.split()) == 2
+    assert "peak" not in output
+    assert "Comparison" in output
+    assert "lasem show --tasks" in output
+    assert lasem("show", "--tasks")[1].count("peak, %") == 4
+
+
+def test_a_log_has_whole_lines_and_whole_tables(lasem, finished, monkeypatch):
+    monkeypatch.delenv("COLUMNS")
+    _, output, _ = lasem("table", "comparison", finished)
+    heads = [line for line in output.splitlines() if line.startswith("learner")]
+    assert len(heads) == 1  # one table with all columns
+    assert "lasem-hps" in output
+
+
+def test_equal_warnings_are_one_line(lasem, tmp_path):
+    runs = write_learner(tmp_path / "runs", "hps", seeds=(0, 1, 2))
+    for folder in runs.iterdir():
+        with (folder / "records.jsonl").open("a") as file:
+            file.write("no record\n")
+    _, _, errors = lasem("table", "comparison", runs)
+    assert errors.count("not a record") == 1
+    assert "(3 runs)" in errors
 
 
 def test_show_prints_a_running_run(lasem, finished, tmp_path):
@@ -606,7 +685,8 @@ def test_a_sweep_with_a_failure_has_status_1(lasem, small, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere.toml"], ["there is none at nowhere.toml"]),
+        (["nowhere.toml"], ["a sweep must be a TOML file (there is none at nowhere.toml)"]),
+        (["small.toml", "--set", "epochs=3"], ["did you mean 'training.epochs'"]),
         (
             ["small.toml", "--set", "training.epoch=3"],
             ["epoch is not an option of [training]", "'epochs'"],

@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lasem import __version__
+from lasem.cli._console import OutputConsole
 from lasem.cli._export import export
 from lasem.cli._figure import figure
 from lasem.cli._list import list_command
@@ -39,13 +41,46 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
 )
 """Commands by name, in the order in which the help lists them."""
 
+HELP = """Lifelong learning with selective layer transfer.
+
+\b
+Begin with:
+  lasem list                              what can be run
+  lasem run digits/lasem-hps              a first run, about a minute
+  lasem run digits/lasem-hps --dry-run    what it would take
+  lasem show                              results in the terminal
+  lasem report runs --out report.html     results as a web page
+
+\b
+Documentation: README.md, docs/runs.md and docs/extending.md of the repository.
+Shell completion: lasem --install-completion
+"""
+
 app = typer.Typer(
-    help="Lifelong learning with selective layer transfer.",
+    help=HELP,
     no_args_is_help=True,
     rich_markup_mode=None,  # boxes of Rich cut long words at 80 columns
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the version and stop, if it is asked for."""
+    if wanted:
+        typer.echo(f"lasem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version  # its callback has printed it
+
+
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 
@@ -58,7 +93,7 @@ def main() -> None:
         _require_working_directory()
         app()
     except LasemError as error:
-        Console(stderr=True).print(
+        OutputConsole(stderr=True).print(
             f"[bold red]error:[/] {escape_markup(error, multiline=True)}", highlight=False, soft_wrap=True
         )
         sys.exit(TEMPORARY if _of_the_machine(error) else BAD_INPUT)

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from lasem.cli._console import OutputConsole
 from lasem.errors import RunError
 from lasem.formats import duration, extent, memory_size
+from lasem.text import printable
 
 if TYPE_CHECKING:
     from lasem.benchmarks import AbstractBenchmark, Outline
@@ -59,8 +60,8 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOp
     found = estimate(spec, outline, device=device, threads=options.threads, capture=options.capture)
     table = Table(show_header=False, box=None)
     for name, text in _rows(spec, options, outline, found):
-        table.add_row(name, escape(text))
-    Console(soft_wrap=True, highlight=False).print(table)
+        table.add_row(name, Text(printable(text)))
+    OutputConsole().print(table, highlight=False, soft_wrap=True)
     return shortage(spec, found, limits)
 
 

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
+from lasem.cli._console import OutputConsole
+from lasem.cli._options import Runs
 from lasem.cli._warnings import print_warnings
 
 
 def export(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-    ],
+    runs: Runs,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("export"),
 ) -> None:
     """Write everything that runs recorded as tidy tables.
@@ -26,4 +26,4 @@ def export(
     found = collect(runs)
     print_warnings(found)
     files = write(found, out)
-    typer.echo(f"export: {len(files)} files in {out}")
+    OutputConsole().say(f"export: {len(files)} files in {out}")

@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
+from lasem.cli._completion import complete_figures
+from lasem.cli._console import OutputConsole
+from lasem.cli._options import OptionalRuns
 from lasem.cli._warnings import print_warnings
 
 
 def figure(
-    name: Annotated[str | None, typer.Argument(help="Name of the figure, such as forgetting.")] = None,
-    runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the figure, such as forgetting.", autocompletion=complete_figures)
     ] = None,
+    runs: OptionalRuns = None,
     out: Annotated[Path | None, typer.Option(help="File to write: .pdf, .svg or .png. Default: NAME.pdf.")] = None,
     task: Annotated[
         list[int] | None,
@@ -34,4 +37,4 @@ def figure(
     print_warnings(found)
     file = out or Path(f"{name}.pdf")
     write_figure(name, found, file, tasks=task or ())
-    typer.echo(f"figure: {file}")
+    OutputConsole().say(f"figure: {file}")

@@ -1,20 +1,29 @@
 """`lasem list`: what can be named, and what a preset is made of."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lasem.cli._plugins import Plugins
+from lasem.cli._completion import complete_names, complete_targets
+from lasem.cli._options import Plugins
 from lasem.errors import SpecError, nearest
+
+if TYPE_CHECKING:
+    from lasem.registry import Registry
 
 PARTS = ("benchmarks", "networks", "learners", "mechanisms", "strategies", "presets")
 
 
 def list_command(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORD...]", help="Only names that contain all words, such as digits.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[WORD...]",
+            help="Only names that contain all words, such as digits.",
+            autocompletion=complete_names,
+        ),
     ] = None,
     benchmarks: Annotated[bool, typer.Option("--benchmarks", help="Only benchmarks.")] = False,
     networks: Annotated[bool, typer.Option("--networks", help="Only networks.")] = False,
@@ -25,7 +34,12 @@ def list_command(
     strategies: Annotated[bool, typer.Option("--strategies", help="Only strategies.")] = False,
     presets: Annotated[bool, typer.Option("--presets", help="Only presets, all of them.")] = False,
     explain: Annotated[
-        str | None, typer.Option(metavar="PRESET", help="Print a preset with the file that sets each option.")
+        str | None,
+        typer.Option(
+            metavar="PRESET",
+            help="Print a preset with the file that sets each option.",
+            autocompletion=complete_targets,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     plugins: Plugins = None,
@@ -64,7 +78,7 @@ def _all_parts() -> dict[str, dict[str, str]]:
     from lasem.search import STRATEGIES
 
     other = {
-        axis: {name: text for name, text in _summaries(registry).items() if name not in kinds_of_presets(axis)}
+        axis: _summaries(registry, [name for name in registry if name not in kinds_of_presets(axis)])
         for axis, registry in {"benchmark": BENCHMARKS, "learner": LEARNERS}.items()
     }
     return {
@@ -82,13 +96,12 @@ def _matching(entries: Mapping[str, str], words: Sequence[str]) -> dict[str, str
     return {name: summary for name, summary in entries.items() if all(word in name for word in words)}
 
 
-def _summaries(registry: Mapping[str, Any]) -> dict[str, str]:
-    """A line about every entry of a registry; of a broken one, why it cannot be used."""
+def _summaries(registry: "Registry[Any]", names: Iterable[str] | None = None) -> dict[str, str]:
+    """A line about each of some entries of a registry, or of all; of a broken one, why it cannot be used."""
     found: dict[str, str] = {}
-    for name in registry:
+    for name in registry if names is None else names:
         try:
-            entry = registry[name]
-            found[name] = getattr(entry, "summary", None) or (entry.__doc__ or "").strip().partition("\n")[0]
+            found[name] = registry.summary(name)
         except SpecError as error:
             found[name] = f"cannot be used: {error}"
     return found

@@ -1,77 +1,72 @@
 """The command `lasem run`, which runs presets and specs."""
 
 import os
-import re
 import shlex
 import signal
 import sys
 import threading
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
+from lasem.cli._completion import complete_targets
+from lasem.cli._console import OutputConsole
 from lasem.cli._dry_run import print_dry_runs
-from lasem.cli._plugins import Plugins
+from lasem.cli._options import (
+    Capture,
+    CheckpointEvery,
+    Data,
+    Device,
+    DryRun,
+    Out,
+    Plugins,
+    Quiet,
+    Settings,
+    Threads,
+    finite,
+    interval,
+    resume_command,
+)
 from lasem.errors import RunStopped, SpecError
+from lasem.text import printable
 
 if TYPE_CHECKING:
     from lasem.runs import Spec
 
-SECONDS = {"s": 1, "m": 60, "h": 3600}
-"""Number of seconds in each unit of time."""
-
-Data = Annotated[
-    Path | None,
-    typer.Option(envvar="LASEM_DATA", help="Folder with one folder per data set; without it, the Hugging Face hub."),
-]
-
 
 def run(
     targets: Annotated[
-        list[str], typer.Argument(metavar="PRESET_OR_SPEC.toml...", help="Presets, such as digits/lasem-hps, or files.")
-    ],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override an option, such as training.epochs=20; may be repeated."
+        list[str],
+        typer.Argument(
+            metavar="PRESET_OR_SPEC.toml...",
+            help="Presets, such as digits/lasem-hps, or files.",
+            autocompletion=complete_targets,
         ),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that contains the runs.")] = Path("runs"),
+    ],
+    settings: Settings = None,
+    out: Out = Path("runs"),
     seeds: Annotated[
         str | None, typer.Option(help="Seeds, such as 0,1,2. Each draws other images and initial values.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    device: Device = "auto",
     data: Data = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print what would be run, and stop.")
-    ] = False,
-    checkpoint_every: Annotated[
-        str,
-        typer.Option(
-            metavar="EPOCHS|TIME", help="Interval of checkpoints: 10 (epochs), 30s, 5m or 1h; 0 = chosen by their cost."
-        ),
-    ] = "0",
-    threads: Annotated[
-        int,
-        typer.Option(
-            min=0, help="CPU threads; 0 = those of the unfinished run, else 1 for small networks and all for others."
-        ),
-    ] = 0,
+    dry_run: DryRun = False,
+    checkpoint_every: CheckpointEvery = "0",
+    threads: Threads = 0,
     max_memory: Annotated[
         float | None,
-        typer.Option(min=0, metavar="GIB", help="Most memory that a search may take. Default: all there is."),
+        typer.Option(
+            min=0, metavar="GIB", callback=finite, help="Most memory that a search may take. Default: all there is."
+        ),
     ] = None,
     max_hours: Annotated[
-        float | None, typer.Option(min=0, metavar="HOURS", help="With --dry-run: refuse what would take longer.")
+        float | None,
+        typer.Option(min=0, metavar="HOURS", callback=finite, help="With --dry-run: refuse what would take longer."),
     ] = None,
-    capture: Annotated[
-        bool, typer.Option("--capture", help="Compile each task's steps; on a GPU as CUDA graphs.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    capture: Capture = False,
+    quiet: Quiet = False,
     attended: Annotated[
         bool, typer.Option(hidden=True, help="Stop after the epoch when standard input closes.")
     ] = False,
@@ -84,6 +79,9 @@ def run(
 
     Example: lasem run digits/lasem-hps --seeds 0,1,2
     """
+    from lasem.presets import check_names
+
+    check_names(targets, settings or [])  # a wrong name is told at once, before torch is imported
     from lasem.preflight import Limits, check_with_suggestions, require_data, require_memory
     from lasem.runs import RunFolder, RunOptions, Signals, choose_device, resolve
     from lasem.runs import run as run_spec
@@ -112,31 +110,27 @@ def run(
     unfinished = [spec for spec in specs if RunFolder.of(spec, out).result() is None]
     if len(unfinished) > 1:  # a single run checks its data itself
         require_data(unfinished, data)
-    console = Console(quiet=quiet)
     if attended:
         _stop_when_unattended()
-    with Signals() as signals:
+    with Signals(silent=sys.stdout.isatty() and not quiet) as signals:
+        console = OutputConsole(quiet=quiet, closed=signals.output_closed)
         for spec, benchmark in checked:
-            sinks = [ProgressDisplay(console), *([TensorBoardLog()] if tensorboard else [])]
+            sinks = [ProgressDisplay(console, stopping=signals.received), *([TensorBoardLog()] if tensorboard else [])]
             inspect = partial(require_memory, spec, limits=limits, device=where)
             try:
                 run_spec(spec, options, benchmark=benchmark, inspect=inspect, sinks=sinks, stop=signals.received)
             except RunStopped as stopped:
-                typer.echo(f"{stopped}\nresume with: {shlex.join(['lasem', *sys.argv[1:]])}", err=True)
-                raise typer.Exit(signals.status) from None
-    if not quiet:
+                _end(str(stopped), signals.status)
+            except SystemExit as at_once:  # the second signal
+                _end("stopped at once; the epoch is not saved", int(at_once.code or 0))
+    if not console.quiet:
         _print_runs([out / spec.folder for spec in specs], console)
 
 
-def interval(text: str) -> int | timedelta:
-    """Read ``10`` as epochs and ``30s``, ``5m`` or ``1h`` as time."""
-    match = re.fullmatch(r"(\d+)([smh]?)", text.strip())
-    if match is None:
-        raise SpecError(
-            f"--checkpoint-every must be a number of epochs or a time (got {text!r}); write 10, 30s, 5m or 1h"
-        )
-    number, unit = int(match[1]), match[2]
-    return timedelta(seconds=number * SECONDS[unit]) if unit else number
+def _end(why: str, status: int) -> NoReturn:
+    """End the command with a run unfinished, and tell why and how to resume it."""
+    typer.echo(printable(f"{why}\n{resume_command()}", multiline=True), err=True)
+    raise typer.Exit(status)
 
 
 def _stop_when_unattended() -> None:
@@ -163,10 +157,10 @@ def _trials(spec: "Spec", seeds: str | None) -> "list[Spec]":
     return [spec.with_seed(seed) for seed in numbers]
 
 
-def _print_runs(folders: list[Path], console: Console) -> None:
+def _print_runs(folders: list[Path], console: OutputConsole) -> None:
     """Print the table of a single run, or the comparison of several runs."""
     from lasem.report import collect, comparison, run_table
 
     runs = collect(folders)
     console.print(run_table(runs[0]) if len(runs) == 1 else comparison(runs))
-    console.print(f"report: lasem report {' '.join(map(str, folders))}", highlight=False, soft_wrap=True)
+    console.say(f"report: lasem report {shlex.join(map(str, folders))}")

@@ -4,26 +4,37 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from lasem.cli._console import OutputConsole
+from lasem.cli._options import OptionalRuns
+
+MANY = 4
+"""Number of runs from which each is printed on one line."""
 
 
 def show(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-    ],
+    folders: OptionalRuns = None,
+    tasks: Annotated[
+        bool, typer.Option("--tasks", help="Print the tasks of every run, however many there are.")
+    ] = False,
 ) -> None:
-    """Print runs task by task, and compare them if there are several.
+    """Print runs task by task, and compare them if there are several. Without RUN, print those in the folder runs.
 
-    Unfinished runs are printed too.
+    Unfinished runs are printed too. Of many runs, each is one line.
 
     Example: lasem show runs
     """
-    from lasem.report import collect, comparison
+    from lasem.report import collect, comparison, legend, run_list
     from lasem.report import show as show_run
 
-    console = Console()
-    runs = collect(folders)
-    for item in runs:
-        console.print(show_run(item))
+    console = OutputConsole()
+    runs = collect(folders or [Path("runs")])
+    if len(runs) < MANY or tasks:
+        for item in runs:
+            console.print(show_run(item))
+        console.print(legend())
+    else:
+        console.print(run_list(runs))
+        console.say("lasem show --tasks prints the tasks of every run, lasem show RUN those of one.")
     if len(runs) > 1:
         console.print(comparison(runs))

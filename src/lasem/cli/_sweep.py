@@ -10,10 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from lasem.cli._plugins import Plugins
-from lasem.cli._run import Data, interval
+from lasem.cli._completion import complete_files
+from lasem.cli._console import OutputConsole
+from lasem.cli._options import (
+    Capture,
+    CheckpointEvery,
+    Data,
+    Device,
+    DryRun,
+    Out,
+    Plugins,
+    Quiet,
+    Settings,
+    Threads,
+    finite,
+    interval,
+    resume_command,
+)
 from lasem.errors import SpecError
 from lasem.formats import duration
 
@@ -27,15 +41,15 @@ SOME_FAILED = 1
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="File with a grid, or with a list of presets.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override an option, such as training.epochs=20; may be repeated."
+    spec: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SWEEP.toml", help="File with a grid, or with a list of presets.", autocompletion=complete_files
         ),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that contains the runs.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    ],
+    settings: Settings = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
     data: Data = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of runs at a time, which divide the cores.")] = 1,
     ray: Annotated[
@@ -46,32 +60,31 @@ def sweep(
         str | None,
         typer.Option(metavar="KEY=VALUE,...", help="Run as SLURM jobs, such as partition=gpu,time=24:00:00."),
     ] = None,
-    cpus_per_run: Annotated[float, typer.Option(min=0, help="CPU cores of a run, with --ray or --slurm.")] = 1.0,
+    cpus_per_run: Annotated[
+        float, typer.Option(min=0, callback=finite, help="CPU cores of a run, with --ray or --slurm.")
+    ] = 1.0,
     gpus_per_run: Annotated[
-        float, typer.Option(min=0, help="GPUs of a run, with --ray or --slurm; on Ray also a fraction, such as 0.25.")
+        float,
+        typer.Option(
+            min=0, callback=finite, help="GPUs of a run, with --ray or --slurm; on Ray also a fraction, such as 0.25."
+        ),
     ] = 0,
     retries: Annotated[int, typer.Option(min=0, help="Further attempts at a run that fails.")] = 2,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, list the runs and their time, and stop.")
-    ] = False,
+    dry_run: DryRun = False,
     status: Annotated[bool, typer.Option("--status", help="Print the status of the runs, and stop.")] = False,
-    checkpoint_every: Annotated[
-        str,
-        typer.Option(
-            metavar="EPOCHS|TIME", help="Interval of checkpoints: 10 (epochs), 30s, 5m or 1h; 0 = chosen by their cost."
-        ),
-    ] = "0",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of a run; 0 = chosen for each run.")] = 0,
-    capture: Annotated[
-        bool, typer.Option("--capture", help="Compile each task's steps; on a GPU as CUDA graphs.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    checkpoint_every: CheckpointEvery = "0",
+    threads: Threads = 0,
+    capture: Capture = False,
+    quiet: Quiet = False,
     plugins: Plugins = None,
 ) -> None:
     """Make all runs of a sweep. Run the same command again to resume it.
 
     Example: lasem sweep seeds.toml --workers 4
     """
+    from lasem.presets import check_names
+
+    check_names([], settings or [])  # a wrong name is told at once, before torch is imported
     from lasem.preflight import require_data
     from lasem.runs import RunOptions, choose_device
     from lasem.sweeps import StatusReader, SweepFolder, execute, live_table, read_sweep, status_table
@@ -83,14 +96,14 @@ def sweep(
     found = read_sweep(spec, [*(settings or []), *([f"plugins={json.dumps(plugins)}"] if plugins else [])])
     every = interval(checkpoint_every)
     options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
-    reader, console = StatusReader(found, out), Console(quiet=quiet)
+    reader, console = StatusReader(found, out), OutputConsole(quiet=quiet)
     elsewhere = ray is not None or slurm is not None
     open_specs = [status.run.spec for status in reader.read() if status.state != "done"]
     if status or dry_run:
         console.print(status_table(reader.read()))
         if dry_run:
             require_data([] if data is None or elsewhere else open_specs, data)
-            console.print(_time(reader.read(), options, workers), highlight=False, soft_wrap=True)
+            console.say(_time(reader.read(), options, workers))
         return
     if not elsewhere:
         # these fail early where the runs are made here: the device does not exist, or data is missing
@@ -103,7 +116,7 @@ def sweep(
             execute(found, options, executor, retries=retries, watch=say)
     except KeyboardInterrupt as stop:
         console.print(status_table(reader.read()))
-        console.print(f"resume with: {shlex.join(['lasem', *sys.argv[1:]])}", highlight=False, soft_wrap=True)
+        console.say(resume_command())
         sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
     statuses = reader.read()
     console.print(status_table(statuses))
@@ -132,7 +145,7 @@ def _executor(
     return on_slurm(jobs, cpus=int(cpus), gpus=int(gpus), options={name: value for name, _, value in pairs})
 
 
-def _compare(sweep: "Sweep", out: Path, console: Console) -> None:
+def _compare(sweep: "Sweep", out: Path, console: OutputConsole) -> None:
     """Print the comparison of the runs that exist, each under the values of the grid that it has of its own."""
     from lasem.report import collect, comparison
 
@@ -140,7 +153,7 @@ def _compare(sweep: "Sweep", out: Path, console: Console) -> None:
     folders = [folder for folder in titles if folder.exists()]
     if folders:
         console.print(comparison([replace(run, name=titles[run.path]) for run in collect(folders)]))
-        console.print(f"report: lasem report {out}", highlight=False, soft_wrap=True)
+        console.say(f"report: lasem report {shlex.quote(str(out))}")
 
 
 def _time(statuses: "Sequence[RunStatus]", options: "RunOptions", workers: int) -> str:

@@ -4,18 +4,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lasem.cli._completion import complete_tables
+from lasem.cli._console import OutputConsole
+from lasem.cli._options import OptionalRuns
 from lasem.cli._warnings import print_warnings
 from lasem.errors import ReportError, nearest
 from lasem.files import write_output
 
 
 def table(
-    name: Annotated[str | None, typer.Argument(help="Name of the table, such as comparison.")] = None,
-    runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the table, such as comparison.", autocompletion=complete_tables)
     ] = None,
+    runs: OptionalRuns = None,
     form: Annotated[
         str | None,
         typer.Option("--format", help="terminal, markdown, latex, csv or html. Default: by the suffix of --out."),
@@ -49,10 +51,10 @@ def table(
     print_warnings(found)
     made = make(name, found, deviation=deviation)
     if out is None and wanted == "terminal":
-        Console().print(TableView(made))
+        OutputConsole().print(TableView(made))
     elif out is None:
         typer.echo(FORMATS[wanted](made), nl=False)
     else:
         written = FORMATS[wanted](made) if wanted != "terminal" else TableView(made).text()
         write_output(out, written.encode())
-        typer.echo(f"table: {out}")
+        OutputConsole().say(f"table: {out}")

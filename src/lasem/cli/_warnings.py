@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from lasem.cli._console import OutputConsole
 from lasem.text import escape_markup
 
 if TYPE_CHECKING:
@@ -12,7 +11,12 @@ if TYPE_CHECKING:
 
 
 def print_warnings(runs: "Sequence[Run]") -> None:
-    """Print the warnings of all runs, each once."""
-    console = Console(stderr=True)
-    for warning in dict.fromkeys(warning for run in runs for warning in run.warnings):
-        console.print(f"[yellow]warning:[/] {escape_markup(warning)}", highlight=False, soft_wrap=True)
+    """Print the warnings of all runs; equal warnings of several runs are one line."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for warning in dict.fromkeys(run.warnings):
+            found.setdefault(warning.replace(run.folder, "").lstrip(":/\\ "), []).append(warning)
+    console = OutputConsole(stderr=True)
+    for text, same in found.items():
+        shown = same[0] if len(same) == 1 else f"{text} ({len(same)} runs)"
+        console.print(f"[yellow]warning:[/] {escape_markup(shown)}", highlight=False, soft_wrap=True)

@@ -1,36 +1,5 @@
 """Learners: they learn tasks in order and keep answering for the earlier ones."""
 
-from lasem.learners._brute_force import BruteForce as BruteForce
-from lasem.learners._ewc import EWCOptions as EWCOptions
-from lasem.learners._interface import AbstractLearner as AbstractLearner
-from lasem.learners._interface import AbstractLearnerOptions as AbstractLearnerOptions
-from lasem.learners._interface import AnswersOnTrial as AnswersOnTrial
-from lasem.learners._interface import CountsParameters as CountsParameters
-from lasem.learners._interface import CountsTies as CountsTies
-from lasem.learners._interface import Grows as Grows
-from lasem.learners._interface import HoldsOut as HoldsOut
-from lasem.learners._interface import LearnerState as LearnerState
-from lasem.learners._interface import LoadsKnowledge as LoadsKnowledge
-from lasem.learners._interface import Searches as Searches
-from lasem.learners._interface import Setup as Setup
-from lasem.learners._interface import TakesTurns as TakesTurns
-from lasem.learners._interface import least_images as least_images
-from lasem.learners._interface import parameter_counts as parameter_counts
-from lasem.learners._interface import trainings as trainings
-from lasem.learners._kinds import LEARNERS as LEARNERS
-from lasem.learners._layers import PlainNetwork as PlainNetwork
-from lasem.learners._retention import RetentionOptions as RetentionOptions
-from lasem.learners._selective import SelectiveTransfer as SelectiveTransfer
-from lasem.learners._single import SingleNetwork as SingleNetwork
-from lasem.learners._status import Growth as Growth
-from lasem.learners._status import ParameterCounts as ParameterCounts
-from lasem.learners._status import SearchStatus as SearchStatus
-from lasem.learners.apd import APD as APD
-from lasem.learners.apd import APDOptions as APDOptions
-from lasem.learners.den import DEN as DEN
-from lasem.learners.den import DENOptions as DENOptions
-from lasem.learners.gating import ChannelGating as ChannelGating
-from lasem.learners.gating import GatingOptions as GatingOptions
-from lasem.learners.prognn import ProgNNOptions as ProgNNOptions
-from lasem.learners.prognn import ProgressiveNetworks as ProgressiveNetworks
-from lasem.training import Training as Training
+from lasem.lazy import lazy_exports
+
+__getattr__, __dir__ = lazy_exports(__name__)

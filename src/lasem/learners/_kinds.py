@@ -1,18 +1,12 @@
-"""The kinds of learners that a spec can name: options that build them."""
+"""Options that build the learners of a strategy over a mechanism, and of a single network."""
 
 from typing import ClassVar
 
 from lasem.learners._brute_force import BruteForce
-from lasem.learners._ewc import EWCOptions
 from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, Setup
 from lasem.learners._selective import SelectiveTransfer
 from lasem.learners._single import SingleNetwork
-from lasem.learners.apd import APDOptions
-from lasem.learners.den import DENOptions
-from lasem.learners.gating import GatingOptions
-from lasem.learners.prognn import ProgNNOptions
 from lasem.options import options
-from lasem.registry import Registry
 from lasem.search import InTurn
 
 
@@ -59,20 +53,3 @@ class SingleOptions(AbstractLearnerOptions):
         """Build the learner, with a head for the largest number of classes."""
         classes = max(setup.outline.classes)
         return SingleNetwork(setup.backbone(), classes=classes, training=setup.training, seed=setup.seed)
-
-
-LEARNERS: Registry[type[AbstractLearnerOptions]] = Registry(
-    "learner",
-    group="lasem.learners",
-    base=AbstractLearnerOptions,
-    builtin={
-        "selective": SelectiveOptions,
-        "snn": SingleOptions,
-        "prognn": ProgNNOptions,
-        "ewc": EWCOptions,
-        "gating": GatingOptions,
-        "den": DENOptions,
-        "apd": APDOptions,
-    },
-)
-"""Kinds of learners by name."""

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 FloatArray = NDArray[np.float64]
 
@@ -168,6 +167,8 @@ def spread(values: Sequence[float | None], confidence: float = 0.95) -> Spread:
     if count < 2:
         return Spread(count, _mean(known), np.nan, np.nan)
     deviation = float(known.std(ddof=1))
+    from scipy.special import stdtrit  # a fifth of a second, which few commands need
+
     quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
     return Spread(count, _mean(known), deviation, quantile * deviation / count**0.5)
 

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from lasem.errors import LasemError
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
@@ -80,6 +79,8 @@ class Backbone(nn.Module):
 
     def multiply_adds(self) -> list[int]:
         """Count multiply-adds of every stage for one image, from a run without values: (d,)."""
+        from torch.utils.flop_counter import FlopCounterMode  # takes half a second to import
+
         counts: list[int] = []
         for stage, shape in zip(self.iter_stages(), self.output_shapes(), strict=False):
             with FlopCounterMode(display=False) as counter:

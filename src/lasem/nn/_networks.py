@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-
-from torch import Generator, nn
+from typing import TYPE_CHECKING
 
 from lasem.configurations import Partition
 from lasem.errors import require
-from lasem.nn._backbone import Backbone
-from lasem.nn._initializers import mlp
-from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
 from lasem.nn._rows import BasicBlock, Conv, NormConv, Row
-from lasem.nn._skips import Skip
-from lasem.nn._stage import OwnStart
 from lasem.registry import Registry
+
+if TYPE_CHECKING:  # the tables of layers need no torch; presets and lists read them
+    from torch import Generator, nn
+
+    from lasem.nn._backbone import Backbone
+    from lasem.nn._mechanisms import AbstractMechanism
+    from lasem.nn._skips import Skip
+    from lasem.nn._stage import OwnStart
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Network:
     hidden: tuple[int, ...]
     excludes: Mapping[str, str] = field(default_factory=dict, hash=False)
     channels: tuple[tuple[int, int], ...] | None = None
-    own: OwnStart = "new"
+    own: "OwnStart" = "new"
 
     @property
     def summary(self) -> str:
@@ -61,8 +63,8 @@ class Network:
         return self.build(shape).multiply_adds()
 
     def build(
-        self, shape: tuple[int, int, int], *, mechanism: AbstractMechanism | None = None, seed: int = 0
-    ) -> Backbone:
+        self, shape: tuple[int, int, int], *, mechanism: "AbstractMechanism | None" = None, seed: int = 0
+    ) -> "Backbone":
         """Make the backbone for images of a shape.
 
         Args:
@@ -73,6 +75,9 @@ class Network:
         Raises:
             SpecError: The shape is not (channels, height, width).
         """
+        from lasem.nn._backbone import Backbone
+        from lasem.nn._mechanisms import HardParameterSharing
+
         require(
             len(shape) == 3 and min(shape) >= 1,
             "the shape of an image must be (channels, height, width), each at least 1",
@@ -89,8 +94,10 @@ class Network:
         return Backbone(layers, shape=shape, head=self._head, seed=seed, skips=self.skips)
 
     @property
-    def skips(self) -> tuple[Skip, ...]:
+    def skips(self) -> "tuple[Skip, ...]":
         """Identity connections around layers, counted from 0."""
+        from lasem.nn._skips import Skip
+
         convs = [(i, row) for i, row in enumerate(self.layers) if isinstance(row, Conv)]
         return tuple(Skip(start=i - row.skip + 1, end=i, pool=row.pool) for i, row in convs if row.skip)
 
@@ -121,7 +128,9 @@ class Network:
             groups.append(tuple(number for number, block in enumerate(blocks, 1) if block[0] in group))
         return Partition(tuple(groups))
 
-    def _head(self, features: int, classes: int, source: Generator) -> nn.Module:
+    def _head(self, features: int, classes: int, source: "Generator") -> "nn.Module":
+        from lasem.nn._initializers import mlp
+
         return mlp((features, *self.hidden, classes), source=source)
 
 

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Generator
+if TYPE_CHECKING:  # torch is needed only to build a layer
+    from torch import Generator
 
-from lasem.nn._blocks import NormBlock
-from lasem.nn._conv import PooledConv2d
-from lasem.nn._mechanisms import AbstractMechanism
-from lasem.nn._stage import TransferModule
+    from lasem.nn._blocks import NormBlock
+    from lasem.nn._conv import PooledConv2d
+    from lasem.nn._mechanisms import AbstractMechanism
+    from lasem.nn._stage import TransferModule
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,15 @@ class Conv:
         """Return the shape after the pool: (C, H, W) -> (C', ceil(H/pool), ceil(W/pool))."""
         return (self.channels, *(-(-size // self.pool) for size in shape[1:]))
 
-    def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
+    def build(self, inputs: int, mechanism: "AbstractMechanism") -> "TransferModule":
         """Make the layer as a stage of a backbone; where a skip ends at it, the skip pools after its sum."""
+        from lasem.nn._stage import TransferModule
+
         return TransferModule(partial(self._module, inputs), mechanism)
 
-    def _module(self, inputs: int, source: Generator) -> PooledConv2d:
+    def _module(self, inputs: int, source: "Generator") -> "PooledConv2d":
+        from lasem.nn._conv import PooledConv2d
+
         pool = 1 if self.skip else self.pool
         return PooledConv2d(inputs, self.channels, self.kernel, pool=pool, source=source)
 
@@ -93,11 +98,15 @@ class NormConv:
         """Return the shape of the output: (C, H, W) -> (C', H, W)."""
         return (self.channels, *shape[1:])
 
-    def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
+    def build(self, inputs: int, mechanism: "AbstractMechanism") -> "TransferModule":
         """Make the layer as a stage of a backbone."""
+        from lasem.nn._stage import TransferModule
+
         return TransferModule(partial(self._module, inputs), mechanism)
 
-    def _module(self, inputs: int, source: Generator) -> NormBlock:
+    def _module(self, inputs: int, source: "Generator") -> "NormBlock":
+        from lasem.nn._blocks import NormBlock
+
         return NormBlock(inputs, self.channels, self.kernel, source=source)
 
 
@@ -137,11 +146,15 @@ class BasicBlock:
         """Return the shape of the output: (C, H, W) -> (C', ceil(H/stride), ceil(W/stride)), averaged (C', 1, 1)."""
         return (self.channels, *(1 if self.average else -(-size // self.stride) for size in shape[1:]))
 
-    def build(self, inputs: int, mechanism: AbstractMechanism) -> TransferModule:
+    def build(self, inputs: int, mechanism: "AbstractMechanism") -> "TransferModule":
         """Make the block as one stage of a backbone."""
+        from lasem.nn._stage import TransferModule
+
         return TransferModule(partial(self._module, inputs), mechanism)
 
-    def _module(self, inputs: int, source: Generator) -> NormBlock:
+    def _module(self, inputs: int, source: "Generator") -> "NormBlock":
+        from lasem.nn._blocks import NormBlock
+
         return NormBlock(
             inputs, self.channels, 3, stride=self.stride, residual=True, average=self.average, source=source
         )

@@ -15,8 +15,12 @@ DEEPEST_KEY = 8
 """Most names that the key of an assignment may have; a spec needs two or three."""
 
 
-def read_toml(path: Path) -> Table:
+def read_toml(path: Path, *, what: str = "a spec") -> Table:
     """Read a TOML file.
+
+    Args:
+        path: The file.
+        what: What the file is expected to be, for messages.
 
     Raises:
         SpecError: There is no such file, or it is not TOML.
@@ -26,11 +30,11 @@ def read_toml(path: Path) -> Table:
         require_shallow(table)
         return table
     except FileNotFoundError:
-        raise SpecError(f"a spec must be a TOML file (there is none at {path}); check the path") from None
+        raise SpecError(f"{what} must be a TOML file (there is none at {path}); check the path") from None
     except OSError as error:
-        raise SpecError(f"a spec must be a TOML file (got {path}: {error.strerror}); name another") from None
+        raise SpecError(f"{what} must be a TOML file (got {path}: {error.strerror}); name another") from None
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, numbers or nesting beyond Python's limits
-        raise SpecError(f"a spec must be a TOML file (got {path}: {error}); correct it there") from None
+        raise SpecError(f"{what} must be a TOML file (got {path}: {error}); correct it there") from None
 
 
 def parse_assignment(text: str) -> Table:

@@ -8,7 +8,6 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from lasem.benchmarks import Outline
 from lasem.configurations import LARGEST_SPACE, Bits, Partition
@@ -270,6 +269,8 @@ def search_cost(spec: Spec, outline: Outline, *, device: torch.device) -> Search
 @torch.no_grad()
 def _stage_work(backbone: Backbone, images: Tensor) -> list[int]:
     """Return the multiply-adds of every stage for one image, counted along one path of the open task 0."""
+    from torch.utils.flop_counter import FlopCounterMode  # takes half a second to import
+
     forks, found = backbone.forks(0), []
 
     def step(number: int, hidden: Tensor) -> Tensor:

@@ -1,19 +1,22 @@
 """The files that presets are composed of, and the names that they make."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from lasem.configurations import static_names
+from lasem.errors import nearest
 from lasem.nn import NETWORKS
 from lasem.options import Table
 
 AXES = ("profiles", "benchmarks", "networks", "learners", "sizes")
 ABOUT = ("summary", "static", "short", "networks", "partitions")
 """Keys of a file that describe it; all others are sections of a spec, or `when`."""
+HEADING = ("name", "profile", "plugins", "small")
+"""Keys of a spec that stand above its sections."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,37 @@ def files(axis: str) -> Mapping[str, Table]:
         key=lambda file: file.name.removesuffix(".toml"),
     )
     return {file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8")) for file in found}
+
+
+def suggest_key(key: str, known: Iterable[str]) -> str:
+    """Suggest what was meant by a key of a spec: an option that is missing its section, or else a known key.
+
+    >>> suggest_key("epochs", ["training"])
+    "did you mean 'training.epochs'?"
+    """
+    found = _places(key)
+    return f"did you mean {' or '.join(map(repr, found))}?" if found else nearest(key, known)
+
+
+def is_option(key: str) -> bool:
+    """Return whether some preset has an option of a name in one of its sections."""
+    return bool(_places(key))
+
+
+@cache
+def option_keys() -> tuple[str, ...]:
+    """Return the keys of all options that some preset sets, such as "training.epochs", in order."""
+    tables = [table for axis in AXES[:-1] for table in files(axis).values()]
+    tables += [table for file in tables for table in file.get("when", {}).values()]
+    sections = [(section, values) for table in tables for section, values in table.items() if isinstance(values, dict)]
+    return tuple(
+        sorted({f"{name}.{key}" for name, values in sections if name not in (*ABOUT, "when") for key in values})
+    )
+
+
+def _places(key: str) -> list[str]:
+    """Where presets have an option of a name, such as "training.epochs" for "epochs"."""
+    return [place for place in option_keys() if place.partition(".")[2] == key]
 
 
 def benchmark_entries() -> list[Entry]:

@@ -6,15 +6,24 @@ In a file, `[when.X.section]` is laid over the rest of the file if X is the prof
 kind of learner of the experiment.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lasem.configurations import Partition
 from lasem.errors import LasemError, SpecError, nearest
 from lasem.nn import NETWORKS
-from lasem.options import Table, merge
-from lasem.presets._catalogue import ABOUT, files, learners_of, preset_entries, searches
+from lasem.options import Table, merge, parse_assignment
+from lasem.presets._catalogue import (
+    ABOUT,
+    HEADING,
+    files,
+    is_option,
+    learners_of,
+    preset_entries,
+    searches,
+    suggest_key,
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ def compose(preset: str | None, above: Mapping[str, Any]) -> Composed:
         SpecError: There is no such preset or profile.
     """
     profile = above.get("profile", "paper")
-    if profile not in files("profiles"):
+    if not isinstance(profile, str) or profile not in files("profiles"):
         known = " or ".join(files("profiles"))
         raise SpecError(f"profile must be {known} (got {profile!r}); set it to one of these")
     layers = [Layer(f"profiles/{profile}.toml", {"profile": profile} | files("profiles")[profile])]
@@ -181,7 +190,8 @@ def _chosen(layers: list[Layer], above: Mapping[str, Any]) -> Iterator[Layer]:
     whole = merge(*(layer.table for layer in layers), above)
     learner = whole.get("learner")
     choices = learner if isinstance(learner, Mapping) else {}
-    chosen = {whole["profile"], *(choices.get(key) for key in ("kind", "mechanism", "strategy"))}
+    named = [choices.get(key) for key in ("kind", "mechanism", "strategy")]
+    chosen = {whole["profile"], *(name for name in named if isinstance(name, str))}
     for layer in layers:
         sections = {key: value for key, value in layer.table.items() if key not in (*ABOUT, "when")}
         yield Layer(layer.source, sections, layer.small)
@@ -206,6 +216,26 @@ def _with_benchmark(composed: Composed, above: Mapping[str, Any]) -> Composed:
         for layer in composed.layers
     ]
     return Composed((*without, Layer("the kind that is set", {"benchmark": {"name": kind, "kind": kind}})))
+
+
+def check_names(targets: Iterable[str], settings: Iterable[str]) -> None:
+    """Check names of presets and keys of settings as far as the files of presets tell, which needs no torch.
+
+    Args:
+        targets: Presets; files ending in ".toml" are left out.
+        settings: Such as "training.epochs=20".
+
+    Raises:
+        SpecError: There is no such preset, or a setting names an option without its section.
+    """
+    for target in targets:
+        if not target.endswith(".toml"):
+            name = target.removesuffix("/small") if target.count("/") > 1 else target
+            benchmark, network, learner = _axes(name)
+            list(_learner(learner, files("networks")[network] if network else files("benchmarks")[benchmark]))
+    for key, value in merge(*map(parse_assignment, settings)).items():
+        if key not in HEADING and not isinstance(value, Mapping) and is_option(key):
+            raise SpecError(f"{key} is no section of a spec; {suggest_key(key, HEADING)}")
 
 
 def preset_values() -> dict[tuple[str, str], list[Any]]:

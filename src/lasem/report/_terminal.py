@@ -6,20 +6,33 @@ from io import StringIO
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from lasem.metrics import spread
 from lasem.records import TaskHistory
-from lasem.report._comparison import MEASURES, comparison_rows, duration, percent, task_rows
+from lasem.report._comparison import MEASURES, UNKNOWN, comparison_rows, duration, percent, task_rows
 from lasem.report._curves import leading_candidates
 from lasem.report._run import Run
 from lasem.report._table import Table, html
 from lasem.report._tables import comparison_table
+from lasem.text import printable
 
 LEADING = 5
 """Number of candidates listed for an unfinished search."""
+
+LONGEST_NAME = 48
+"""Number of characters of a task's name that a table of tasks shows."""
+
+LEGEND = (
+    ("shares", "one digit per layer, the layer nearest the input first: 1 = shared, 0 = the task's own"),
+    ("peak", "test accuracy at the epoch of the task's training that validates best, so that it may be below end"),
+    ("end", "test accuracy after the last epoch of the task's training"),
+    ("now", "test accuracy after the last task that was learned"),
+    ("forgetting", "forgetting ratio: now divided by end; below 1 the task was partly forgotten"),
+    ("to 98%", "epochs until the test accuracy reached 98% of the peak"),
+)
+"""What the columns of a table of tasks mean."""
 
 GAP = 2
 """Number of spaces between two columns."""
@@ -99,26 +112,57 @@ def run_table(run: Run) -> RichTable:
     """
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("task", justify="right")
-    table.add_column("name", overflow="fold", min_width=16)
+    table.add_column("name", no_wrap=True, overflow="ellipsis", min_width=16, max_width=LONGEST_NAME)
     for title in ("shares", "peak, %", "end, %", "now, %", "forgetting", "to 98%"):
         table.add_column(title, justify="right", overflow="fold")
     for row in task_rows(run):
-        table.add_row(*map(escape, (*row.texts[:4], *row.texts[5:])))  # the peak by test accuracy is on the page only
+        # the peak by test accuracy is on the page only
+        table.add_row(*(Text(printable(text)) for text in (*row.texts[:4], *row.texts[5:])))
+    return table
+
+
+def legend() -> RichTable:
+    """Explain the columns of a table of tasks, one a line."""
+    grid = RichTable.grid(padding=(0, 2))
+    for name, meaning in LEGEND:
+        grid.add_row(Text(name, style="dim"), Text(meaning, style="dim"))
+    return grid
+
+
+def run_list(runs: Sequence[Run]) -> RichTable:
+    """List runs, one a line: how far each has come, its accuracy in percent, and its folder."""
+    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("run", overflow="fold")
+    table.add_column("seed", justify="right")
+    table.add_column("state")
+    table.add_column("tasks", justify="right")
+    table.add_column("accuracy, %", justify="right")
+    table.add_column("folder", overflow="fold")
+    for run in runs:
+        now = [row.now for row in task_rows(run) if row.now is not None]
+        table.add_row(
+            Text(printable(run.name)),
+            UNKNOWN if run.seed is None else str(run.seed),
+            "finished" if run.finished else "unfinished",
+            str(len(run.tasks)),
+            percent(sum(now) / len(now)) if now else UNKNOWN,
+            Text(run.folder),
+        )
     return table
 
 
 def show(run: Run) -> RenderableType:
     """Describe a run: what it is, how far it is, its table, and what to know about it."""
-    title = Text(run.name, style="bold")
+    title = Text(printable(run.name), style="bold")
     title.append("" if run.seed is None else f"  seed {run.seed}", style="not bold")
     what = f"learner {run.learner} · benchmark {run.benchmark} · network {run.network} · profile {run.profile}"
-    lines: list[RenderableType] = [title, Text(what), Text(run.folder, style="dim")]
+    lines: list[RenderableType] = [title, Text(printable(what)), Text(run.folder, style="dim")]
     if not run.finished:
         lines.extend(_progress(run.tasks))
     lines.append(run_table(run))
     if run.finished:
         lines.append(_summary(run))
-    lines.extend(Text(f"warning: {warning}", style="yellow") for warning in run.warnings)
+    lines.extend(Text(printable(f"warning: {warning}"), style="yellow") for warning in run.warnings)
     return Group(*lines)
 
 

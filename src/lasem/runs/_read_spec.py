@@ -9,6 +9,7 @@ from lasem.errors import SpecError, nearest
 from lasem.learners import LEARNERS
 from lasem.nn import MECHANISMS, NETWORKS
 from lasem.options import Table, merge, options, validate
+from lasem.presets import HEADING, suggest_key
 from lasem.registry import Registry, load_plugins
 from lasem.runs._build import strategy_on
 from lasem.runs._loop import Evaluation
@@ -17,7 +18,6 @@ from lasem.runs._spec import Choice, Heading, Seeds, Spec, TrainingSection
 from lasem.search import STRATEGIES
 
 Made = TypeVar("Made")
-HEADING = ("name", "profile", "plugins", "small")
 ALWAYS = (
     Reader("training", "", TrainingSection, "training"),
     Reader("evaluation", "", Evaluation, "evaluation"),
@@ -142,7 +142,7 @@ def _sections(table: Mapping[str, Any], faults: Faults) -> Iterator[tuple[str, T
         if key in HEADING:
             continue
         if key not in known:
-            faults.append(f"{key} is no section of a spec; {nearest(key, [*HEADING, *known])}")
+            faults.append(f"{key} is no section of a spec; {suggest_key(key, [*HEADING, *known])}")
         elif isinstance(value, Mapping):
             yield key, dict(value)
         else:

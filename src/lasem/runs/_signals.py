@@ -5,18 +5,22 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-NOTICE = b"\nstopping after this epoch; once more stops at once\n"
+NOTICE = "stopping after this epoch; once more stops at once"
 
 
 class Signals:
     """Receives SIGINT and SIGTERM while it is open as a context. Only the main thread of a process receives signals.
 
+    Args:
+        silent: Whether a display shows the notice, so that the first signal writes nothing itself.
+
     Attributes:
         number: The first signal; None before it comes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, silent: bool = False) -> None:
         self.number: signal.Signals | None = None
+        self._silent = silent
 
     def __enter__(self) -> "Signals":
         heard = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
@@ -29,17 +33,23 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def output_closed(self) -> None:
+        """Ask the run to stop because nobody reads what it prints, as SIGPIPE would tell."""
+        if self.number is None:
+            self.number = signal.SIGPIPE
+
     def received(self) -> bool:
         """Return whether a signal has come; a run asks this after every epoch."""
         return self.number is not None
 
     @property
     def status(self) -> int:
-        """Exit status that tells a shell of the signal: 130 for SIGINT, 143 for SIGTERM."""
+        """Exit status that tells a shell of the signal: 130 for SIGINT, 143 for SIGTERM, 141 for SIGPIPE."""
         return 128 + (self.number or 0)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
             raise SystemExit(128 + number)
         self.number = signal.Signals(number)
-        os.write(2, NOTICE)
+        if not self._silent:
+            os.write(2, f"\n{NOTICE}\n".encode())  # not by print, which the signal may have interrupted

@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import get_args
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from lasem.sweeps._folder import Ending
 from lasem.sweeps._status import RunStatus, State, StatusReader
+from lasem.text import printable
 
 STYLES: dict[State, str] = {
     "running": "bold",
@@ -27,12 +27,12 @@ MARGIN = 6
 """Number of lines of a terminal that the table's frame takes."""
 
 
-def status_table(statuses: Sequence[RunStatus], lines: int | None = None) -> Table:
-    """Make a table with a line per run, and the number of runs in each state.
+def status_table(statuses: Sequence[RunStatus], lines: int | None = None) -> RenderableType:
+    """Make a table with a line per run and the number of runs in each state, and below it what went wrong.
 
     Args:
         statuses: Status of each run.
-        lines: Most lines to show; running and failed runs come before the others.
+        lines: Most lines to show; running and failed runs come before the others, and messages are cut to one line.
     """
     count = Counter(status.state for status in statuses)
     caption = ", ".join(f"{count[state]} {state}" for state in get_args(State) if count[state])
@@ -41,10 +41,22 @@ def status_table(statuses: Sequence[RunStatus], lines: int | None = None) -> Tab
     table.add_column("state")
     for title in ("task", "epoch", "accuracy, %", "time", "tries"):
         table.add_column(title, justify="right")
-    table.add_column("", overflow="fold")
+    table.add_column("on", overflow="fold")
+    messages = [f"{status.run.label}: {status.remark}" for status in statuses if status.remark and not _runs(status)]
+    if lines is not None:
+        messages = messages[: lines // 4]
+        lines -= len(messages)
     for status in _chosen(statuses, lines):
         table.add_row(*_row(status))
-    return table
+    cut = {} if lines is None else {"no_wrap": True, "overflow": "ellipsis"}
+    return Group(
+        table, *(Text(printable(message, multiline=lines is None), style="red", **cut) for message in messages)
+    )
+
+
+def _runs(status: RunStatus) -> bool:
+    """Whether a run is at work, so that the remark is the name of its machine."""
+    return status.state == "running"
 
 
 def _chosen(statuses: Sequence[RunStatus], lines: int | None) -> Sequence[RunStatus]:
@@ -62,14 +74,14 @@ def _row(status: RunStatus) -> list[Text | str]:
     first = status.accuracy is None and status.validation is not None
     epochs = status.run.spec.training.epochs
     return [
-        escape(status.run.label),
+        Text(printable(status.run.label)),
         Text(status.state, style=STYLES[status.state]),
         f"{status.task}/{status.num_tasks}" if status.num_tasks else "",
         f"{status.epoch}/{epochs}" if status.state in ("running", "interrupted") and status.task else "",
         "" if accuracy is None else f"{'valid ' if first else ''}{100 * accuracy:.1f}",
         str(timedelta(seconds=round(status.seconds))) if status.seconds else "",
         str(status.attempt or ""),
-        escape(status.remark),
+        Text(printable(status.remark) if _runs(status) else ""),
     ]
 
 
@@ -82,13 +94,15 @@ def live_table(console: Console, reader: StatusReader) -> Iterator[Callable[[End
         reader: Reads the status of the runs.
     """
 
-    def table() -> Table:
+    def table() -> RenderableType:
         return status_table(reader.read(), console.height - MARGIN)
 
     def say(ending: Ending) -> None:
         then = "" if ending.final or ending.kind == "done" else f"; attempt {ending.attempt + 1} follows"
         why = f": {ending.error}" if ending.error else ""
-        console.print(escape(f"{ending.label}: {ending.kind}{why}{then}"), highlight=False, soft_wrap=True)
+        console.print(
+            printable(f"{ending.label}: {ending.kind}{why}{then}"), highlight=False, markup=False, soft_wrap=True
+        )
 
     live = console.is_terminal and not console.quiet
     with Live(get_renderable=table, console=console, refresh_per_second=2, transient=True) if live else nullcontext():

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from lasem.errors import RunError
 from lasem.files import append, writing
 from lasem.records import Record
 
@@ -111,9 +112,19 @@ class SweepFolder:
         append(self.outcomes_path, gap + entry.model_dump_json(exclude_none=True).encode() + b"\n")
 
     def outcomes(self) -> list[Beginning | Ending]:
-        """Return all entries of the log that are whole, of all executions."""
+        """Return all entries of the log that are whole, of all executions.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        try:
+            lines = self.outcomes_path.read_bytes().splitlines() if self.outcomes_path.exists() else []
+        except OSError as error:
+            raise RunError(
+                f"{self.outcomes_path} must be a file that can be read (got {error.strerror}); move it away"
+            ) from None
         entries: list[Beginning | Ending] = []
-        for line in self.outcomes_path.read_bytes().splitlines() if self.outcomes_path.exists() else ():
+        for line in lines:
             try:
                 entries.append(_ENTRY.validate_json(line))
             except ValidationError:  # blank or torn

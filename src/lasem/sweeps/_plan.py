@@ -1,13 +1,15 @@
 """Plan of a sweep: a grid or a list of presets, made into specs that are all checked before the first one runs."""
 
 import itertools
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lasem.errors import SpecError, nearest
 from lasem.options import Table, merge, parse_assignment, read_toml
@@ -16,12 +18,26 @@ from lasem.runs import Spec, check, resolve
 PLAIN = ("benchmark", "learner", "seeds")
 """Keys of a grid that are not settings. A benchmark and a learner together name a preset."""
 
+LARGEST_SWEEP = 10_000
+"""Largest number of combinations, each of which is checked before the first run."""
+
+
+def _folder_name(name: str) -> str:
+    """Return the name of a sweep if a folder can have it.
+
+    Raises:
+        ValueError: It has a slash, a character that cannot be printed, or a dot in front.
+    """
+    if not name.strip() or name.startswith(".") or not name.isprintable() or {"/", "\\"} & {*name}:
+        raise ValueError("it must be printable text without slashes that does not begin with a dot")
+    return name
+
 
 class SweepSpec(BaseModel):
     """Content of a sweep's file: every combination of the grid's values, with every preset if there are presets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    name: Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
+    name: Annotated[str, Field(max_length=100), AfterValidator(_folder_name)]
     """Name of the sweep's own folder."""
     presets: Annotated[list[str], Field(min_length=1)] | None = None
     """Presets or TOML files of specs, if the grid has no benchmark and learner."""
@@ -74,7 +90,7 @@ def read_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:
     Raises:
         SpecError: The file breaks a rule, or a combination does not exist; the message lists all faults.
     """
-    table = read_toml(path)
+    table = read_toml(path, what="a sweep")
     for key in ("grid", "set"):
         if isinstance(table.get(key), Mapping):
             table[key] = _flat(table[key])
@@ -130,7 +146,11 @@ def _rules(spec: SweepSpec) -> Iterator[str]:
     for key in ("benchmark", "learner"):
         if not all(isinstance(value, str) for value in spec.grid.get(key, [])):
             yield f"grid.{key} must list names (got {spec.grid[key]}); see lasem list"
-    yield from _unused(spec)
+    number = math.prod(len(values) for values in _axes(spec).values())
+    if number > LARGEST_SWEEP:
+        yield f"a sweep must have at most {LARGEST_SWEEP:,} combinations (got {number:,}); make several sweeps of it"
+    else:
+        yield from _unused(spec)
 
 
 def _unused(spec: SweepSpec) -> Iterator[str]:
@@ -140,9 +160,14 @@ def _unused(spec: SweepSpec) -> Iterator[str]:
             yield f"an exclusion must leave something out (got {excluded}, which no combination has); correct it"
 
 
+def _axes(spec: SweepSpec) -> dict[str, list[Any]]:
+    """Return the values of every key that the combinations differ in."""
+    return ({"preset": spec.presets} if spec.presets else {}) | spec.grid
+
+
 def _points(spec: SweepSpec) -> Iterator[Table]:
     """Yield every combination by key, in the order of the file; the last key varies fastest."""
-    axes = ({"preset": spec.presets} if spec.presets else {}) | spec.grid
+    axes = _axes(spec)
     for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
 
@@ -207,7 +232,17 @@ def _run(spec: SweepSpec, point: Table, target: str) -> PlannedRun:
 
 
 def _assignment(key: str, value: object) -> str:
-    return f"{key}={tomli_w.dumps({'value': value}).partition('=')[2]}"
+    """Write a setting as the command line has it."""
+    return f"{key}={_inline(value)}"
+
+
+def _inline(value: object) -> str:
+    """Write a value as TOML on one line, in which tables are in braces."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_inline(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    return tomli_w.dumps({"value": value}).partition("=")[2].strip()
 
 
 def _in(places: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lasem.errors import RunError
 from lasem.records import History, HistoryReader
 from lasem.runs import RunFolder, holder
 from lasem.sweeps._folder import Ending, SweepFolder
@@ -107,8 +108,13 @@ def _state(folder: RunFolder, ending: Ending | None) -> tuple[State, str]:
 
 def _num_tasks(folder: RunFolder) -> int | None:
     """Return the number of tasks in a run's stream, once its folder says."""
-    outline = folder.read_json(folder.stream_path).get("outline")
-    return len(outline["identities"]) if isinstance(outline, dict) and "identities" in outline else None
+    try:
+        stream: object = folder.read_json(folder.stream_path)
+    except (RunError, OSError):  # the run itself will say what is wrong with it
+        return None
+    outline = stream.get("outline") if isinstance(stream, dict) else None
+    identities = outline.get("identities") if isinstance(outline, dict) else None
+    return len(identities) if isinstance(identities, list) else None
 
 
 def _mean(values: Sequence[float]) -> float:

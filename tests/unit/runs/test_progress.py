@@ -25,13 +25,24 @@ EVENTS = [
 ]
 
 
-def shown(*events, terminal, finished=False, resumed=0, warnings=(), width=120, clock=lambda: 0.0):
+def shown(
+    *events,
+    terminal,
+    finished=False,
+    resumed=0,
+    warnings=(),
+    width=120,
+    clock=lambda: 0.0,
+    folder="runs/x",
+    name="digits/lasem-hps",
+    stopping=lambda: False,
+):
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=width, color_system=None)
-    spec = resolve("digits/lasem-hps", ["seeds.training=4"])
-    display = ProgressDisplay(console, clock=clock)
+    spec = resolve("digits/lasem-hps", ["seeds.training=4", f"name={name}"])
+    display = ProgressDisplay(console, stopping=stopping, clock=clock)
     start = RunStart(
-        folder=Path("runs/x"),
+        folder=Path(folder),
         spec=spec,
         num_tasks=10,
         epochs=300,
@@ -88,7 +99,7 @@ def test_warnings_are_shown_word_by_word():
 
 def test_the_display_tells_loss_accuracies_shared_layers_and_the_time_left():
     text = shown(EVENTS[3], TASK, EPOCH, terminal=True)
-    for words in ("loss 0.5000", "layers 1 of 2", "60.0%, mean of 2 tasks", "left"):
+    for words in ("loss 0.5000", "layer 1; the network has 2 that can be shared", "60.0%, mean of 2 tasks", "left"):
         assert words in text
 
 
@@ -113,8 +124,26 @@ def test_elsewhere_a_long_task_tells_once_a_minute_where_it_stands():
 
 
 def test_shared_layers_are_counted_from_one():
-    assert [shared_layers(bits) for bits in ([1, 0, 1], [0, 0], [1])] == [
-        "layers 1, 3 of 3",
-        "layers none of 2",
-        "layers 1 of 1",
+    assert [shared_layers(bits) for bits in ([1, 0, 1], [0, 0], [0, 1], [1, 1, 1, 0])] == [
+        "layers 1 and 3; the network has 3 that can be shared",
+        "no layer; the network has 2 that can be shared",
+        "layer 2; the network has 2 that can be shared",
+        "layers 1, 2 and 3; the network has 4 that can be shared",
     ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_names_with_markup_and_commands_of_terminals_are_text(terminal):
+    task = TASK.model_copy(update={"name": "[/b] \x1b]0;title\x07", "candidates": ["[/x]", "b", "c", "d"]})
+    text = shown(task, EPOCH, EVENTS[3], terminal=terminal, warnings=["[/y]"], folder="old[/runs]", name="x[/b]y")
+    assert "x[/b]y seed 4 starts: old[/runs]" in text
+    assert "warning: [/y]" in text
+    assert r"[/b] \x1b]0;title\x07: test accuracy" in text
+    assert "\x1b]0;" not in text
+
+
+def test_a_log_is_not_wrapped_and_a_request_to_stop_is_in_the_live_display():
+    task = TASK.model_copy(update={"name": "long " * 40})
+    assert len(shown(task, EVENTS[3], terminal=False, width=80).splitlines()) == 2
+    assert "stopping after this epoch" in shown(TASK, EPOCH, terminal=True, stopping=lambda: True)
+    assert "stopping after this epoch" not in shown(TASK, EPOCH, terminal=True)

@@ -98,6 +98,15 @@ def test_a_run_is_named_with_its_own_values_of_the_grid(read):
         ("presets = []", ["presets", "at least 1 item"]),
         ("name = 'a/b'\n" + GRID, ["name", "'a/b'"]),
         ("name = '..'\n" + GRID, ["name", "'..'"]),
+        ('name = "a\\u0000b"\n' + GRID, ["name must be", "printable text", r"'a\x00b'"]),
+        ('name = "\\u001b[31m"\n' + GRID, ["name must be", "printable text", r"'\x1b[31m'"]),
+        (f"name = '{'long' * 99}'\n" + GRID, ["name must be", "at most 100 characters"]),
+        (GRID + "'training.epochs' = [{a = 1}]", ["epochs must be a whole number", "{'a': 1}"]),
+        (GRID + "'learner.kind' = [[1]]", ["kind must be text", "[1]"]),
+        (
+            GRID + "".join(f"'training.x{i}' = {[*range(10)]}\n" for i in range(5)),
+            ["at most 10,000 combinations", "got 200,000"],
+        ),
         (GRID + "[[exclude]]\nlearner = 'tf'", ["must leave something out", "'tf'"]),
         (GRID + "[[exclude]]\nbenchmark = 'digits'", ["excludes every combination"]),
     ],
@@ -125,6 +134,11 @@ def test_faults_of_all_combinations_are_one_message_and_each_is_said_once(read):
     ):
         assert word in message
     assert message.count("is not offered on resnet-18") == 1
+
+
+def test_a_missing_file_is_called_a_sweep(tmp_path):
+    with pytest.raises(SpecError, match="a sweep must be a TOML file"):
+        read_sweep(tmp_path / "nowhere.toml")
 
 
 def test_a_setting_of_the_command_line_may_not_be_in_the_grid(read):

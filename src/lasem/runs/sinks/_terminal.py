@@ -6,13 +6,14 @@ from datetime import timedelta
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
 
 from lasem.records import EpochRecord, EvaluationRecord, Event, NoteRecord, TaskRecord
+from lasem.runs._signals import NOTICE
 from lasem.runs._sink import RunStart, Sink
+from lasem.text import escape_markup, printable
 
 LEADING = 4
 """Number of candidates that the display shows."""
@@ -26,14 +27,27 @@ class ProgressDisplay(Sink):
 
     Args:
         console: The console to print on.
+        stopping: Whether the run was asked to stop, such as `Signals.received`; the live display says so.
         clock: Returns seconds; for tests.
     """
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console = console
+        self._stopping = stopping
         self._clock = clock
         self._bar = Progress(
-            TextColumn("[bold]{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn(
+                "{task.description}",
+                style="bold",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
             BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=10)),
             MofNCompleteColumn(),
             TextColumn("epochs"),
@@ -43,7 +57,9 @@ class ProgressDisplay(Sink):
             console=console,
             expand=True,
         )
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        live = {"console": console, "refresh_per_second": 4, "transient": True, "get_renderable": self._frame}
+        self._live = Live(**live) if console.is_terminal else None
+        self._latest: EpochRecord | None = None
         self._task: TaskRecord | None = None
         self._num_tasks = 0
         self._total = 0
@@ -54,19 +70,19 @@ class ProgressDisplay(Sink):
     def started(self, start: RunStart) -> None:
         """Say where the run starts or resumes, and open the display."""
         if start.finished:
-            self._console.print(f"finished already: {start.folder}", highlight=False, soft_wrap=True)
+            self._say(f"finished already: {start.folder}")
             return
         self._num_tasks, self._task = start.num_tasks, start.task
         self._total, self._resumed = start.epochs, start.resumed
         self._began = self._printed = self._clock()
         where = f"resumes after epoch {start.resumed}" if start.resumed else "starts"
         seed = start.spec.seeds.training
-        self._console.print(f"{start.spec.name} seed {seed} {where}: {start.folder}", highlight=False, soft_wrap=True)
+        self._say(f"{start.spec.name} seed {seed} {where}: {start.folder}")
         for warning in start.warnings:
-            self._console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+            self._console.print(f"[yellow]warning:[/] {escape_markup(warning)}", highlight=False, soft_wrap=True)
         for change in start.spec.small or []:
-            self._console.print(f"  small: {change}", highlight=False, markup=False, soft_wrap=True)
-        self._bar.add_task(start.spec.name, total=self._total, completed=start.resumed)
+            self._say(f"  small: {change}")
+        self._bar.add_task(printable(start.spec.name), total=self._total, completed=start.resumed)
         if self._live is not None:
             self._live.start()
 
@@ -86,23 +102,32 @@ class ProgressDisplay(Sink):
                 self._accuracy, self._printed = event.accuracy, self._clock()
                 mean = sum(event.accuracy) / len(event.accuracy)
                 name = self._task.name if self._task else "?"
-                self._console.print(
+                self._say(
                     f"task {event.task + 1}/{self._num_tasks}  {name}: test accuracy {event.accuracy[-1]:.1%},"
-                    f" mean of tasks so far {mean:.1%}",
-                    highlight=False,
+                    f" mean of tasks so far {mean:.1%}"
                 )
             case NoteRecord():
-                self._console.print(f"note: {event.text}", highlight=False, markup=False, soft_wrap=True)
+                self._say(f"note: {event.text}")
             case _:
                 pass
+
+    def _say(self, text: str) -> None:
+        """Print a line as it is, which a terminal wraps and a log does not."""
+        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def _epoch(self, event: EpochRecord) -> None:
         if self._live is not None:
             self._bar.update(self._bar.task_ids[0], completed=event.epoch)
-            self._live.update(Group(self._bar, self._state(event)))
+            self._latest = event
         elif self._clock() - self._printed >= EVERY:
             self._printed = self._clock()
-            self._console.print(self._line(event), highlight=False, markup=False, soft_wrap=True)
+            self._say(self._line(event))
+
+    def _frame(self) -> RenderableType:
+        """Return what the live display shows now: the bar, the latest epoch, and whether the run is to stop."""
+        notice = Text(NOTICE, style="bold yellow")
+        state = [] if self._latest is None else [self._state(self._latest)]
+        return Group(self._bar, *state, *([notice] if self._stopping() else []))
 
     def _state(self, event: EpochRecord) -> RenderableType:
         """Return task, accuracy and the leading configurations, one line each, cut to the width of the terminal."""
@@ -110,7 +135,7 @@ class ProgressDisplay(Sink):
         grid.add_column(no_wrap=True, min_width=len("candidate"))
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         name = self._task.name if self._task else ""
-        grid.add_row("task", Text(f"{event.task + 1} of {self._num_tasks}  {name}"))
+        grid.add_row("task", Text(printable(f"{event.task + 1} of {self._num_tasks}  {name}")))
         test = "" if event.test_accuracy is None else f"  test {event.test_accuracy:.1%}"
         loss = f"loss {event.loss:.4f}  validation {event.valid_accuracy:.1%}{test}"
         grid.add_row("epoch", f"{event.task_epoch}  {loss}")
@@ -119,7 +144,9 @@ class ProgressDisplay(Sink):
             grid.add_row("so far", f"test accuracy {mean:.1%}, mean of {len(self._accuracy)} tasks")
         if event.candidate is not None and self._task and self._task.candidates:
             names = self._task.candidates
-            grid.add_row("candidate", f"{event.candidate + 1} of {len(names)}  {names[event.candidate]}")
+            grid.add_row(
+                "candidate", Text(printable(f"{event.candidate + 1} of {len(names)}  {names[event.candidate]}"))
+            )
         if event.prior:
             grid.add_row("leading", "  ".join(f"{bits} {share:.3f}" for bits, share in self._leading(event, LEADING)))
         if event.configuration is not None:
@@ -148,7 +175,9 @@ def shared_layers(configuration: Sequence[int]) -> str:
     """Say in words which layers a configuration shares.
 
     >>> shared_layers([1, 0, 1])
-    'layers 1, 3 of 3'
+    'layers 1 and 3; the network has 3 that can be shared'
     """
     shared = [str(layer) for layer, bit in enumerate(configuration, start=1) if bit]
-    return f"layers {', '.join(shared) or 'none'} of {len(configuration)}"
+    listed = " and ".join([", ".join(shared[:-1]), shared[-1]] if len(shared) > 1 else shared)
+    named = f"layer{'s' if len(shared) > 1 else ''} {listed}" if shared else "no layer"
+    return f"{named}; the network has {len(configuration)} that can be shared"

@@ -1,0 +1,5 @@
+"""The module that `python -m lasem` runs."""
+
+from lasem.cli import main
+
+main()

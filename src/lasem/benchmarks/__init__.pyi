@@ -1,0 +1,16 @@
+from lasem.benchmarks._benchmark import AbstractBenchmark as AbstractBenchmark
+from lasem.benchmarks._cifar100 import Cifar100 as Cifar100
+from lasem.benchmarks._digits import Digits as Digits
+from lasem.benchmarks._images import Images as Images
+from lasem.benchmarks._office_home import OfficeHome as OfficeHome
+from lasem.benchmarks._office_home import OfficeHomeIncremental as OfficeHomeIncremental
+from lasem.benchmarks._pacs import Pacs as Pacs
+from lasem.benchmarks._registry import BENCHMARKS as BENCHMARKS
+from lasem.benchmarks._scaling import PixelScaling as PixelScaling
+from lasem.benchmarks._stl10 import Stl10 as Stl10
+from lasem.benchmarks._stl10 import TinyImageNet10 as TinyImageNet10
+from lasem.benchmarks._stream import Outline as Outline
+from lasem.benchmarks._stream import TaskStream as TaskStream
+from lasem.benchmarks._synthetic import Synthetic as Synthetic
+from lasem.benchmarks._task import Split as Split
+from lasem.benchmarks._task import Task as Task

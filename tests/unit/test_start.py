@@ -1,0 +1,63 @@
+"""What needs no torch starts without it, and public names are there before they are imported."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lasem
+
+SOURCE = Path(lasem.__file__).parent
+SLOW = ("torch", "sklearn", "scipy", "pandas", "datasets", "matplotlib", "plotly")
+LAZY = ("", "benchmarks", "learners", "nn", "search")
+
+CODE = """
+import sys
+from lasem import cli
+from lasem.cli import _completion
+
+print(_completion.complete_targets("digits/lasem-h"))
+print(_completion.complete_names("hps-top-1"), _completion.complete_settings("training.ep"))
+print(_completion.complete_tables("comp"))
+for words in ("--help", "list", "list digits", "run digits/hsp", "run digits/hps --set epochs=2"):
+    sys.argv = ["lasem", *words.split()]
+    try:
+        cli.main()
+    except SystemExit:
+        pass
+print([name for name in {slow!r} if name in sys.modules])
+"""
+
+
+def test_help_lists_completion_and_wrong_names_import_nothing_slow():
+    found = subprocess.run(
+        [sys.executable, "-c", CODE.replace("{slow!r}", repr(SLOW))], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.splitlines()[:3] == [
+        "['digits/lasem-hps', 'digits/lasem-hps/small']",
+        "['hps-top-1', 'hps-top-10', 'hps-top-11', 'hps-top-12', 'hps-top-13', 'hps-top-14', 'hps-top-15', 'hps-top-16']"
+        " ['training.epochs=']",
+        "['comparison']",
+    ]
+    assert "did you mean 'hps'" in found.stderr
+    assert "did you mean 'training.epochs'" in found.stderr
+    assert "32@3x3" in found.stdout  # networks have their layers
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_package_has_the_names_that_its_stub_declares(package):
+    module = getattr(lasem, package) if package else lasem
+    stub = ast.parse((SOURCE / package / "__init__.pyi").read_text(encoding="utf-8"))
+    names = {alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert names <= {*dir(module)}
+    assert all(getattr(module, name) is not None for name in names)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = module.nothing
+
+
+def test_the_package_shows_what_a_user_begins_with():
+    assert {"learn", "load", "benchmarks", "learners", "nn", "report", "runs"} <= {*dir(lasem)}
+    assert not {"version", "lazy_exports"} & {*dir(lasem)}
