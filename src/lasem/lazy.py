@@ -36,7 +36,7 @@ def lazy_exports(package: str) -> tuple[Callable[[str], object], Callable[[], li
         return found
 
     def names() -> list[str]:
-        """List the public names."""
+        """List the public names of the package."""
         return sorted({*sources, *(name for name in vars(sys.modules[package]) if name.startswith("__"))})
 
     return load, names

@@ -582,7 +582,7 @@ def test_of_many_runs_each_is_a_line(lasem, tmp_path):
     write_learner(tmp_path / "runs", "hps", seeds=(0, 1, 2, 3))
     _, output, _ = lasem("show")
     assert sum(line.split()[-1].endswith(("-s0-abc", "-s3-abc")) for line in output.splitlines() if line.split()) == 2
-    assert "peak" not in output
+    assert "end, %" not in output
     assert "Comparison" in output
     assert "lasem show --tasks" in output
     assert lasem("show", "--tasks")[1].count("peak, %") == 4

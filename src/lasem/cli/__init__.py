@@ -52,7 +52,7 @@ Begin with:
   lasem report runs --out report.html     results as a web page
 
 \b
-Documentation: README.md, docs/runs.md and docs/extending.md of the repository.
+Documentation: README.md and the folder docs of the repository.
 Shell completion: lasem --install-completion
 """
 

@@ -51,5 +51,5 @@ def complete_figures(incomplete: str) -> list[str]:
 
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
-    """Those names that begin with what was typed."""
+    """Return the names that begin with what was typed."""
     return [name for name in names if name.startswith(incomplete)]

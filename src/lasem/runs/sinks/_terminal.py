@@ -57,9 +57,12 @@ class ProgressDisplay(Sink):
             console=console,
             expand=True,
         )
-        live = {"console": console, "refresh_per_second": 4, "transient": True, "get_renderable": self._frame}
-        self._live = Live(**live) if console.is_terminal else None
         self._latest: EpochRecord | None = None
+        self._live = (
+            Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._frame)
+            if console.is_terminal
+            else None
+        )
         self._task: TaskRecord | None = None
         self._num_tasks = 0
         self._total = 0
@@ -148,7 +151,8 @@ class ProgressDisplay(Sink):
                 "candidate", Text(printable(f"{event.candidate + 1} of {len(names)}  {names[event.candidate]}"))
             )
         if event.prior:
-            grid.add_row("leading", "  ".join(f"{bits} {share:.3f}" for bits, share in self._leading(event, LEADING)))
+            ranked = "  ".join(f"{bits} {share:.3f}" for bits, share in self._leading(event, LEADING))
+            grid.add_row("leading", Text(printable(ranked)))
         if event.configuration is not None:
             grid.add_row("shares", shared_layers(event.configuration))
         return grid

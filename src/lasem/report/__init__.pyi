@@ -1,0 +1,17 @@
+from lasem.report._export import export as export
+from lasem.report._run import Run as Run
+from lasem.report._run_folders import collect as collect
+from lasem.report._table import FORMATS as FORMATS
+from lasem.report._table import SUFFIXES as SUFFIXES
+from lasem.report._tables import TABLES as TABLES
+from lasem.report._tables import table as table
+from lasem.report._terminal import TableView as TableView
+from lasem.report._terminal import comparison as comparison
+from lasem.report._terminal import legend as legend
+from lasem.report._terminal import run_list as run_list
+from lasem.report._terminal import run_table as run_table
+from lasem.report._terminal import show as show
+from lasem.report.figures import FIGURES as FIGURES
+from lasem.report.figures import write_figure as write_figure
+from lasem.report.page import watch_page as watch_page
+from lasem.report.page import write_page as write_page
