@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from lasem import __version__, cli
 from lasem.errors import RunError
 from lasem.learners import LEARNERS
+from lasem.report import watch_page
 from lasem.runs import resolve
 
 sys.path.insert(0, str(Path(__file__).parent / "report"))
@@ -230,7 +232,8 @@ def test_a_file_runs_like_a_preset(lasem, tmp_path):
     assert (tmp_path / "runs" / resolve("digits/stl", SMALL).folder / "result.json").exists()
 
 
-def test_paths_and_names_with_markup_are_text(lasem):
+def test_paths_and_names_with_markup_are_text(lasem, monkeypatch):
+    monkeypatch.setattr("lasem.report.watch_page", partial(watch_page, settle=0))
     settings = ("--set", 'name="x[/b]y"', "--out", "old[/runs]", "--set", "training.epochs=1")
     status, output, errors = lasem("run", "digits/stl", *SET, *settings, "--device", "cpu")
     assert (status, errors) == (0, "")
@@ -585,7 +588,7 @@ def test_of_many_runs_each_is_a_line(lasem, tmp_path):
     assert "end, %" not in output
     assert "Comparison" in output
     assert "lasem show --tasks" in output
-    assert lasem("show", "--tasks")[1].count("peak, %") == 4
+    assert lasem("show", "--tasks")[1].count("learner hps ·") == 4
 
 
 def test_a_log_has_whole_lines_and_whole_tables(lasem, finished, monkeypatch):
