@@ -4,6 +4,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import datasets
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +13,9 @@ from lasem.benchmarks import BENCHMARKS, Cifar100, Images, Pacs, TinyImageNet10
 from lasem.benchmarks._cifar100 import SUPERCLASSES
 from lasem.benchmarks._classes import folded
 from lasem.benchmarks._decode import Decoding
-from lasem.benchmarks._source import Columns, open_source
+from lasem.benchmarks._open import open_source
+from lasem.benchmarks._source import Columns
+from lasem.runs import check, resolve
 from toys import open_stream
 
 ROOT = Path(os.environ.get("LASEM_DATA", "absent"))
@@ -100,3 +104,21 @@ def test_real_streams_are_functions_of_their_seeds(kind):
     benchmark = BENCHMARKS[kind](first_tasks=2, max_test=30)
     prints = [open_stream(benchmark, root, stream_seed=s, data_seed=d).fingerprint for s, d in ((0, 0), (0, 0), (0, 1))]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_folder_of_pacs_as_it_is_published_is_a_stream_of_domains(tmp_path):
+    place = folder("pacs") / "pacs"
+    split = datasets.load_dataset(str(place))["train"].cast_column("image", datasets.Image(decode=False))
+    domains, classes = np.asarray(split["domain"]), np.asarray(split["label"])
+    for domain in ("photo", "sketch"):
+        for label in (0, 1, 2):
+            path = tmp_path / "PACS" / domain / split.features["label"].names[label]
+            path.mkdir(parents=True)
+            for row in np.flatnonzero((domains == domain) & (classes == label))[:10]:
+                (path / f"{row}.jpg").write_bytes(split[int(row)]["image"]["bytes"])
+    spec = resolve("images/lasem-hps", [f"benchmark.source={tmp_path}"])
+    stream = check(spec).stream(stream_seed=0, data_seed=0, data=None)
+    assert "is read as */domain/class/file: 2 domains (photo, sketch), 3 classes, 60 train images" in stream.about
+    assert [task.name for task in stream] == [f"{domain}: dog / elephant / giraffe" for domain in ("photo", "sketch")]
+    assert stream.outline.shape == (3, 32, 32)
+    assert all([len(split) for split in task.splits.values()] == [18, 3, 9] for task in stream)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import TensorDataset
 
 from lasem.benchmarks import Images, Split, Task, TaskStream
 from lasem.learners import SelectiveTransfer, Training
@@ -57,6 +58,14 @@ def labeled(folder, labels, label="class"):
 def raw_file(folder, name, content):
     folder.mkdir()
     (folder / name).write_bytes(content)
+    return read(folder)
+
+
+def picture_files(folder, folders):
+    for name in folders:
+        (folder / name).mkdir(parents=True)
+        for number in range(3):
+            (folder / name / f"{number}.png").write_bytes(PICTURES[number])
     return read(folder)
 
 
@@ -127,6 +136,11 @@ CASES = {
     "data-nothing-in-folder": lambda folder: (folder / "own").mkdir() or read(folder / "own"),
     "data-zero-bytes": lambda folder: raw_file(folder / "own", "train.parquet", b""),
     "data-cut-parquet": lambda folder: cut_parquet(folder / "own"),
+    "data-flat-folder": lambda folder: picture_files(folder / "own", ["."]),
+    "data-folders": lambda folder: picture_files(folder / "own", ["a/x", "a/y", "b/x", "b/y"]),
+    "data-outside": lambda folder: raw_file(
+        folder / "own", "README.md", b"---\nconfigs:\n- data_files: ../other/**\n---\n"
+    ),
     "data-no-label-column": lambda folder: (save(folder / "own"), read(folder / "own", label_column="kind")),
     "data-no-image-column": lambda folder: raw_file(folder / "own", "train.csv", b"x,label\n1,0\n2,1\n"),
     "data-empty-split": lambda folder: empty_test(folder / "own"),
@@ -147,7 +161,6 @@ CASES = {
     "data-image-empty": lambda folder: spoiled(folder / "own", last=b"\0"),
     "data-image-missing": lambda folder: spoiled(folder / "own", last=None),
     "data-image-16-bit": lambda folder: spoiled(folder / "own", last=picture(40000, mode="I;16")),
-    "data-image-color": lambda folder: spoiled(folder / "own", last=PICTURES[0], channels=1),
     "data-image-sizes": lambda folder: spoiled(folder / "own", last=picture(size=(5, 4))),
     "data-split-sizes": lambda folder: other_size_in_test(folder / "own"),
     "data-batch": lambda folder: run_preset(folder, "digits/stl", "training.batch_size=91"),
@@ -156,6 +169,7 @@ CASES = {
     ),
     "array-numpy": lambda _: Split(images=np.zeros((2, 1, 4, 4)), labels=np.zeros(2)),  # pyright: ignore[reportArgumentType]
     "array-integers": lambda _: Split(images=torch.zeros(2, 1, 4, 4).byte(), labels=torch.zeros(2).long()),
+    "array-shape": lambda _: Split(images=torch.rand(178, 13), labels=torch.zeros(178).long()),
     "array-labels": lambda _: Split(images=torch.zeros(2, 1, 4, 4), labels=torch.zeros(2)),
     "array-empty": lambda _: split(0),
     "array-no-pixels": lambda _: split(shape=(1, 0, 4)),
@@ -167,6 +181,7 @@ CASES = {
     "array-types": lambda _: task(valid=split(dtype=torch.float64)),
     "stream-empty": lambda _: TaskStream.of([]),
     "stream-no-list": lambda _: TaskStream.of(task()),  # pyright: ignore[reportArgumentType]
+    "stream-datasets": lambda _: TaskStream.of([TensorDataset(torch.rand(2, 1, 4, 4))]),  # pyright: ignore[reportArgumentType]
     "stream-shapes": lambda _: TaskStream.of([task(), whole(shape=(1, 5, 6))]),
     "stream-identities": lambda _: TaskStream.of([task(identity=1), task()]),
     "stream-visits": lambda _: TaskStream.of([task(identity=1), task(identity=1, classes=3)]),

@@ -1,5 +1,6 @@
 """What the README and the documentation name must exist, and what they show must run."""
 
+import dataclasses
 import re
 import shlex
 import tomllib
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from lasem.benchmarks import AbstractBenchmark
+from lasem.benchmarks import AbstractBenchmark, Images
 from lasem.cli import app
 from lasem.runs import check, resolve
 from lasem.sweeps import read_sweep
@@ -77,6 +78,21 @@ def test_blocks_of_the_extending_page_run():
     assert len(left["outcome"].configurations) == 2
     assert left["blobs"].outline.identities == (0, 1, 0)
     assert left["learner"].backbone.configurations.keys() == {0}
+
+
+def test_blocks_of_the_page_on_own_data_run():
+    made: dict = {}
+    for block in blocks(ROOT / "docs" / "own-data.md", "python"):
+        exec(compile(block, "docs/own-data.md", "exec"), made)
+    assert len(made["stream"]) == 1
+    assert len(made["train"]) == len(made["valid"]) == 60
+
+
+def test_the_page_on_own_data_tells_every_option_of_images():
+    rows = re.findall(
+        r"^\| `(\w+)` \|", (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert sorted(rows) == sorted(field.name for field in dataclasses.fields(Images))
 
 
 def test_table_of_streams_agrees_with_the_presets():

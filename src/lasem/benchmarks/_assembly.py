@@ -173,4 +173,5 @@ def assemble(
         scalings=[builders[position].test_scaling for position in positions],
         fingerprint=digest.hexdigest(),
         notes=duplicate_notes(builder.hashes() for builder in builders.values()),
+        about=draw.source.about,
     )

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field
@@ -31,6 +31,15 @@ PerClass: TypeAlias = Annotated[
     ),
 ]
 """Images per class: a number (int), or a share of the class's images (float)."""
+PerClassOrAll: TypeAlias = Annotated[
+    int | float | Literal["all"],
+    must(
+        lambda amount: amount == "all" or (amount >= 1 if isinstance(amount, int) else 0 < amount <= 1),
+        "a whole number of at least 1 or a share above 0, at most 1.0",
+        'write a number of images such as 20, a share such as 0.6, or "all"',
+    ),
+]
+"""Images per class as above, or "all" (1.0 is the same) for all images that the other splits leave."""
 
 
 @options(kw_only=True)
@@ -56,6 +65,14 @@ class AbstractBenchmark(ABC):
     max_test: Positive | None = None
     first_tasks: Positive | None = None
     order: Annotated[tuple[Count, ...], NOT_EMPTY] | None = None
+
+    def is_local(self, data: Path | None) -> bool:
+        """Whether all images can be read without the Hugging Face hub.
+
+        Args:
+            data: Data root; None if none is given.
+        """
+        return self.built_in or data is not None
 
     @abstractmethod
     def outline(self) -> Outline | None:

@@ -11,8 +11,9 @@ from lasem.benchmarks._benchmark import CPU, AbstractBenchmark
 from lasem.benchmarks._classes import find_classes, random_groups
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
+from lasem.benchmarks._open import locate, open_source
 from lasem.benchmarks._plans import TaskPlan
-from lasem.benchmarks._source import Columns, locate, open_source
+from lasem.benchmarks._source import Columns
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.options import Positive, options
 

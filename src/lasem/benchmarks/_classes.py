@@ -81,6 +81,18 @@ def random_groups(classes: Sequence[int], *, size: int, stream_seed: int) -> lis
     return [tuple(sorted(shuffled[start : start + size])) for start in range(0, len(shuffled), size)]
 
 
+def even_groups(classes: Sequence[int], *, number: int, stream_seed: int) -> list[tuple[int, ...]]:
+    """Divide classes at random into a number of disjoint, sorted groups whose sizes differ by at most one.
+
+    Raises:
+        DataError: There are not two classes.
+    """
+    if len(classes) < 2:
+        raise DataError(f"a task must have at least 2 classes (got {len(classes)} in all); add a class")
+    shuffled = numpy_generator(stream_seed, "class groups").permutation(list(classes))
+    return [tuple(sorted(group.tolist())) for group in np.array_split(shuffled, number)]
+
+
 def random_classes(num_classes: int, *, number: int, generator: np.random.Generator) -> tuple[int, ...]:
     """Draw `number` different class ids below `num_classes`, in ascending order."""
     return tuple(sorted(generator.choice(num_classes, size=number, replace=False).tolist()))

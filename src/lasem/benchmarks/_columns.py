@@ -10,6 +10,9 @@ from lasem.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+"""Names by which a column of labels is found."""
+
 
 def texts(split: "Dataset", name: str, *, place: Path | str) -> np.ndarray:
     """Read a column as strings; class labels become their names: (N,), str.

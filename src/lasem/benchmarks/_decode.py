@@ -1,7 +1,9 @@
 """Decoding of images to uint8 pixels with one size and one number of channels."""
 
 import io
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lasem.errors import DataError
 
-GRAY = ("1", "L", "LA")
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
 
 
@@ -18,22 +19,23 @@ class Decoding:
     """Size and number of channels to which images are decoded.
 
     Attributes:
-        size: Height and width after resizing (bilinear, antialiased); None keeps the size of the images.
-        channels: 3 converts every image to RGB; 1 accepts gray images only.
+        size: Height and width after resizing (bilinear, antialiased), one number if they are equal; None keeps the
+            size of the images.
+        channels: 3 converts every image to RGB, 1 to gray.
     """
 
-    size: int | None = None
+    size: int | tuple[int, int] | None = None
     channels: int = 3
 
 
 def decode_images(
-    cells: Iterable[Mapping[str, object] | None], *, rows: np.ndarray, split: str, decoding: Decoding
+    cells: Iterable[Mapping[str, object] | None], *, places: Sequence[str], split: str, decoding: Decoding
 ) -> np.ndarray:
     """Decode images in the order given.
 
     Args:
         cells: For each image, its encoded ``bytes`` or, if they are None, the ``path`` of its file.
-        rows: Row of each image in its split, (n,), int64, for error messages.
+        places: Row or file of each image, n in all, for error messages.
         split: Name of the split, for error messages.
         decoding: Size and number of channels of the result.
 
@@ -45,14 +47,14 @@ def decode_images(
     """
     # The array is allocated at the first image, whose size is not known before.
     pixels: np.ndarray | None = None
-    for index, (row, cell) in enumerate(zip(rows, cells, strict=True)):
-        image = _decode_one(cell, place=f"row {row} of split '{split}'", decoding=decoding)
+    for index, (place, cell) in enumerate(zip(places, cells, strict=True)):
+        image = _decode_one(cell, place=f"{place} of split '{split}'", decoding=decoding)
         if pixels is None:
-            pixels = np.empty((len(rows), *image.shape), dtype=np.uint8)
+            pixels = np.empty((len(places), *image.shape), dtype=np.uint8)
         if image.shape != pixels.shape[1:]:
             raise DataError(
-                f"images of a stream must have one size (got {_size(image)} in row {row} and {_size(pixels[0])} in row"
-                f" {rows[0]} of split '{split}'); set size, for example size = 64, to resize them"
+                f"images of a stream must have one size (got {_size(image)} in {place} and {_size(pixels[0])} in"
+                f" {places[0]} of split '{split}'); set size, for example size = 64, to resize them"
             )
         pixels[index] = image
     if pixels is None:
@@ -67,29 +69,39 @@ def _size(image: np.ndarray) -> str:
 def _decode_one(cell: Mapping[str, object] | None, *, place: str, decoding: Decoding) -> np.ndarray:
     """Decode one image: (H, W, C), uint8."""
     try:
-        with _open(cell) as opened:
+        with _strict(), _open(cell) as opened:
             # Cameras store the orientation as metadata; without this, pictures would lie on their side.
             image = ImageOps.exif_transpose(opened)
             image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"an image must have at most {Image.MAX_IMAGE_PIXELS:,} pixels (got more in {place}); scale it down"
+        ) from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more on broken bytes
         raise DataError(
             f"every image must be decodable (got {_reason(error, cell)} in {place}); repair or remove it"
         ) from error
     if image.mode in DEEP:
         raise DataError(f"images must have 8 bits per channel (got mode {image.mode} in {place}); convert them")
-    if decoding.channels == 1:
-        if image.mode not in GRAY:
-            raise DataError(
-                f"images must be gray with channels = 1 (got mode {image.mode} in {place}); set channels = 3"
-            )
-        image = image.convert("L")
-    elif image.mode != "RGB":
+    mode = "L" if decoding.channels == 1 else "RGB"
+    if image.mode != mode:
         # Pillow applies the transparency of a palette only when it converts to RGBA.
-        image = (image.convert("RGBA") if "transparency" in image.info else image).convert("RGB")
-    if decoding.size is not None and image.size != (decoding.size, decoding.size):
-        image = image.resize((decoding.size, decoding.size), Image.Resampling.BILINEAR)
+        image = (image.convert("RGBA") if "transparency" in image.info else image).convert(mode)
+    if decoding.size is not None:
+        height, width = (decoding.size, decoding.size) if isinstance(decoding.size, int) else decoding.size
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Make huge images an error, and silence Pillow's other warnings, such as those on damaged metadata of cameras."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def _reason(error: Exception, cell: Mapping[str, object] | None) -> str:

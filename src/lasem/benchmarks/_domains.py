@@ -12,8 +12,9 @@ from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, ImageSize, PerCl
 from lasem.benchmarks._classes import find_domains
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
+from lasem.benchmarks._open import locate, open_source
 from lasem.benchmarks._plans import domain_plans
-from lasem.benchmarks._source import Columns, Source, locate, open_source
+from lasem.benchmarks._source import Columns, Source
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.options import options
 

@@ -3,17 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from lasem.benchmarks._source import Source
-from lasem.errors import DataError
+from lasem.errors import DataError, require
 from lasem.seeds import numpy_generator
 
-Amount: TypeAlias = int | float
+Amount: TypeAlias = int | float | Literal["all"]
 Chosen: TypeAlias = Mapping[str, np.ndarray]
 
+ALL = "all"
 SPLITS = ("train", "valid", "test")
 
 
@@ -21,12 +22,13 @@ SPLITS = ("train", "valid", "test")
 class Sizes:
     """Numbers of images of a class per split: an int is a number, a float a share of the class's images in its split.
 
-    A share is rounded to the nearest whole number, halves up, and is at least 1.
+    A share is rounded to the nearest whole number, halves up, and is at least 1. "all" means all images of a class that
+    the other splits leave.
 
     Attributes:
         train: Training images per class.
         valid: Validation images per class.
-        test: Test images per class; None uses all remaining images.
+        test: Test images per class.
         train_split: Split of the source for training images.
         valid_split: Split of the source for validation images; None takes other images of `train_split`.
         test_split: Split of the source for test images; None takes other images of `train_split`.
@@ -37,7 +39,7 @@ class Sizes:
 
     train: Amount
     valid: Amount
-    test: Amount | None = None
+    test: Amount = ALL
     train_split: str = "train"
     valid_split: str | None = None
     test_split: str | None = None
@@ -49,18 +51,38 @@ class Sizes:
         return {"train": None, "valid": self.valid_split, "test": self.test_split}[split] or self.train_split
 
     def of_class(self, available: int) -> dict[str, int]:
-        """Return the numbers of images by split for a class whose images all come from one split of the source."""
-        train, valid = rounded(self.train, available), rounded(self.valid, available)
-        test = max(1, available - train - valid) if self.test is None else rounded(self.test, available)
-        return {"train": train, "valid": valid, "test": test}
+        """Return the numbers of images that a class gives to each split from the split for training.
+
+        Raises:
+            SpecError: Several splits are to take all that the others leave.
+        """
+        amounts: dict[str, Amount] = {"train": self.train, "valid": self.valid, "test": self.test}
+        here = [split for split in SPLITS if self.source_of(split) == self.train_split]
+        rest = [split for split in here if takes_all(amounts[split])]
+        require(
+            len(rest) <= 1,
+            "only one split must take all images of a class that the others leave",
+            remedy="give the others a number or a share",
+            **{f"{split}_per_class": amounts[split] for split in rest},
+        )
+        numbers = {split: rounded(amounts[split], available) for split in here if split not in rest}
+        left = max(1, available - sum(numbers.values()))
+        return {split: numbers.get(split, left) if split in here else 0 for split in SPLITS}
+
+
+def takes_all(amount: Amount) -> bool:
+    """Whether an amount is everything that other splits leave: "all", or the share 1.0 (and not the number 1)."""
+    return amount == ALL or (isinstance(amount, float) and amount == 1)
 
 
 def rounded(amount: Amount, available: int) -> int:
     """Convert an amount, a number or a share of the images available, to a number of images.
 
-    >>> rounded(0.6, 99), rounded(0.1, 25), rounded(0.1, 3), rounded(17, 100)
-    (59, 3, 1, 17)
+    >>> rounded(0.6, 99), rounded(0.1, 25), rounded(0.1, 3), rounded(17, 100), rounded("all", 100)
+    (59, 3, 1, 17, 100)
     """
+    if takes_all(amount):
+        return max(1, available)
     if isinstance(amount, int):
         return amount
     # As a binary float, 0.145 * 100 is below 14.5. Decimals round the number that the user wrote.
@@ -137,10 +159,7 @@ class Draw:
             DataError: The class has too few images.
         """
         sizes, main = self.sizes, self._shuffled(self.sizes.train_split, label, domain)
-        train = rounded(sizes.train, len(main))
-        valid = 0 if sizes.valid_split else rounded(sizes.valid, len(main))
-        rest = len(main) - train - valid
-        test = 0 if sizes.test_split else max(1, rest) if sizes.test is None else rounded(sizes.test, len(main))
+        train, valid, test = sizes.of_class(len(main)).values()
         need = train + valid + test
         # Disjoint draws are consecutive pieces of one order, which must therefore not depend on the data seed.
         start = self.data_seed * need if sizes.disjoint else 0
@@ -153,10 +172,10 @@ class Draw:
             tested = self._outside(sizes.test_split, sizes.test, label=label, domain=domain)
         return {"train": trained, "valid": validated, "test": tested}
 
-    def _outside(self, split: str, amount: Amount | None, *, label: int, domain: str | None) -> np.ndarray:
+    def _outside(self, split: str, amount: Amount, *, label: int, domain: str | None) -> np.ndarray:
         """Return rows of a class from a split that training images do not come from."""
         rows = self._shuffled(split, label, domain)
-        need = max(1, len(rows)) if amount is None else rounded(amount, len(rows))
+        need = rounded(amount, len(rows))
         if len(rows) < need:
             raise self._too_few(label, domain, split=split, have=len(rows), need=need)
         return rows[:need]

@@ -9,12 +9,14 @@ import torch
 from pydantic import Field
 
 from lasem.benchmarks._assembly import Pixels, Scaling, Standardize, assemble
-from lasem.benchmarks._benchmark import CPU, NOT_EMPTY, AbstractBenchmark, ImageSize, PerClass
-from lasem.benchmarks._classes import find_classes, find_domains, random_groups
+from lasem.benchmarks._benchmark import CPU, NOT_EMPTY, PLACE, AbstractBenchmark, ImageSize, NumTasks, PerClassOrAll
+from lasem.benchmarks._classes import even_groups, find_classes, find_domains, random_groups
 from lasem.benchmarks._decode import Decoding
-from lasem.benchmarks._draw import Draw, Sizes
+from lasem.benchmarks._draw import ALL, Draw, Sizes
+from lasem.benchmarks._layout import is_layout, split_of
+from lasem.benchmarks._open import is_folder, locate, open_source
 from lasem.benchmarks._plans import TaskPlan, domain_plans
-from lasem.benchmarks._source import Columns, Source, is_folder, locate, open_source
+from lasem.benchmarks._source import Columns, Source
 from lasem.benchmarks._stream import TaskStream
 from lasem.benchmarks._transforms import Noise, TransformChoice
 from lasem.errors import require
@@ -32,25 +34,34 @@ Group = Annotated[tuple[str | int, ...], must(lambda group: len(group) > 1, "a l
 class Images(AbstractBenchmark):
     """Your own images: a Hugging Face data set, a folder of parquet files, or a folder with one folder per class.
 
-    Images per class are a number (int) or a share of the class's images in its split (float). Without a test split,
-    test images also come from the training split.
+    Images per class are a number (int), a share of the class's images in its split (float), or all that the other
+    splits leave ("all"). Without a test split, test images also come from the training split.
 
     Attributes:
-        source: A folder under the data root, a path to a folder, or the name of a data set on the hub.
+        source: A folder under the data root, a path to a folder, or the name of a data set on the hub; it must be set.
         image_column: Column of images; None uses the only column of images.
         label_column: Column of labels; None uses `label`, `labels` or `fine_label`.
-        domain_column: Column of domains; each domain gets tasks of its own. None ignores domains.
+        domain_column: Column of domains; each domain gets tasks of its own. None uses folders of domains if there are
+            any, and ignores columns.
+        layout: Meaning of the levels of a folder of images, from the outermost: "split", "domain", "class" or "*",
+            such as "domain/class" or "split/class/*". None infers it from the names of folders.
         domains: Domains to use, in order of arrival; None uses all, sorted by name.
         train_split: Split from which training images are drawn.
-        valid_split: Split from which validation images are drawn; None draws them from the training split.
+        valid_split: Split from which validation images are drawn; None uses `validation` if there is one, else the
+            training split.
         test_split: Split from which test images are drawn; None uses `test` if there is one, else the training split.
         class_groups: Classes of each task, by name or id; None divides the classes at random.
-        classes_per_task: Size of random groups of classes; the last may be smaller. None puts all in one task.
-        train_per_class: Training images per class.
-        valid_per_class: Validation images per class.
-        test_per_class: Test images per class; None uses all remaining images.
-        size: Height and width to which images are resized, in pixels; None keeps the size of the images.
-        channels: 3 converts all images to RGB; 1 accepts gray images only.
+        classes_per_task: Size of random groups of classes; the last may be smaller. None puts all in one task, or as
+            many groups as `max_tasks` says.
+        max_tasks: Largest number of base tasks; classes are divided at random into groups of nearly equal size, of at
+            least two classes, the same in every domain. Every domain has one task at least. It is not used together
+            with `class_groups` or `classes_per_task`.
+        train_per_class: Training images per class; None uses all if there is a test split, else 60 %.
+        valid_per_class: Validation images per class; None uses all of the validation split, or 10 % without one.
+        test_per_class: Test images per class; None uses all that are left.
+        size: Pixels to which images are resized: one number for square images, or [height, width]; None keeps the size
+            of the images.
+        channels: 3 converts all images to RGB, 1 to gray.
         pixels: Range of the pixels, or standardization per channel.
         standardize: Images whose statistics standardize pixels: the task's training images, or each split's own.
         noise: Values from which the mean and the standard deviation of a task's noise are drawn: those of the paper,
@@ -61,20 +72,24 @@ class Images(AbstractBenchmark):
         disjoint_draws: Whether data seeds 0, 1, 2 ... draw disjoint images; needs a test split.
     """
 
-    source: Annotated[str, must(bool, "a folder or the name of a data set on the hub", "name one")]
+    source: str = ""
     image_column: str | None = None
     label_column: str | None = None
     domain_column: str | None = None
+    layout: (
+        Annotated[str, must(is_layout, "levels such as split/domain/class", 'write for example "domain/class"')] | None
+    ) = None
     domains: tuple[str, ...] | None = None
     train_split: str = "train"
     valid_split: str | None = None
     test_split: str | None = None
     class_groups: Annotated[tuple[Group, ...], NOT_EMPTY] | None = None
     classes_per_task: Annotated[int, Field(ge=2)] | None = None
-    train_per_class: PerClass = 0.6
-    valid_per_class: PerClass = 0.1
-    test_per_class: PerClass | None = None
-    size: ImageSize | None = None
+    max_tasks: NumTasks | None = None
+    train_per_class: PerClassOrAll | None = None
+    valid_per_class: PerClassOrAll | None = None
+    test_per_class: PerClassOrAll | None = None
+    size: ImageSize | tuple[ImageSize, ImageSize] | None = None
     channels: Literal[1, 3] = 3
     pixels: Pixels = "[0,1]"
     standardize: Standardize = "train"
@@ -85,6 +100,12 @@ class Images(AbstractBenchmark):
     disjoint_draws: bool = False
 
     def __post_init__(self) -> None:
+        require(
+            self.source != "",
+            "source must be a folder of images, or the name of a data set on the hub",
+            remedy="set it, for example --set benchmark.source=DIR",
+            source=self.source,
+        )
         require(
             self.class_groups is None or self.classes_per_task is None,
             "class_groups and classes_per_task must not both be set",
@@ -100,7 +121,7 @@ class Images(AbstractBenchmark):
         """Read the images and construct the stream; see `AbstractBenchmark.stream`."""
         columns = Columns(image=self.image_column, label=self.label_column, domain=self.domain_column)
         decoding = Decoding(size=self.size, channels=self.channels)
-        source = open_source(self._place(data), columns=columns, decoding=decoding)
+        source = open_source(self._place(data), columns=columns, decoding=decoding, layout=self.layout)
         draw = Draw(
             source=source,
             sizes=self._sizes(source),
@@ -108,13 +129,26 @@ class Images(AbstractBenchmark):
             data_seed=data_seed,
             max_test=self.max_test,
         )
-        return assemble(
+        stream = assemble(
             self,
             draw=draw,
             plans=self._plans(source, stream_seed=stream_seed),
             scaling=Scaling(pixels=self.pixels, standardize=self.standardize),
             device=device,
         )
+        _, height, width = stream.outline.shape
+        require(
+            height == width or all(degrees % 180 == 0 for degrees in self.rotations),
+            f"rotations must be multiples of 180 for images of {height} x {width} pixels",
+            remedy="set size to one number, such as size = 64, or leave out other rotations",
+            where=PLACE,
+            rotations=self.rotations,
+        )
+        return stream
+
+    def is_local(self, data: Path | None) -> bool:
+        """Whether the images can be read without the hub; see `AbstractBenchmark.is_local`."""
+        return isinstance(self._place(data), Path)
 
     def _place(self, data: Path | None) -> Path | str:
         path = Path(os.path.expanduser(self.source))  # unlike Path.expanduser, leaves ~nobody as it is
@@ -123,29 +157,37 @@ class Images(AbstractBenchmark):
         return locate(self.source, hub=self.source, data=data)
 
     def _sizes(self, source: Source) -> Sizes:
-        # A split named "test" is used for test unless it is the one that images are trained on.
-        has_test = "test" in source.rows and self.train_split != "test"
+        valid = self._other_split(source, self.valid_split, usual="validation")
+        test = self._other_split(source, self.test_split, usual="test")
         return Sizes(
-            train=self.train_per_class,
-            valid=self.valid_per_class,
-            test=self.test_per_class,
+            train=self.train_per_class or (ALL if test else 0.6),
+            valid=self.valid_per_class or (ALL if valid else 0.1),
+            test=self.test_per_class or ALL,
             train_split=self.train_split,
-            valid_split=self.valid_split,
-            test_split=self.test_split or ("test" if has_test else None),
+            valid_split=valid,
+            test_split=test,
             disjoint=self.disjoint_draws,
         )
 
+    def _other_split(self, source: Source, given: str | None, *, usual: str) -> str | None:
+        """Return the split of validation or test images; None if they come from the training split."""
+        found = given or next((split for split in source.rows if split_of(split) == usual), None)
+        return None if found == self.train_split else found
+
     def _plans(self, source: Source, *, stream_seed: int) -> list[TaskPlan]:
         """Plan a task with a transform for every group of classes, in every domain if there are domains."""
-        everything = tuple(range(len(source.class_names)))
+        everything, known = tuple(range(len(source.class_names))), source.domains(self.train_split)
+        known = (self.domains or known) if known else ()
         if self.class_groups is not None:
             groups = [find_classes(source, group) for group in self.class_groups]
+        elif self.max_tasks is not None and self.classes_per_task is None:
+            number = max(1, min(self.max_tasks // max(1, len(known)), len(everything) // 2))
+            groups = even_groups(everything, number=number, stream_seed=stream_seed)
         else:
             size = self.classes_per_task or len(everything)
             groups = random_groups(everything, size=size, stream_seed=stream_seed)
         plans = [TaskPlan(classes=classes) for classes in groups]
-        if self.domain_column is not None:
-            known = self.domains or source.domains(self.train_split)
+        if known:
             plans = domain_plans(find_domains(source, known, split=self.train_split), groups)
         choice = TransformChoice(
             noise=self.noise,

@@ -12,8 +12,9 @@ from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, ImageSize, NumTa
 from lasem.benchmarks._classes import random_classes
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
+from lasem.benchmarks._open import locate, open_source
 from lasem.benchmarks._plans import TaskPlan, distinct_plans
-from lasem.benchmarks._source import Columns, locate, open_source
+from lasem.benchmarks._source import Columns
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.benchmarks._transforms import Noise, TransformChoice
 from lasem.options import Positive, options

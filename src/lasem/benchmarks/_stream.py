@@ -12,6 +12,11 @@ from lasem.benchmarks._duplicates import duplicate_notes, image_hashes
 from lasem.benchmarks._scaling import PixelScaling
 from lasem.benchmarks._task import Task
 from lasem.errors import DataError
+from lasem.formats import extent
+from lasem.text import escape_html
+
+SHOWN = 40
+"""Number of tasks that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Outline:
         return len(self.classes)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TaskStream(Sequence[Task]):
     """Tasks in order of arrival; the tensors of a task are built when it is accessed.
 
@@ -52,6 +57,7 @@ class TaskStream(Sequence[Task]):
             with planted sharing has them.
         planted: Configuration planted in each task; only for a synthetic stream.
         notes: Warnings about the data for readers of the results, such as duplicate images.
+        about: How a folder of images was understood, in one sentence; empty for other data.
     """
 
     builders: Sequence[Callable[[], Task]]
@@ -63,6 +69,7 @@ class TaskStream(Sequence[Task]):
     knowledge: Mapping[str, Tensor] = field(default_factory=dict)
     planted: Sequence[Sequence[int]] = ()
     notes: Sequence[str] = ()
+    about: str = ""
 
     @staticmethod
     def of(tasks: Sequence[Task]) -> "TaskStream":
@@ -72,9 +79,7 @@ class TaskStream(Sequence[Task]):
             DataError: There is no task, or shapes or identities of the tasks do not fit together.
         """
         if not isinstance(tasks, Sequence) or not all(isinstance(task, Task) for task in tasks):
-            raise DataError(
-                f"a stream must be made from a list of Task objects (got {type(tasks).__name__}); pass [task, ...]"
-            )
+            raise _no_tasks(tasks)
         if not tasks:
             raise DataError("a stream must have at least one task (got none); pass a list of Task objects")
         _check_visits(tasks)
@@ -117,6 +122,40 @@ class TaskStream(Sequence[Task]):
 
     def __iter__(self) -> Iterator[Task]:
         return (build() for build in self.builders)
+
+    def __repr__(self) -> str:
+        outline, shape = self.outline, " x ".join(map(str, self.outline.shape))
+        sizes = " / ".join(f"{number} {name}" for name, number in outline.images.items())
+        return f"TaskStream({len(self)} tasks of {extent(outline.classes)} classes, up to {sizes} images of {shape})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the tasks, which a notebook shows; a long stream ends with an ellipsis."""
+        heads = ("task", "name", "classes", "training images")
+        rows = [
+            (position, self._name(position), self.outline.classes[position], self.train_images[position])
+            for position in range(min(len(self), SHOWN))
+        ]
+        rows += [("…",) * len(heads)] if len(self) > SHOWN else []
+        cells = "".join("<tr>" + "".join(f"<td>{escape_html(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        head = "".join(f"<th>{text}</th>" for text in heads)
+        return f"<p>{escape_html(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
+
+    def _name(self, position: int) -> object:
+        """Return the name of a task, without building its tensors where the choices have it."""
+        return (self.choices[position] if self.choices else {}).get("name") or self[position].name
+
+
+def _no_tasks(tasks: object) -> DataError:
+    """Tell a single task from a list of something else, such as torch Datasets."""
+    if not isinstance(tasks, Sequence):
+        return DataError(
+            f"a stream must be made from a list of Task objects (got {type(tasks).__name__}); pass [task, ...]"
+        )
+    other = next(type(task).__name__ for task in tasks if not isinstance(task, Task))
+    return DataError(
+        f"a stream must be made from a list of Task objects (got {other} in the list); make a Task of three splits, for"
+        " example Task(name, classes, train=Split.of(dataset), ...)"
+    )
 
 
 def _check_visits(tasks: Sequence[Task]) -> None:

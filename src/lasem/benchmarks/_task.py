@@ -1,19 +1,27 @@
 """Split and Task: labeled images as tensors, checked so that every learner can use them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from lasem.benchmarks._pairs import read_pairs
 from lasem.errors import DataError
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 MOST_CLASSES = 2**16
+RESHAPE = {
+    2: "if a row is a list of features, make them channels of one pixel: images[:, :, None, None]",
+    3: "if images have one channel, add its axis: images[:, None]",
+}
+"""What can be done about images with another number of axes, by that number."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """Images and labels of one split of a task.
+    """Images and labels of one split of a task; `Split.of` makes one from a torch Dataset or DataLoader.
 
     Attributes:
         images: Images, (N, C, H, W), floating point, finite; the dtype must be that of the learner's parameters, which
@@ -33,10 +41,14 @@ class Split:
                 f"images and labels must be tensors (got {type(self.images).__name__} and"
                 f" {type(self.labels).__name__}); convert them, for example torch.as_tensor(images)"
             )
-        if self.images.ndim != 4 or self.images.dtype not in FLOATS or self.images.layout != torch.strided:
+        if self.images.ndim != 4:
             raise DataError(
-                "images must be a floating-point tensor (N, C, H, W)"
-                f" (got {self.images.dtype} of shape {tuple(self.images.shape)}, {self.images.layout});"
+                f"images must have the shape (N, C, H, W) (got {tuple(self.images.shape)});"
+                f" {RESHAPE.get(self.images.ndim, 'give one image per row')}"
+            )
+        if self.images.dtype not in FLOATS or self.images.layout != torch.strided:
+            raise DataError(
+                f"images must be a dense floating-point tensor (got {self.images.dtype}, {self.images.layout});"
                 " convert them, for example images.float() / 255"
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
@@ -71,15 +83,33 @@ class Split:
                 f" {int(wrong.sum())} of {len(wrong)} images, first in image {int(wrong.nonzero()[0])}); repair them"
             )
 
+    @staticmethod
+    def of(dataset: Iterable[tuple[Tensor, Tensor | int]] | Dataset[tuple[Tensor, Tensor | int]]) -> "Split":
+        """Read a torch Dataset of (image, label) pairs, or a DataLoader of batches of them, into memory.
+
+        Args:
+            dataset: Pairs of an image (C, H, W) and its label, or of images (B, C, H, W) and labels (B,).
+
+        Raises:
+            DataError: Something else is in it, or the images and labels do not make a split.
+        """
+        images, labels = read_pairs(dataset)
+        return Split(images=images, labels=labels)
+
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.images.shape[1:]))
+        kind = str(self.images.dtype).removeprefix("torch.")
+        return f"Split({len(self)} images of {shape}, {kind} on {self.images.device})"
 
     def to(self, device: torch.device) -> "Split":
         """Return the same split on another device."""
         return Split(images=self.images.to(device), labels=self.labels.to(device))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """One classification problem with training, validation and test images.
 
@@ -138,6 +168,11 @@ class Task:
                 raise DataError(
                     f"{name} must be {rule} (got {getattr(self, name)!r} in task {self.name!r}); correct it"
                 )
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.train.images.shape[1:]))
+        sizes = " / ".join(f"{len(split)} {name}" for name, split in self.splits.items())
+        return f"Task({self.name!r}, {self.classes} classes, {sizes} images of {shape})"
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -45,11 +45,11 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOp
     typer.echo(spec.toml())
     for change in spec.small or []:
         typer.echo(f"small: {change}")
-    if benchmark.built_in or options.data is not None:
+    if benchmark.is_local(options.data):
         stream = prepare(spec, options, device=device, benchmark=benchmark).stream
         outline = stream.outline
         typer.echo(f"data: checked, fingerprint {stream.fingerprint[:12]}")
-        for note in stream.notes:
+        for note in filter(None, (stream.about, *stream.notes)):
             typer.echo(f"data: {note}")
     else:
         outline = benchmark.outline()

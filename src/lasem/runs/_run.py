@@ -143,6 +143,7 @@ def _to_the_end(
             finished=False,
             task=loop.history.tasks[-1].task if loop.history.tasks else None,
             warnings=warnings,
+            about=stream.about,
         )
         checkpoints = Checkpoints(folder, every=options.checkpoint_every, resumed=checkpoint)
         with following(sinks, start), arithmetic(spec.training.precision, device):

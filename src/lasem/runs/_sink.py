@@ -23,6 +23,7 @@ class RunStart:
         finished: Whether there is a result already, so that nothing will be run.
         task: The task that was open when an earlier attempt stopped, or the last one before.
         warnings: Damaged checkpoints, and conditions that have changed since the run began.
+        about: How a folder of images was understood, in one sentence; empty for other data.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class RunStart:
     finished: bool
     task: TaskRecord | None = None
     warnings: list[str] = field(default_factory=list)
+    about: str = ""
 
 
 class Sink(Protocol):

@@ -67,12 +67,13 @@ def write_stream(folder: RunFolder, stream: TaskStream) -> None:
 
 def describe_stream(stream: TaskStream) -> dict[str, object]:
     """Return what a stream is made of, in JSON types, as far as no image needs to be looked at."""
-    return {
+    described: dict[str, object] = {
         "fingerprint": stream.fingerprint,
         "outline": asdict(stream.outline),
         "choices": list(stream.choices),
         "planted": [list(bits) for bits in stream.planted],
     }
+    return described | ({"about": stream.about} if stream.about else {})
 
 
 def read_stream(folder: RunFolder) -> tuple[Outline, Sequence[PixelScaling], list[list[str]]]:

@@ -1,6 +1,5 @@
 """The general constructor, and how it reads folders: columns, splits, colors, sizes and errors."""
 
-import math
 import socket
 
 import pytest
@@ -70,6 +69,87 @@ def test_gray_images_stay_gray_on_request_and_become_rgb_otherwise(root):
     gray, color = (open_stream(root, "gray", channels=channels)[0].train for channels in (1, 3))
     assert (gray.images.shape[1], color.images.shape[1]) == (1, 3)
     assert torch.equal(gray.images.expand(-1, 3, -1, -1), color.images)
+
+
+def test_color_becomes_gray_on_request(tmp_path, save_parquet, encode):
+    cells = [encode((200, 100, 50))] * 12
+    save_parquet(tmp_path / "own/train-0.parquet", {"image": cells, "label": [0, 1] * 6}, names={"label": ["a", "b"]})
+    images = open_stream(tmp_path, "own", channels=1)[0].train.images
+    luma = (299 * 200 + 587 * 100 + 114 * 50) / 1000
+    assert images.shape[1] == 1
+    assert torch.equal((images * 255).round(), torch.full_like(images, luma).round())
+
+
+def test_images_get_the_height_and_the_width_that_are_set(root):
+    options = {"label_column": "kind", "size": (3, 5)}
+    assert open_stream(root, "mixed", **options)[0].train.images.shape[1:] == (3, 3, 5)
+    assert len(open_stream(root, "mixed", rotations=(0, 180), **options)) == 1
+    with pytest.raises(SpecError, match=r"rotations must be multiples of 180 for images of 3 x 5 pixels"):
+        open_stream(root, "mixed", rotations=(90,), **options)
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(1, [6]), (2, [3, 3]), (4, [2, 2, 2]), (100, [2, 2, 2])])
+def test_classes_are_divided_evenly_among_at_most_so_many_tasks(root, most, sizes):
+    choices = open_stream(root, "plain", max_tasks=most).choices
+    assert [len(choice["classes"]) for choice in choices] == sizes
+    assert sorted(label for choice in choices for label in choice["classes"]) == list(range(6))
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(3, [7] * 4), (8, [4, 3] * 4)])
+def test_domains_share_the_tasks(data_root, most, sizes):
+    stream = open_stream(data_root, "pacs", domain_column="domain", max_tasks=most)
+    assert [len(choice["classes"]) for choice in stream.choices] == sizes
+
+
+# Files outside, and what Pillow warns of
+
+
+@pytest.mark.parametrize("pattern", ["../other/**", "https://example.org/x.parquet", "/etc/*", "zip://x::http://y"])
+def test_a_local_folder_reads_no_other_folder_and_no_network(root, tmp_path, pattern):
+    card = f"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {pattern}\n---\n"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/train-0.parquet").write_bytes((root / "plain/train-0.parquet").read_bytes())
+    (tmp_path / "own/README.md").write_text(card)
+    with pytest.raises(DataError, match=r"README.md must name files of its own folder only \(got"):
+        open_stream(tmp_path, "own")
+    (tmp_path / "own/README.md").write_text(card.replace(pattern, "'train-*'"))
+    assert len(open_stream(tmp_path, "own", train_per_class=2)) == 1
+
+
+def test_images_of_a_table_lie_in_its_folder(tmp_path, encode):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "own").mkdir()
+    for place in (tmp_path, tmp_path / "own"):
+        (place / "x.png").write_bytes(encode((1, 2, 3)))
+    info = '{"info": {"features": {"image": {"_type": "Image"}, "label": {"_type": "Value", "dtype": "int64"}}}}'
+    for path, inside in (("x.png", True), ("../x.png", False), (str(tmp_path / "x.png"), False)):
+        cells = pa.array(
+            [{"bytes": None, "path": path}] * 12, type=pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        )
+        table = pa.table({"image": cells, "label": [0, 1] * 6}).replace_schema_metadata({"huggingface": info})
+        pq.write_table(table, tmp_path / "own/train.parquet")
+        if inside:
+            assert len(open_stream(tmp_path, "own")) == 1
+        else:
+            with pytest.raises(DataError, match=r"must lie in its folder \(got '.*x.png'"):
+                open_stream(tmp_path, "own")
+
+
+def test_an_image_of_too_many_pixels_is_an_error_and_damaged_metadata_is_silent(tmp_path, monkeypatch, recwarn):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"
+            Image.new("RGB", (4, 5)).save(tmp_path / name / f"{k}.jpg", exif=exif)
+    assert len(open_stream(None, str(tmp_path), train_per_class=1)) == 1
+    assert not recwarn.list
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 12)
+    with pytest.raises(
+        DataError, match=r"an image must have at most 12 pixels \(got more in a/\d.jpg of split 'train'"
+    ):
+        open_stream(None, str(tmp_path), train_per_class=1)
 
 
 def test_integer_labels_without_names_are_named_by_their_numbers(root):
@@ -157,7 +237,6 @@ def test_max_test_keeps_a_part_of_the_test_images(root):
         ("mixed", {}, "must have a column 'label' .got columns picture, kind"),
         ("mixed", {"label_column": "kind", "image_column": "kind"}, "row .* of split 'train'"),
         ("mixed", {"label_column": "kind"}, r"must have one size \(got . x . in row \d+ .* set size"),
-        ("mixed", {"label_column": "kind", "channels": 1, "size": 4}, "images must be gray .* mode RGB"),
         (
             "plain",
             {"train_per_class": 10},
@@ -250,4 +329,26 @@ def test_impossible_options_are_refused(options, message):
 
 def test_outline_is_unknown_before_the_data_is_read():
     assert Images(source="any").outline() is None
-    assert math.isclose(Images(source="any").train_per_class, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({}, (9, 1, 5)),
+        ({"test_split": "train"}, (6, 1, 3)),
+        ({"train_per_class": "all", "valid_per_class": 2}, (8, 2, 5)),
+        ({"train_per_class": 1.0, "valid_per_class": 0.25}, (7, 3, 5)),
+        ({"train_per_class": "all", "test_split": "train", "test_per_class": 3}, (6, 1, 3)),
+        ({"train_per_class": 1, "valid_split": "test"}, (1, 5, 5)),
+    ],
+)
+def test_all_images_of_a_class_are_those_that_the_other_splits_leave(root, options, sizes):
+    task = open_stream(root, "plain", **options)[0]
+    assert [split.labels.bincount().tolist() for split in task.splits.values()] == [[size] * 6 for size in sizes]
+
+
+def test_training_and_test_cannot_both_take_all_images(root):
+    with pytest.raises(
+        SpecError, match=r"only one split must take all .* train_per_class = .all., test_per_class = .all."
+    ):
+        open_stream(root, "gray", train_per_class="all")

@@ -6,6 +6,7 @@ import typing
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from lasem.benchmarks import BENCHMARKS, Digits, Images, Split, Task, TaskStream
 from lasem.errors import DataError
@@ -23,7 +24,12 @@ def task(**changes):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (torch.zeros(2, 3, 4), torch.zeros(2).long(), "floating-point tensor"),
+        (
+            torch.zeros(2, 3, 4),
+            torch.zeros(2).long(),
+            r"shape \(N, C, H, W\) \(got \(2, 3, 4\)\); .* images\[:, None\]",
+        ),
+        (torch.zeros(178, 13), torch.zeros(178).long(), r"got \(178, 13\)\); .* images\[:, :, None, None\]"),
         (torch.zeros(2, 1, 4, 4).byte(), torch.zeros(2).long(), "got torch.uint8"),
         (torch.zeros(2, 1, 4, 4), torch.zeros(3).long(), "one per image"),
         (torch.zeros(2, 1, 4, 4), torch.zeros(2), "got torch.float32"),
@@ -80,3 +86,64 @@ def test_a_task_moves_to_a_device_whole():
     moved = task(identity=3).to(here)
     assert moved.identity == 3
     assert split().to(torch.device("meta")).labels.device.type == "meta"
+
+
+# Datasets of torch
+
+
+class Endless(Dataset):
+    """A dataset that, as many do, does not raise IndexError at its end."""
+
+    def __init__(self, item=None):
+        self.item = item
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return self.item or (torch.full((1, 2, 2), float(index)), index % 2)
+
+
+def test_a_dataset_and_a_loader_of_it_make_the_same_split():
+    one, other = Split.of(Endless()), Split.of(DataLoader(Endless(), batch_size=3))
+    assert torch.equal(one.images, torch.arange(4.0)[:, None, None, None].expand(-1, 1, 2, 2))
+    assert one.labels.tolist() == [0, 1, 0, 1]
+    assert torch.equal(one.images, other.images)
+    assert torch.equal(one.labels, other.labels)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (torch.zeros(3, 1, 2, 2), r"from a torch Dataset or a DataLoader \(got Tensor\); .* Split\(images="),
+        (3, "from a torch Dataset or a DataLoader .got int"),
+        ([], "at least one image"),
+        (TensorDataset(torch.zeros(3, 1, 2, 2)), r"must be an image .* \(got tuple in item 0\)"),
+        (Endless((torch.zeros(5), 1)), r"got a tensor \(5,\) in item 0\); give the dataset a transform"),
+        (Endless((torch.zeros(1, 2, 2), 0.5)), r"one label, a whole number \(got 0.5 in item 0"),
+        (Endless((torch.zeros(2, 1, 2, 2), 1)), r"one label, a whole number \(got 1 in item 0"),
+        ([(torch.zeros(1, 2, 2), 0), (torch.zeros(1, 2, 3), 0)], r"one shape \(got \(1, 2, 2\) and \(1, 2, 3\)"),
+    ],
+)
+def test_a_dataset_of_something_else_is_refused(dataset, message):
+    with pytest.raises(DataError, match=message):
+        Split.of(dataset)
+
+
+# How they are shown
+
+
+def test_what_python_prints_of_streams_has_no_pixels():
+    stream = TaskStream.of([task(), task(classes=3)])
+    assert repr(split(3)) == "Split(3 images of 1 x 2 x 2, float32 on cpu)"
+    assert repr(task()) == "Task('t', 2 classes, 4 train / 4 valid / 4 test images of 1 x 2 x 2)"
+    assert repr(stream) == (
+        "TaskStream(2 tasks of 2 to 3 classes, up to 4 train / 4 valid / 4 test images of 1 x 2 x 2)"
+    )
+
+
+def test_a_notebook_shows_a_stream_as_a_table_of_some_tasks():
+    page = TaskStream.of([task(name="<b>")] * 41)._repr_html_()
+    assert page.count("<tr>") == 1 + 40 + 1
+    assert "<td>0</td><td>&lt;b&gt;</td><td>2</td><td>4</td>" in page
+    assert "<b>" not in page

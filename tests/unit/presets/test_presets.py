@@ -13,12 +13,18 @@ from lasem.options import merge
 from lasem.preflight import Estimate
 from lasem.presets import benchmark_entries, learner_entries, preset_entries
 from lasem.presets._catalogue import ABOUT, files
-from lasem.runs import build_learner, build_strategy, check, explain, resolve
+from lasem.runs import build_learner, build_strategy, check, explain
+from lasem.runs import resolve as resolve_as_given
 from lasem.runs._read_spec import ALWAYS
 from lasem.runs._readers import readers_by_place
 
 PRESETS = [entry.name for entry in preset_entries()]
 BENCHMARKS = [entry.name for entry in benchmark_entries()]
+
+
+def resolve(name, settings=()):
+    """Resolve a preset, with the folder that a preset for somebody's own images needs."""
+    return resolve_as_given(name, [*(["benchmark.source=own"] if name.startswith("images/") else []), *settings])
 
 
 def candidates(spec):
@@ -40,7 +46,7 @@ def test_every_preset_resolves_and_passes_its_check(name, profile):
 def test_the_benchmarks_of_the_paper_and_their_stand_ins_are_there():
     assert set(BENCHMARKS) >= {
         "digits", "synthetic", "cifar100-10", "cifar100-40", "office-home", "office-home-incremental", "stl10-20",
-        "stl10-15", "pacs", "tiny-imagenet-10",
+        "stl10-15", "pacs", "tiny-imagenet-10", "images",
     }  # fmt: skip
 
 
@@ -194,7 +200,7 @@ def test_small_variants_of_all_learners_but_brute_force_are_of_one_size():
             assert sizes.setdefault(place, size) == size
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if "brute-force" in name])
+@pytest.mark.parametrize("name", [name for name in PRESETS if "brute-force" in name and not name.startswith("images/")])
 def test_small_brute_force_takes_few_steps_over_all_its_candidates(name):
     spec = resolve(f"{name}/small")
     outline = check(spec).outline()
@@ -255,16 +261,19 @@ def test_every_preset_dry_runs(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LASEM_DATA", raising=False)
     names = [f"{name}{variant}" for name in PRESETS for variant in ("", "/small")]
-    app(["run", *names, "--dry-run", "--out", "runs"], standalone_mode=False)
+    own = [name for name in names if name.startswith("images/")]
+    app(["run", *(name for name in names if name not in own), "--dry-run", "--out", "runs"], standalone_mode=False)
+    app(["run", *own, "--set", "benchmark.source=own", "--dry-run", "--out", "runs"], standalone_mode=False)
     output = capsys.readouterr().out
-    assert output.count("run folder") == len(names)
+    assert output.count("run folder") == len(names) - len(own)  # what own images take is not known without them
     assert all(f'name = "{name}"' in output for name in names)
     assert not list(tmp_path.iterdir())
 
 
 def unmade(spec, *_, **__):
     """A stream of which only the outline is known."""
-    return SimpleNamespace(stream=SimpleNamespace(outline=check(spec).outline(), fingerprint="not made", notes=()))
+    outline = check(spec).outline()
+    return SimpleNamespace(stream=SimpleNamespace(outline=outline, fingerprint="not made", notes=(), about=""))
 
 
 def test_a_small_variant_tells_what_it_changes_with_both_values():

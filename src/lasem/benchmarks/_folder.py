@@ -1,0 +1,172 @@
+"""Folders of image files: one folder per class, folders of domains and splits, or a table of labels."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lasem.benchmarks._columns import LABEL_COLUMNS
+from lasem.benchmarks._decode import Decoding, decode_images
+from lasem.benchmarks._label_table import TABLE_NAMES, Labeled, read_table
+from lasem.benchmarks._layout import FileParts, find_layout
+from lasem.benchmarks._source import Columns, Rows, Source
+from lasem.errors import DataError
+
+IMAGES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".jp2", ".avif"}
+)
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """Files of a folder.
+
+    Attributes:
+        place: The folder.
+        images: Paths of the images below it, sorted.
+        tables: Paths of tables of labels, sorted.
+    """
+
+    place: Path
+    images: Sequence[FileParts]
+    tables: Sequence[FileParts]
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image file with what is known about it."""
+
+    file: FileParts
+    split: str
+    label: str
+    domain: str | None
+
+
+def scan(place: Path) -> ImageFolder | None:
+    """List the images of a folder; None if it has none, or has parquet files, which hold images themselves."""
+    files = sorted(_files(place))
+    tables = [file for file in files if file[-1].casefold() in TABLE_NAMES]
+    if any(file[-1].casefold().endswith(".parquet") for file in files):
+        return None
+    images = [file for file in files if Path(file[-1]).suffix.casefold() in IMAGES]
+    return ImageFolder(place, images, tables) if images else None
+
+
+def _files(place: Path) -> Iterator[FileParts]:
+    """Yield the files of a folder, hidden ones left out; links are followed, but none in a circle."""
+    seen = set()
+    for root, folders, names in os.walk(place, followlinks=True):
+        real = os.path.realpath(root)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith((".", "__"))]
+        if real in seen:
+            continue
+        seen.add(real)
+        parts = Path(root).relative_to(place).parts
+        yield from ((*parts, name) for name in names if not name.startswith("."))
+
+
+def folder_source(folder: ImageFolder, *, columns: Columns, decoding: Decoding, layout: str | None) -> Source:
+    """Read the classes, domains and splits of a folder of images; images stay undecoded.
+
+    Args:
+        folder: Files of the folder.
+        columns: Names of columns of a table of labels.
+        decoding: How images are decoded.
+        layout: Meaning of the levels of folders; None to infer it.
+
+    Raises:
+        DataError: Folders have no clear meaning, or a table does not fit the images.
+    """
+    if layout is None and folder.tables:
+        items, how = _listed(folder, columns)
+    else:
+        items, how = _arranged(folder, columns, layout)
+    names = sorted({item.label for item in items}, key=_numbers_first)
+    ids = {name: number for number, name in enumerate(names)}
+    splits = {split: [item for item in items if item.split == split] for split in _splits(items)}
+    rows = {
+        split: Rows(
+            labels=np.asarray([ids[item.label] for item in listed], dtype=np.int64),
+            domains=None if items[0].domain is None else np.asarray([item.domain for item in listed], dtype=np.str_),
+        )
+        for split, listed in splits.items()
+    }
+
+    def decode(split: str, chosen: np.ndarray) -> np.ndarray:
+        files = [splits[split][row].file for row in chosen]
+        cells = ({"path": str(folder.place.joinpath(*file))} for file in files)
+        return decode_images(cells, places=["/".join(file) for file in files], split=split, decoding=decoding)
+
+    about = f"{folder.place} is read as {how}: {_summary(items, names)}"
+    return Source(name=str(folder.place), class_names=tuple(names), rows=rows, decode=decode, about=about)
+
+
+def _arranged(folder: ImageFolder, columns: Columns, layout: str | None) -> tuple[list[Item], str]:
+    """Read labels from the names of folders."""
+    found = find_layout(folder.images, given=layout, place=folder.place)
+    known = {"domain": "domain"} if "domain" in found.levels else {}
+    for name in filter(None, (columns.label, columns.domain)):
+        if name not in {"label", *known}:
+            raise DataError(
+                f"{folder.place} must have a column '{name}' (got folders {found}, which give the columns"
+                f" {', '.join(['label', *known])}); leave the column out, set layout, or add a table metadata.csv"
+            )
+    items = [
+        Item(file, found.split(file), found.name_of("class", file) or "", found.name_of("domain", file))
+        for file in folder.images
+    ]
+    return items, str(found)
+
+
+def _listed(folder: ImageFolder, columns: Columns) -> tuple[list[Item], str]:
+    """Read labels from tables."""
+    items = []
+    for table in folder.tables:
+        path = folder.place.joinpath(*table)
+        rows = read_table(path, files=folder.images, place=folder.place, column=columns.image)
+        known = list(rows[0].values) if rows else []
+        label = columns.label or next((name for name in LABEL_COLUMNS if name in known), "label")
+        for name in filter(None, (label, columns.domain)):
+            if name not in known:
+                raise DataError(
+                    f"{path} must have a column '{name}' (got columns {', '.join(known) or 'none'}); set"
+                    " label_column or domain_column to the right one"
+                )
+        items += [_item(row, label=label, domain=columns.domain, table=path) for row in rows]
+    if not items:
+        raise DataError(f"a table of labels must list at least one image (got none in {folder.place}); add rows")
+    tables = " and ".join("/".join(table) for table in folder.tables)
+    rest = len(folder.images) - len(items)
+    left_out = f", {rest} image file{'s are' if rest > 1 else ' is'} not in it" if rest else ""
+    return sorted(items, key=lambda item: item.file), tables + left_out
+
+
+def _item(row: Labeled, *, label: str, domain: str | None, table: Path) -> Item:
+    for name in filter(None, (label, domain)):
+        if not row.values[name]:
+            raise DataError(
+                f"every image must have a value in column '{name}' (got none for '{'/'.join(row.file)}' in {table});"
+                " fill it, or leave that image out"
+            )
+    return Item(row.file, row.split, row.values[label], row.values[domain] if domain else None)
+
+
+def _splits(items: Sequence[Item]) -> list[str]:
+    """Return the splits, those for training first."""
+    order = ("train", "validation", "test")
+    return sorted({item.split for item in items}, key=lambda name: (order.index(name) if name in order else 3, name))
+
+
+def _numbers_first(name: str) -> tuple[bool, int, str]:
+    """Sort numbers by their value, and before other names."""
+    return (False, int(name), name) if name.isdecimal() and name.isascii() else (True, 0, name)
+
+
+def _summary(items: Sequence[Item], names: Sequence[str]) -> str:
+    domains = sorted({item.domain for item in items if item.domain is not None})
+    counts = [f"{sum(item.split == split for item in items)} {split}" for split in _splits(items)]
+    told = f"{len(domains)} domains ({', '.join(domains)}), " if domains else ""
+    return f"{told}{len(names)} classes, {' + '.join(counts)} images"

@@ -1,0 +1,163 @@
+"""Folders of image files: which layouts are understood, as what, and which are refused with the remedy."""
+
+import os
+
+import pytest
+from PIL import Image
+
+from lasem.benchmarks import Images
+from lasem.errors import DataError, SpecError
+
+DOMAINS, CLASSES = ("art", "photo"), ("ant", "bee", "cat")
+SPLITS = ("train", "val", "test")
+
+
+def write(root, paths, *, number=4):
+    """Write images of one color each into folders; the blue channel counts folders, the green one images."""
+    for blue, path in enumerate(paths):
+        (root / path).mkdir(parents=True, exist_ok=True)
+        for green in range(number):
+            Image.new("RGB", (4, 4), (0, green, blue)).save(root / path / f"{green}.png")
+    return root
+
+
+def read(root, **options):
+    return Images(source=str(root), **options).stream(stream_seed=0, data_seed=0, data=None)
+
+
+def blues(split):
+    """Folders from which the images of a split come."""
+    return sorted(set((split.images[:, 2, 0, 0] * 255).round().int().tolist()))
+
+
+def test_folders_of_domains_become_tasks_domain_by_domain(tmp_path):
+    stream = read(write(tmp_path, [f"{domain}/{name}" for domain in DOMAINS for name in CLASSES]))
+    assert [(choice["domain"], choice["class_names"]) for choice in stream.choices] == [
+        (domain, list(CLASSES)) for domain in DOMAINS
+    ]
+    assert [blues(task.test) for task in stream] == [[0, 1, 2], [3, 4, 5]]
+    assert stream.about.endswith("is read as domain/class/file: 2 domains (art, photo), 3 classes, 24 train images")
+
+
+@pytest.mark.parametrize("names", [SPLITS, ("training", "Validation", "testing"), ("train", "dev", "test")])
+def test_folders_of_splits_become_the_splits(tmp_path, names):
+    task = read(write(tmp_path, [f"{split}/{name}" for split in names for name in CLASSES]))[0]
+    assert [blues(split) for split in task.splits.values()] in (
+        [[0, 1, 2], [3, 4, 5], [6, 7, 8]],
+        [[0, 1, 2], [3, 4, 5], [6, 7, 8]],
+    )
+    assert [len(split) for split in task.splits.values()] == [12, 12, 12]
+
+
+def test_splits_and_domains_may_lie_in_any_order_with_other_folders_between(tmp_path):
+    paths = [f"all/{domain}/{split}/{name}/images" for domain in DOMAINS for split in SPLITS for name in CLASSES]
+    stream = read(write(tmp_path, paths, number=2))
+    assert "domain/split/class/*/file: 2 domains" in stream.about
+    assert [blues(split) for split in stream[1].splits.values()] == [[9, 10, 11], [12, 13, 14], [15, 16, 17]]
+
+
+def test_validation_images_come_from_the_training_split_on_request(tmp_path):
+    write(tmp_path, [f"{split}/{name}" for split in ("train", "val") for name in CLASSES])
+    task = read(tmp_path, valid_split="train")[0]
+    assert blues(task.valid) == blues(task.train) == [0, 1, 2]
+
+
+def test_files_that_are_no_images_and_hidden_ones_are_left_out(tmp_path):
+    write(tmp_path, [*CLASSES, "__MACOSX/ant", ".thumbnails"])
+    (tmp_path / "ant" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "ant" / "._0.png").write_bytes(b"x")
+    (tmp_path / "images.zip").write_bytes(b"x")
+    assert "3 classes, 12 train images" in read(tmp_path).about
+
+
+@pytest.mark.parametrize(
+    ("paths", "layout", "message"),
+    [
+        (["bus", "car", "train"], "class", r"got 'train' beside folders that are no splits .*layout .* \"class\""),
+        (["a/x", "a/y", "b/z", "b/w"], "*/class", r"2 folders with 4 different .* \"domain/class\" or .* \"\*/class\""),
+        (["a/x", "a/y", "b/x", "b/y"], "class/domain", r"2 folders with 2 different .* \"class/domain\""),
+        (["a/x/1", "a/y/2", "b/x/2", "b/y/1"], "*/class/*", r"got 3 levels of folders, such as 'a/x/1/0.png'"),
+    ],
+)
+def test_what_can_mean_several_things_is_refused_until_the_layout_is_set(tmp_path, paths, layout, message):
+    write(tmp_path, paths)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path)
+    assert f"read as {layout}/file: " in read(tmp_path, layout=layout, valid_per_class=1).about
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "message"),
+    [
+        (["."], {}, r"must lie in at least two folders, one for each class \(got '0.png' and 3 more .* labels.csv"),
+        (["train", "test"], {}, r"must lie in at least two folders, one for each class \(got 'test/0.png'"),
+        (["a", "b", "."], {}, r"must lie equally deep \(got '0.png' and 'a/0.png'"),
+        (["a", "b"], {"layout": "domain/class"}, r"must lie 2 folders deep \(got 'a/0.png'"),
+        (["a", "b"], {"label_column": "kind"}, r"must have a column 'kind' \(got folders class/file"),
+        (["a\x1b[31m", "b"], {}, r"name of a class must be printable text \(got 'a\\x1b\[31m'"),
+        ([os.fsdecode(b"caf\xe9"), "b"], {}, r"name of a class must be printable text \(got 'caf\\xe9'"),
+    ],
+)
+def test_folders_without_a_meaning_are_named(tmp_path, paths, options, message):
+    with pytest.raises(DataError, match=message):
+        read(write(tmp_path, paths), **options)
+
+
+@pytest.mark.parametrize("layout", ["domain", "class/class", "class/sort", ""])
+def test_a_layout_has_a_class_and_known_levels(layout):
+    with pytest.raises(SpecError, match="layout must be levels such as split/domain/class"):
+        Images(source="any", layout=layout)
+
+
+# Tables
+
+
+def table(root, text, name="labels.csv"):
+    (root / name).write_text(text, encoding="utf-8")
+    return root
+
+
+def test_a_table_gives_labels_splits_and_domains(tmp_path):
+    write(tmp_path, ["pictures"], number=8)
+    rows = [
+        f"{'test' if k > 5 else 'train'},{'photo' if k % 3 else 'art'},{'ab'[k % 2]},pictures/{k}.png" for k in range(8)
+    ]
+    table(tmp_path, "\n".join(["split,style,kind,path", *rows]))
+    stream = read(tmp_path, label_column="kind")
+    assert "read as labels.csv: 2 classes, 6 train + 2 test images" in stream.about
+    assert [len(split) for split in stream[0].splits.values()] == [4, 2, 2]
+    green = (stream[0].train.images[:, 1, 0, 0] * 255).round().int()
+    assert (green % 2).tolist() == stream[0].train.labels.tolist()
+
+
+def test_files_of_a_table_are_found_by_name_and_without_their_ending(tmp_path):
+    write(tmp_path, ["train"], number=9)
+    table(tmp_path, "id,label\n" + "".join(f"{k},{10 - k % 2}\n" for k in range(8)))
+    stream = read(tmp_path)
+    assert "labels.csv, 1 image file is not in it" in stream.about
+    assert stream.choices[0]["class_names"] == ["9", "10"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,label\n0.png,a\n", r"must have a column 'file_name' with paths of images \(got columns name, label"),
+        ("file,kind\n0.png,a\n", r"must have a column 'label' \(got columns file, kind\); set label_column"),
+        ("file,label\n0.pmg,a\n", r"must list images of its folder \(got '0.pmg' in row 1\); did you mean '0.png'"),
+        ("file,label\n../0.png,a\n", r"must list images of its folder \(got '../0.png'"),
+        ("file,label\n0.png,\n", r"must have a value in column 'label' \(got none for '0.png'"),
+        ("file,label\n0.png,a\n0.png,b\n", r"must list an image once \(got '0.png' twice"),
+        ("", r"must have a column 'file_name' .* \(got columns none"),
+    ],
+)
+def test_wrong_tables_are_named(tmp_path, text, message):
+    (tmp_path / "own").mkdir()
+    write(tmp_path, ["."])
+    with pytest.raises(DataError, match=message):
+        read(table(write(tmp_path / "own", ["."]), text))
+
+
+def test_a_table_of_another_encoding_is_named(tmp_path):
+    (write(tmp_path, ["."]) / "labels.csv").write_bytes("file,label\n0.png,café".encode("latin-1"))
+    with pytest.raises(DataError, match=r"labels.csv must be a readable table .* save it as CSV in UTF-8"):
+        read(tmp_path)
