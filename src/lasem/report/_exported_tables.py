@@ -19,21 +19,21 @@ Row = dict[str, Any]
 
 RUN: Columns = MappingProxyType(
     {
-        "run": (TEXT, "name of the run's folder; its path where two have one name"),
+        "run": (TEXT, "name of the run's folder; the path of the folder if two runs have the same name"),
         "learner": (TEXT, "name of the learner, such as lasem-hps"),
         "benchmark": (TEXT, "name of the stream's benchmark"),
-        "seed": (WHOLE, "training seed; missing where nothing says it"),
+        "seed": (WHOLE, "seed of training; missing if the run does not record it"),
     }
 )
 """Columns that every table begins with."""
 
 TASK: Columns = {"task": (WHOLE, "position of the task in the stream, from 0")}
-EPOCH: Columns = {"task_epoch": (WHOLE, "epoch of the task (where candidates take turns, of the turn), from 1")}
+EPOCH: Columns = {"task_epoch": (WHOLE, "epoch of the task, from 1; if candidates take turns, epoch of the turn")}
 TRAINED: Columns = {
     **TASK,
     "epoch": (WHOLE, "epoch of the stream, from 1"),
     **EPOCH,
-    "candidate": (WHOLE, "index of the candidate that was trained, where they take turns"),
+    "candidate": (WHOLE, "index of the candidate that was trained, if candidates take turns"),
 }
 
 RUNS: Mapping[str, tuple[pa.DataType, str, Callable[[Run], object]]] = MappingProxyType(
@@ -42,39 +42,43 @@ RUNS: Mapping[str, tuple[pa.DataType, str, Callable[[Run], object]]] = MappingPr
         "profile": (TEXT, "paper or release", lambda run: run.profile),
         "small": (
             YES_NO,
-            "whether it is a small variant, no published setting",
+            "whether the run uses a small variant instead of the published setting",
             lambda run: bool(run.spec.get("small")),
         ),
-        "finished": (YES_NO, "whether the stream was learned to its end", lambda run: run.finished),
+        "finished": (YES_NO, "whether the run has learned the whole stream", lambda run: run.finished),
         "stream_seed": (WHOLE, "seed of the tasks", lambda run: run.stream_seed),
         "data_seed": (WHOLE, "seed of the images", lambda run: run.data_seed),
-        "epochs": (WHOLE, "epochs per task, as set", lambda run: run.setting("training", "epochs")),
+        "epochs": (WHOLE, "epochs per task in the spec", lambda run: run.setting("training", "epochs")),
         "training_seconds": (NUMBER, "wall clock of training", lambda run: run.training_seconds),
         "evaluation_seconds": (NUMBER, "wall clock of evaluation", lambda run: run.evaluation_seconds),
         "parameters_shared": (
             WHOLE,
-            "parameters that tasks share, at the end",
+            "number of shared parameters at the end",
             lambda run: run.parameters and run.parameters.shared,
         ),
         "parameters_tasks": (
             WHOLE,
-            "parameters of all tasks of their own, at the end",
+            "number of parameters that belong to single tasks, summed over tasks, at the end",
             lambda run: run.parameters and sum(run.parameters.per_task),
         ),
         "parameters_search": (
             WHOLE,
-            "most parameters trained at once",
+            "largest number of parameters trained at the same time",
             lambda run: run.parameters and run.parameters.search,
         ),
         "device": (TEXT, "name of the processor or GPU", lambda run: run.environment.get("device_name")),
-        "fingerprint": (TEXT, "of the selected pixels, labels and choices", lambda run: run.stream.get("fingerprint")),
+        "fingerprint": (
+            TEXT,
+            "hash of the selected pixels, labels and choices of the stream",
+            lambda run: run.stream.get("fingerprint"),
+        ),
     }
 )
 """Columns of the table of runs, with the function that gives the value."""
 
 
 MEASURES: Columns = {
-    "measure": (TEXT, "such as final_accuracy; docs/runs.md tells what each is"),
+    "measure": (TEXT, "name of the measure, such as final_accuracy; docs/runs.md defines each"),
     "value": (NUMBER, "fraction, ratio or difference of fractions"),
 }
 
@@ -101,10 +105,13 @@ TASKS: Columns = {
     "train": (WHOLE, "training images"),
     "valid": (WHOLE, "validation images"),
     "test": (WHOLE, "test images"),
-    "configuration": (TEXT, "what was committed: a character per layer, 1 = shared, first layer first"),
-    "configuration_name": (TEXT, "such as top-2, where it has a name"),
-    "probability": (NUMBER, "probability of what was committed"),
-    "margin": (NUMBER, "that less the runner-up's"),
+    "configuration": (
+        TEXT,
+        "committed configuration: one digit per layer, the layer nearest the input first; 1 = shared",
+    ),
+    "configuration_name": (TEXT, "name of the configuration, such as top-2, if it has one"),
+    "probability": (NUMBER, "probability of the committed configuration"),
+    "margin": (NUMBER, "probability of the committed configuration minus that of the runner-up"),
 }
 
 
@@ -198,14 +205,14 @@ EXPORTED: Mapping[str, ExportedTable] = MappingProxyType(
             {
                 **TASK,
                 "after_task": (WHOLE, "position of the task that was learned last; equals task at its own end"),
-                "accuracy": (NUMBER, "test accuracy of task then, fraction: R[after_task, task]"),
+                "accuracy": (NUMBER, "test accuracy of the task at that time, as a fraction: R[after_task, task]"),
             },
             _retention,
         ),
         "configurations": ExportedTable(
             {
                 **TASK,
-                "layer": (WHOLE, "from 1, nearest the input"),
+                "layer": (WHOLE, "number of the layer, from 1 at the input"),
                 "shared": (YES_NO, "whether the task reads the layer from shared knowledge"),
             },
             _configurations,
@@ -215,8 +222,11 @@ EXPORTED: Mapping[str, ExportedTable] = MappingProxyType(
                 **TASK,
                 **EPOCH,
                 "candidate": (WHOLE, "index of the configuration"),
-                "configuration": (TEXT, "a bit per group, 1 = shared, the group with the lowest layer first"),
-                "probability": (NUMBER, "prior at the epoch's end; of more than 64 the 64 most probable have rows"),
+                "configuration": (TEXT, "one digit per group, the group with the lowest layer first; 1 = shared"),
+                "probability": (
+                    NUMBER,
+                    "prior at the end of the epoch; of more than 64 candidates, only the 64 most probable ones have rows",
+                ),
             },
             _probabilities,
         ),
@@ -224,7 +234,7 @@ EXPORTED: Mapping[str, ExportedTable] = MappingProxyType(
             {
                 **TASK,
                 **EPOCH,
-                "group": (WHOLE, "from 1, the one with the lowest layer first"),
+                "group": (WHOLE, "number of the group, from 1; the group with the lowest layer first"),
                 "probability": (NUMBER, "probability that the group shares"),
             },
             _marginals,
