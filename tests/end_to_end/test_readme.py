@@ -1,9 +1,20 @@
-"""The README's first block of Python, run as it stands."""
+"""The README's first block of Python, run as it stands, and its commands in the order in which they stand."""
 
+import os
 import re
+import shlex
+import shutil
+import sys
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+from lasem import cli
+from lasem.report import watch_page
+
 README = Path(__file__).parents[2] / "README.md"
+SHORT = ["--set", "training.epochs=2", "--set", "benchmark.first_tasks=2", "--set", "benchmark.max_test=30"]
 
 
 def test_first_python_block_learns_its_stream(capsys):
@@ -20,3 +31,41 @@ def test_first_python_block_learns_its_stream(capsys):
     for task, bits in zip(stream, outcome.configurations, strict=True):
         assert f"{task.name} shares layers {bits}" in printed
     assert f"accuracy at the end {outcome.measures.final_accuracy:.1%}" in printed
+
+
+def status():
+    """Exit status of the command in `sys.argv`."""
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+@pytest.mark.slow
+def test_commands_succeed_in_the_order_in_which_they_stand(tmp_path, monkeypatch, capsys):
+    """Runs are shortened, and nothing else is changed."""
+    data = os.environ.get("LASEM_DATA", "")
+    if not (Path(data) / "cifar100").is_dir():
+        pytest.skip("LASEM_DATA has no folder 'cifar100'" if data else "LASEM_DATA is not set")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LASEM_DATA")
+    monkeypatch.setattr("lasem.report.watch_page", partial(watch_page, settle=0))
+    shutil.copytree(README.parent / "examples", "examples")
+    block = (
+        README.read_text(encoding="utf-8").partition("## Command line")[2].partition("```sh\n")[2].partition("```")[0]
+    )
+    lines = [shlex.split(line.partition("#")[0]) for line in block.splitlines()]
+    assert len(lines) > 10
+    for line in lines:
+        words = [data if word == "DIR" else word for word in line]
+        short = SHORT if words[1] in ("run", "sweep") and "--dry-run" not in words else []
+        monkeypatch.setattr(sys, "argv", [*words, *short])
+        assert status() == 0, (line, capsys.readouterr().err)
+    assert {path.name for path in tmp_path.iterdir()} >= {
+        "runs",
+        "report.html",
+        "table.tex",
+        "forgetting.pdf",
+        "export",
+    }
