@@ -225,7 +225,7 @@ EXPORTED: Mapping[str, ExportedTable] = MappingProxyType(
                 "configuration": (TEXT, "one digit per group, the group with the lowest layer first; 1 = shared"),
                 "probability": (
                     NUMBER,
-                    "prior at the end of the epoch; of more than 64 candidates, only the 64 most probable ones have rows",
+                    "prior at the end of the epoch; of more than 64 candidates, only the 64 most probable have rows",
                 ),
             },
             _probabilities,
