@@ -32,15 +32,20 @@ def candidates(spec):
     return len(build_strategy(spec).space(layers))
 
 
+def presets_of(benchmark):
+    return [name for name in PRESETS if name.startswith(f"{benchmark}/")]
+
+
 @pytest.mark.parametrize("profile", ["paper", "release"])
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_resolves_and_passes_its_check(name, profile):
-    spec = resolve(name, [f"profile={profile}"])
-    check(spec)
-    assert spec.name == name
-    assert spec.profile == profile
-    network = f"{spec.network.name}/" if name.count("/") == 2 else ""
-    assert name == f"{spec.benchmark.name}/{network}{spec.learner.name}"
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_every_preset_resolves_and_passes_its_check(benchmark, profile):
+    for name in presets_of(benchmark):
+        spec = resolve(name, [f"profile={profile}"])
+        check(spec)
+        assert spec.name == name
+        assert spec.profile == profile
+        network = f"{spec.network.name}/" if name.count("/") == 2 else ""
+        assert name == f"{spec.benchmark.name}/{network}{spec.learner.name}"
 
 
 def test_the_benchmarks_of_the_paper_and_their_stand_ins_are_there():
@@ -177,8 +182,13 @@ def test_other_groups_have_no_name(name):
 # Small variants
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_has_a_small_variant(name):
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_every_preset_has_a_small_variant(benchmark):
+    for preset in presets_of(benchmark):
+        assert_small(preset)
+
+
+def assert_small(name):
     full, small = resolve(name), resolve(f"{name}/small")
     benchmark = check(small)
     assert (small.name, small.benchmark.name) == (f"{name}/small", f"{full.benchmark.name}/small")

@@ -66,6 +66,7 @@ def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(
     assert_same_runs(sweep, tmp_path / "undisturbed", tmp_path / "disturbed")
 
 
+@pytest.mark.slow
 def test_a_signal_lets_runs_on_a_cluster_end_after_their_epoch(cluster, small_sweep, options_of, tmp_path):
     sweep = small_sweep('presets = ["digits/hps", "digits/snn"]\n', "training.epochs=100000")
 

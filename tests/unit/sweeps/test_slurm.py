@@ -33,6 +33,7 @@ def wait_for(condition):
     return found
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_is_submitted_again_and_a_signal_ends_it_after_its_epoch(
     jobs, small_sweep, options_of, run_all, tmp_path, assert_same_runs
 ):
