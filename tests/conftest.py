@@ -1,5 +1,7 @@
 """Fixtures of all tests; the toys that they give stand in toys.py."""
 
+import os
+
 import hypothesis
 import pytest
 import torch
@@ -21,8 +23,12 @@ def dataset_cache(tmp_path_factory):
     """Let `datasets` write its cache to a folder of this session, instead of the user's."""
     import datasets
 
+    # The workers of one session share it, so that each data set is converted once.
+    session = (
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("c")
+    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", session / "datasets")
         yield
 
 

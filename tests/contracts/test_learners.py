@@ -56,7 +56,6 @@ class TestPresets(LearnerContract):
 
 
 STRATEGIES = {
-    "none": ("selective", Fixed("none")),
     "all": ("selective", Fixed("all")),
     "em": ("selective", EM()),
     "darts": ("selective", DARTS()),

@@ -20,9 +20,8 @@ def planted_and_found(seed: int, tasks: int) -> list[tuple[tuple[int, ...], tupl
     ][1:]
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_planted_configuration_of_the_second_task_is_found(seed):
-    assert planted_and_found(seed, tasks=2) == [((0, 1), (0, 1))]
+def test_planted_configuration_of_the_second_task_is_found():
+    assert planted_and_found(0, tasks=2) == [((0, 1), (0, 1))]
 
 
 @pytest.mark.slow

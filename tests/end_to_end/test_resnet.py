@@ -20,7 +20,7 @@ TINY = [
 ]
 
 
-@pytest.mark.parametrize("network", ["resnet-18", "resnet-18-bn"])
+@pytest.mark.parametrize("network", [pytest.param("resnet-18", marks=pytest.mark.slow), "resnet-18-bn"])
 def test_a_residual_network_learns_two_tasks_of_cifar_100(network, tmp_path):
     if not (ROOT / "cifar100").is_dir():
         pytest.skip("LASEM_DATA has no folder 'cifar100'" if "LASEM_DATA" in os.environ else "LASEM_DATA is not set")

@@ -81,6 +81,7 @@ def test_a_signal_ends_all_processes_and_the_sweep_goes_on(
     assert_same_runs(sweep, out, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_leaves_no_process_behind_and_goes_on(
     undisturbed, small_sweep, options_of, tmp_path, assert_same_runs, in_this_process
 ):
