@@ -7,6 +7,7 @@ import pytest
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, read_events
 from lasem.runs import RunOptions, resolve, run
 
+pytestmark = pytest.mark.slow
 SETTINGS = ["benchmark.first_tasks=3", "training.epochs=25", "training.keep=1.0"]
 
 

@@ -27,7 +27,9 @@ def test_every_example_is_run():
     assert {path.name for path in FOLDER.glob("*.py")} == set(TASKS)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "own_network.py")) for name in TASKS]
+)
 def test_example_learns_its_tasks(name):
     printed = output(name)
     accuracies = [float(value) for value in ACCURACY.findall(printed)]

@@ -58,6 +58,7 @@ def test_cifar_tasks_have_the_sizes_of_the_table_and_are_standardized():
         assert 0.001 < task.test.images.mean().abs() < 0.5
 
 
+@pytest.mark.slow
 def test_five_data_seeds_draw_disjoint_cifar_images():
     seen = set()
     for data_seed in range(5):
@@ -87,6 +88,7 @@ def test_pacs_splits_every_class_sixty_ten_thirty():
         assert (shares - torch.tensor([0.6, 0.1, 0.3])).abs().max() < 1 / counts.sum(1).min()
 
 
+@pytest.mark.slow
 def test_the_general_constructor_makes_the_stream_of_the_paper():
     root = folder("pacs")
     own = Images(source="pacs", domain_column="domain", domains=("photo", "cartoon"), size=32)
