@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from lasem.benchmarks._source import Source
-from lasem.errors import DataError, require
+from lasem.errors import DataError, SpecError
 from lasem.seeds import numpy_generator
 
 Amount: TypeAlias = int | float | Literal["all"]
@@ -59,12 +59,12 @@ class Sizes:
         amounts: dict[str, Amount] = {"train": self.train, "valid": self.valid, "test": self.test}
         here = [split for split in SPLITS if self.source_of(split) == self.train_split]
         rest = [split for split in here if takes_all(amounts[split])]
-        require(
-            len(rest) <= 1,
-            "only one split must take all images of a class that the others leave",
-            remedy="give the others a number or a share",
-            **{f"{split}_per_class": amounts[split] for split in rest},
-        )
+        if len(rest) > 1:
+            got = ", ".join(f"{split}_per_class = {amounts[split]!r}" for split in rest)
+            raise SpecError(
+                f"only one split must take all images of a class that the others leave (got {got}); give the others a"
+                " number or a share"
+            )
         numbers = {split: rounded(amounts[split], available) for split in here if split not in rest}
         left = max(1, available - sum(numbers.values()))
         return {split: numbers.get(split, left) if split in here else 0 for split in SPLITS}
