@@ -12,10 +12,12 @@ from lasem.testing import SMALL_NETWORKS, LearnerContract
 
 STATIC = ("hps", "hps-top-1", "tf-alternating", "dfcnn-bottom-1")
 """Some static configurations of every mechanism; a configuration is data of one and the same learner."""
+ALIKE = ("darts-tf", "darts-dfcnn", "brute-force-tf", "brute-force-dfcnn")
+"""Searches whose mechanism takes part with LASEM, and whose strategy with another mechanism."""
 NAMES = [
     entry.name
     for entry in learner_entries(len(LearnerContract.network.layers))
-    if entry.name in STATIC or not entry.name.startswith(("hps", "tf", "dfcnn"))
+    if entry.name in STATIC or not entry.name.startswith(("hps", "tf", "dfcnn", *ALIKE))
 ]
 SETTINGS = ["training.batch_size=6", "training.epochs=2", "training.learning_rate=0.01", "training.decay=0.1"]
 

@@ -127,10 +127,11 @@ def attempt(area: str, seed: int, template: Path) -> Finding | None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        make_runs(template, Path(name))
+        here = make_runs(template, Path(name, "here"))
+        os.chdir(here)
         torch.manual_seed(0)
         try:
-            AREAS[area](draw, Path(name))
+            AREAS[area](draw, here)
         except (LasemError, RunStopped):
             pass
         except Exception:

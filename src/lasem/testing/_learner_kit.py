@@ -21,14 +21,7 @@ CLASSES = (3, 2, 4)
 class AbstractLearnerKit(ABC):
     """Builds what claims about a learner need.
 
-    Attributes:
-        shape: Shape of the images, (C, H, W).
-        network: Network that learners are built on.
-        mechanism: Mechanism of their shared branches.
-        strategy: Strategy of their searches.
-        training: How a task is trained; the kit trains two epochs in two batches of six images.
-        reads_untrained: Whether a task's network reads parameters that earlier tasks trained and that it only reads,
-            as in progressive networks.
+    `LearnerContract` describes the attributes.
     """
 
     shape: tuple[int, int, int] = (1, 8, 8)

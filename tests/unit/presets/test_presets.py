@@ -82,7 +82,7 @@ def test_bits_name_a_static_variant_too():
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
-@pytest.mark.parametrize("learner", ["stl", "snn", *(f"{p}{name}" for name in MECHANISMS for p in ("", "lasem-"))])
+@pytest.mark.parametrize("learner", ["stl", *(f"lasem-{name}" for name in MECHANISMS)])
 def test_every_kind_of_learner_opens_a_task_of_every_benchmark(benchmark, learner):
     spec = resolve(f"{benchmark}/{learner}/small")
     outline = check(spec).outline() or Outline(shape=(3, 32, 32), classes=(3,), images={}, identities=(0,))
@@ -263,14 +263,14 @@ def test_a_preset_is_explained_by_the_file_that_sets_each_option():
     assert sources["search.m_steps"] == "default"
 
 
-def test_every_preset_dry_runs(monkeypatch, capsys, tmp_path):
-    """By one command, small variants too; without making data and measuring steps, which other tests do."""
+def test_presets_dry_run(monkeypatch, capsys, tmp_path):
+    """By one command, every third preset and its small variant; without making data and measuring steps."""
     known = Estimate(2, ParameterCounts(1, [1], 1, 1), 1, 1, (1.0, 1.0), 1.0, 1, 1)
     monkeypatch.setattr("lasem.preflight.estimate", lambda *_, **__: known)
     monkeypatch.setattr("lasem.runs.prepare", unmade)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LASEM_DATA", raising=False)
-    names = [f"{name}{variant}" for name in PRESETS for variant in ("", "/small")]
+    names = [f"{name}{variant}" for name in PRESETS[::3] for variant in ("", "/small")]
     own = [name for name in names if name.startswith("images/")]
     app(["run", *(name for name in names if name not in own), "--dry-run", "--out", "runs"], standalone_mode=False)
     app(["run", *own, "--set", "benchmark.source=own", "--dry-run", "--out", "runs"], standalone_mode=False)
