@@ -14,7 +14,7 @@ from lasem.benchmarks._classes import even_groups, find_classes, find_domains, r
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import ALL, Draw, Sizes
 from lasem.benchmarks._layout import is_layout, split_of
-from lasem.benchmarks._open import is_folder, locate, open_source
+from lasem.benchmarks._open import locate, open_source
 from lasem.benchmarks._plans import TaskPlan, domain_plans
 from lasem.benchmarks._source import Columns, Source
 from lasem.benchmarks._stream import TaskStream
@@ -152,7 +152,7 @@ class Images(AbstractBenchmark):
 
     def _place(self, data: Path | None) -> Path | str:
         path = Path(os.path.expanduser(self.source))  # unlike Path.expanduser, leaves ~nobody as it is
-        if is_folder(path) and (data is None or not is_folder(data / self.source)):
+        if os.path.isdir(path) and (data is None or not os.path.isdir(data / self.source)):  # False for what is no path
             return path
         return locate(self.source, hub=self.source, data=data)
 

@@ -1,5 +1,6 @@
 """Opening a data set: a folder under the data root, any other folder, or a data set of the Hugging Face hub."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def locate(folder: str, *, hub: str | None, data: Path | None) -> Path | str:
     """
     if data is not None:
         path = data / folder
-        if not is_folder(path):
+        if not os.path.isdir(path):
             source = f", or leave out --data to load {hub} from the hub" if hub else ""
             raise DataError(
                 f"the data root must have a folder '{folder}' (got none at {path}); put the images there{source}"
@@ -36,14 +37,6 @@ def locate(folder: str, *, hub: str | None, data: Path | None) -> Path | str:
             f" give --data a folder that contains '{folder}'"
         )
     return hub
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; False for text that cannot be a path."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def open_source(place: Path | str, *, columns: Columns, decoding: Decoding, layout: str | None = None) -> Source:

@@ -67,8 +67,9 @@ def _find(paths: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
     closed: dict[str, None] = {}
     found: dict[Path, None] = {}
     for path in map(Path, paths):
-        if not path.is_dir():
-            raise RunError(f"a run must be a folder (got {printable(path)}); pass a folder that `lasem run` wrote")
+        if not os.path.isdir(path):  # unlike Path.is_dir, without an error for a name that no file can have
+            got = brief(printable(path))
+            raise RunError(f"a run must be a folder (got {got}); pass a folder that `lasem run` wrote")
         errors: list[OSError] = []
         below = sorted(_below(path, errors))
         closed |= {

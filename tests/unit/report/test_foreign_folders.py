@@ -217,3 +217,10 @@ def test_records_with_a_list_of_candidates_that_lacks_some_are_left_out(tmp_path
         file.write(line(listed))
     (run,) = collect([path])
     assert (run.events, "contradict each other" in run.warnings[-1]) == ((), True)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "\0", "nowhere"])
+def test_a_name_that_no_folder_can_have_is_one_short_message(name):
+    with pytest.raises(RunError, match="a run must be a folder") as told:
+        collect([name])
+    assert len(str(told.value)) < 500
