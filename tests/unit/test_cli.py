@@ -341,6 +341,14 @@ def test_a_dry_run_without_a_search_says_nothing_of_one(lasem):
         assert word not in table
 
 
+def test_a_dry_run_says_when_tasks_have_different_numbers_of_training_images(lasem):
+    words = "train; all tasks are counted with"
+    command = ("run", "digits/stl", *SET, "--dry-run")
+    assert words not in lasem(*command)[1]
+    listed = "benchmark.train_per_class=[10,4" + ",5" * 8 + "]"
+    assert f"12 to 30 {words} 30" in lasem(*command, "--set", listed)[1]
+
+
 def test_a_dry_run_tells_the_range_of_its_time_and_why(lasem):
     settings = (*SET, "--set", "search.commit_at={prior=0.99}", "--set", "training.epochs=20")
     _, output, _ = lasem("run", "digits/lasem-hps", *settings, "--dry-run", "--threads", "1")

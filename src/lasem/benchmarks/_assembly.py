@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lasem.benchmarks._benchmark import AbstractBenchmark
+from lasem.benchmarks._benchmark import AbstractBenchmark, for_each_task
 from lasem.benchmarks._draw import SPLITS, Chosen, Draw
 from lasem.benchmarks._duplicates import duplicate_notes
 from lasem.benchmarks._plans import TaskPlan
@@ -144,8 +144,10 @@ def assemble(
 
     Raises:
         DataError: Images are missing, unreadable or too many for the memory.
+        SpecError: Training images per class are listed for another number of base tasks.
     """
-    positions = benchmark.positions(len(plans))
+    positions, sizes = benchmark.positions(len(plans)), draw.sizes
+    for_each_task(sizes.train if sizes.each_task is None else sizes.each_task[0], len(plans))
     chosen = {
         position: draw.task(position, classes=plans[position].classes, domain=plans[position].domain)
         for position in sorted(set(positions))

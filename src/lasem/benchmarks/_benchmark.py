@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 import torch
 from pydantic import Field
@@ -11,6 +11,8 @@ from pydantic import Field
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.errors import require
 from lasem.options import Count, Positive, must, options
+
+T = TypeVar("T")
 
 CPU = torch.device("cpu")
 PLACE = "[benchmark]"
@@ -40,6 +42,31 @@ PerClassOrAll: TypeAlias = Annotated[
     ),
 ]
 """Images per class as above, or "all" (1.0 is the same) for all images that the other splits leave."""
+
+PerTask: TypeAlias = T | tuple[T, ...]
+"""One value for all base tasks, or a list with one value for each."""
+
+
+def for_each_task(train_per_class: PerTask[T], num_tasks: int) -> tuple[T, ...]:
+    """Return the training images per class of every base task.
+
+    Args:
+        train_per_class: One value for all base tasks, or one value for each.
+        num_tasks: Number of base tasks.
+
+    Raises:
+        SpecError: The list has another length.
+    """
+    if not isinstance(train_per_class, tuple):
+        return (train_per_class,) * num_tasks
+    require(
+        len(train_per_class) == num_tasks,
+        f"train_per_class must be one value, or a list of {num_tasks}, one for each base task",
+        remedy="lengthen or shorten the list; first_tasks and order choose among the base tasks",
+        where=PLACE,
+        train_per_class=list(train_per_class),
+    )
+    return train_per_class
 
 
 @options(kw_only=True)
@@ -119,19 +146,25 @@ class AbstractBenchmark(ABC):
         )
         return order[: self.first_tasks]
 
-    def arrange(self, *, shape: tuple[int, int, int], classes: Sequence[int], images: Mapping[str, int]) -> Outline:
+    def arrange(
+        self, *, shape: tuple[int, int, int], classes: Sequence[int], images: Mapping[str, int | Sequence[int]]
+    ) -> Outline:
         """Make the outline of the stream from its base tasks.
 
         Args:
             shape: Shape of an image, (channels, height, width).
             classes: Number of classes per base task.
-            images: Number of images per split of a task, before `max_test`.
+            images: Number of images per split of a task, or a list of those of each base task, before `max_test`.
         """
         positions = self.positions(len(classes))
-        test = images["test"] if self.max_test is None else min(images["test"], self.max_test)
+        most = {
+            split: number if isinstance(number, int) else max(number[position] for position in positions)
+            for split, number in images.items()
+        }
+        test = most["test"] if self.max_test is None else min(most["test"], self.max_test)
         return Outline(
             shape=shape,
             classes=tuple(classes[position] for position in positions),
-            images={**images, "test": test},
+            images={**most, "test": test},
             identities=positions,
         )

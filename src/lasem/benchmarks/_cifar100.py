@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from lasem.benchmarks._assembly import Scaling, Standardize, assemble
-from lasem.benchmarks._benchmark import CPU, AbstractBenchmark
+from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, PerTask, for_each_task
 from lasem.benchmarks._classes import find_classes, random_groups
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
@@ -55,7 +55,7 @@ class Cifar100(AbstractBenchmark):
     Attributes:
         tasks: Number of base tasks. The 10 tasks are disjoint; 20 or 40 use each class in two or four different tasks.
         split: How classes are divided: by superclass (each task has one class of ten superclasses), or at random.
-        train_per_class: Training images per class.
+        train_per_class: Training images per class, or a list for each base task.
         valid_per_class: Validation images per class, from the training set.
         standardize: Images whose mean and standard deviation standardize pixels: the task's training images for all
             splits ("train"), or each split's own images ("each").
@@ -64,18 +64,21 @@ class Cifar100(AbstractBenchmark):
 
     tasks: Literal[10, 20, 40] = 10
     split: Literal["superclass", "random"] = "superclass"
-    train_per_class: Positive = 17
+    train_per_class: PerTask[Positive] = 17
     valid_per_class: Positive = 3
     standardize: Standardize = "train"
     disjoint_draws: bool = False
 
     def outline(self) -> Outline:
         """Return shapes, tasks and exact sizes; no data is read."""
-        per_class = {"train": self.train_per_class, "valid": self.valid_per_class, "test": TEST_PER_CLASS}
         return self.arrange(
             shape=(3, 32, 32),
             classes=[CLASSES] * self.tasks,
-            images={split: CLASSES * number for split, number in per_class.items()},
+            images={
+                "train": [CLASSES * number for number in for_each_task(self.train_per_class, self.tasks)],
+                "valid": CLASSES * self.valid_per_class,
+                "test": CLASSES * TEST_PER_CLASS,
+            },
         )
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from lasem.benchmarks._assembly import Scaling, assemble
-from lasem.benchmarks._benchmark import CPU, NOT_EMPTY, AbstractBenchmark, NumTasks
+from lasem.benchmarks._benchmark import CPU, NOT_EMPTY, AbstractBenchmark, NumTasks, PerTask, for_each_task
 from lasem.benchmarks._classes import random_classes
 from lasem.benchmarks._draw import Draw, Sizes
 from lasem.benchmarks._plans import TaskPlan, distinct_plans
@@ -37,7 +37,7 @@ class Digits(AbstractBenchmark):
     Attributes:
         tasks: Number of base tasks; any two differ in a digit or in the change.
         classes_per_task: Number of digits per task.
-        train_per_class: Training images per digit; each task draws its own.
+        train_per_class: Training images per digit, or a list for each base task; each task draws its own.
         valid_per_class: Validation images per digit; each task draws its own.
         changes: Changes of the images, one per task; each is used equally often, in random order.
         noise_sd: Standard deviation of the noise, as a fraction of the pixel range.
@@ -47,18 +47,22 @@ class Digits(AbstractBenchmark):
 
     tasks: NumTasks = 10
     classes_per_task: Annotated[int, Field(ge=2, le=10)] = 3
-    train_per_class: Annotated[int, Field(ge=1, le=70)] = 30
+    train_per_class: PerTask[Annotated[int, Field(ge=1, le=70)]] = 30
     valid_per_class: Annotated[int, Field(ge=1, le=17)] = 10
     changes: Annotated[tuple[Change, ...], NOT_EMPTY] = ("none", "noise", "permutation", "inversion")
     noise_sd: Share = 0.25
 
     def outline(self) -> Outline:
         """Return shapes, tasks and sizes; the number of test images is approximate."""
-        per_class = {"train": self.train_per_class, "valid": self.valid_per_class, "test": TEST_PER_CLASS}
+        classes = self.classes_per_task
         return self.arrange(
             shape=(1, 8, 8),
-            classes=[self.classes_per_task] * self.tasks,
-            images={split: self.classes_per_task * number for split, number in per_class.items()},
+            classes=[classes] * self.tasks,
+            images={
+                "train": [classes * number for number in for_each_task(self.train_per_class, self.tasks)],
+                "valid": classes * self.valid_per_class,
+                "test": classes * TEST_PER_CLASS,
+            },
         )
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:

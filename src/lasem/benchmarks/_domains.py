@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 
 from lasem.benchmarks._assembly import Scaling, assemble
-from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, ImageSize, PerClass
+from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, ImageSize, PerClass, PerTask, for_each_task
 from lasem.benchmarks._classes import find_domains
 from lasem.benchmarks._decode import Decoding
-from lasem.benchmarks._draw import Draw, Sizes
+from lasem.benchmarks._draw import Draw, Sizes, rounded
 from lasem.benchmarks._open import locate, open_source
 from lasem.benchmarks._plans import domain_plans
 from lasem.benchmarks._source import Columns, Source
@@ -24,7 +24,7 @@ class AbstractDomains(AbstractBenchmark):
     """Base class of benchmarks with domains: every group of classes is one task in each domain; pixels in [0, 1].
 
     Attributes:
-        train_per_class: Training images per class, a number (int) or a share (float).
+        train_per_class: Training images per class, a number (int) or a share (float), or a list for each base task.
         valid_per_class: Validation images per class, a number (int) or a share (float); the rest is for test.
         size: Height and width to which images are resized, in pixels.
     """
@@ -38,7 +38,7 @@ class AbstractDomains(AbstractBenchmark):
     images_per_class: ClassVar[int]
     """Approximate number of images per class in one domain."""
 
-    train_per_class: PerClass = 0.6
+    train_per_class: PerTask[PerClass] = 0.6
     valid_per_class: PerClass = 0.1
     size: ImageSize = 128
 
@@ -53,11 +53,16 @@ class AbstractDomains(AbstractBenchmark):
 
     def outline(self) -> Outline:
         """Return shapes, tasks and approximate sizes; no data is read."""
-        images = self._sizes.of_class(self.images_per_class)
+        classes, available = [*self.group_sizes] * len(self.domains), self.images_per_class
+        trained = [rounded(amount, available) for amount in for_each_task(self.train_per_class, len(classes))]
+        images = {split: [number] * len(classes) for split, number in self._sizes.of_class(available).items()}
         return self.arrange(
             shape=(3, self.size, self.size),
-            classes=[*self.group_sizes] * len(self.domains),
-            images={split: max(self.group_sizes) * number for split, number in images.items()},
+            classes=classes,
+            images={
+                split: [number * size for number, size in zip(numbers, classes, strict=True)]
+                for split, numbers in (images | {"train": trained}).items()
+            },
         )
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:

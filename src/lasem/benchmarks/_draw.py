@@ -12,6 +12,7 @@ from lasem.errors import DataError, SpecError
 from lasem.seeds import numpy_generator
 
 Amount: TypeAlias = int | float | Literal["all"]
+Amounts: TypeAlias = Amount | tuple[int | float, ...]
 Chosen: TypeAlias = Mapping[str, np.ndarray]
 
 ALL = "all"
@@ -26,24 +27,25 @@ class Sizes:
     the other splits leave.
 
     Attributes:
-        train: Training images per class.
+        train: Training images per class, or one amount for each base task. The images of a task with fewer are the
+            first of those with more.
         valid: Validation images per class.
         test: Test images per class.
         train_split: Split of the source for training images.
         valid_split: Split of the source for validation images; None takes other images of `train_split`.
         test_split: Split of the source for test images; None takes other images of `train_split`.
         each_task: Numbers of (training, validation) images per class that every task draws anew from those of the
-            class; None gives every task all of them.
+            class, where the first may be one number for each base task; None gives every task all of them.
         disjoint: Whether the images of data seeds 0, 1, 2 ... are disjoint; otherwise they are independent draws.
     """
 
-    train: Amount
+    train: Amounts
     valid: Amount
     test: Amount = ALL
     train_split: str = "train"
     valid_split: str | None = None
     test_split: str | None = None
-    each_task: tuple[int, int] | None = None
+    each_task: tuple[int | tuple[int, ...], int] | None = None
     disjoint: bool = False
 
     def source_of(self, split: str) -> str:
@@ -56,7 +58,7 @@ class Sizes:
         Raises:
             SpecError: Several splits are to take all that the others leave.
         """
-        amounts: dict[str, Amount] = {"train": self.train, "valid": self.valid, "test": self.test}
+        amounts: dict[str, Amounts] = {"train": self.train, "valid": self.valid, "test": self.test}
         here = [split for split in SPLITS if self.source_of(split) == self.train_split]
         rest = [split for split in here if takes_all(amounts[split])]
         if len(rest) > 1:
@@ -65,12 +67,17 @@ class Sizes:
                 f"only one split must take all images of a class that the others leave (got {got}); give the others a"
                 " number or a share"
             )
-        numbers = {split: rounded(amounts[split], available) for split in here if split not in rest}
+        numbers = {split: most(amounts[split], available) for split in here if split not in rest}
         left = max(1, available - sum(numbers.values()))
         return {split: numbers.get(split, left) if split in here else 0 for split in SPLITS}
 
 
-def takes_all(amount: Amount) -> bool:
+def most(amounts: Amounts, available: int) -> int:
+    """Convert the largest of several amounts to a number of images; see `rounded`."""
+    return max(rounded(amount, available) for amount in (amounts if isinstance(amounts, tuple) else (amounts,)))
+
+
+def takes_all(amount: Amounts) -> bool:
     """Whether an amount is everything that other splits leave: "all", or the share 1.0 (and not the number 1)."""
     return amount == ALL or (isinstance(amount, float) and amount == 1)
 
@@ -127,7 +134,8 @@ class Draw:
     def task(self, position: int, *, classes: Sequence[int], domain: str | None) -> Chosen:
         """Return the rows of a task by split, each (n,), int64, in random order.
 
-        A class has the same rows in every task, so that no image is for training in one task and for test in another.
+        A class has the same rows in every task, so that no image is for training in one task and for test in another;
+        a task with fewer training images has some of them.
 
         Args:
             position: Position of the task among the base tasks.
@@ -137,10 +145,11 @@ class Draw:
         Raises:
             DataError: A class has too few images.
         """
-        # The pools depend on class and domain only, not on the task: this keeps test images out of all training.
-        pools = [self.pools(label, domain) for label in classes]
+        # The task only cuts the pools of class and domain short: this keeps test images out of all training.
+        pools = [self.pools(label, domain, position=position) for label in classes]
         chosen = {split: [pool[split] for pool in pools] for split in SPLITS}
-        for split, number in zip(("train", "valid"), self.sizes.each_task or (), strict=False):
+        for split, numbers in zip(("train", "valid"), self.sizes.each_task or (), strict=False):
+            number = numbers[position] if isinstance(numbers, tuple) else numbers
             chosen[split] = [
                 numpy_generator(self.data_seed, "task", split, position, label).permutation(rows)[:number]
                 for label, rows in zip(classes, chosen[split], strict=True)
@@ -152,8 +161,13 @@ class Draw:
             for split, rows in chosen.items()
         }
 
-    def pools(self, label: int, domain: str | None) -> Chosen:
-        """Return disjoint training, validation and test rows of a class, each in random order.
+    def pools(self, label: int, domain: str | None, *, position: int) -> Chosen:
+        """Return disjoint training, validation and test rows of a class for a task, each in random order.
+
+        Args:
+            label: Class id of the source.
+            domain: Domain of the images; None if the source has no domains.
+            position: Position of the task among the base tasks, on which only the number of training rows depends.
 
         Raises:
             DataError: The class has too few images.
@@ -170,6 +184,8 @@ class Draw:
             validated = self._outside(sizes.valid_split, sizes.valid, label=label, domain=domain)
         if sizes.test_split:
             tested = self._outside(sizes.test_split, sizes.test, label=label, domain=domain)
+        if isinstance(sizes.train, tuple):
+            trained = trained[: rounded(sizes.train[position], len(main))]
         return {"train": trained, "valid": validated, "test": tested}
 
     def _outside(self, split: str, amount: Amount, *, label: int, domain: str | None) -> np.ndarray:

@@ -9,7 +9,16 @@ import torch
 from pydantic import Field
 
 from lasem.benchmarks._assembly import Pixels, Scaling, Standardize, assemble
-from lasem.benchmarks._benchmark import CPU, NOT_EMPTY, PLACE, AbstractBenchmark, ImageSize, NumTasks, PerClassOrAll
+from lasem.benchmarks._benchmark import (
+    CPU,
+    NOT_EMPTY,
+    PLACE,
+    AbstractBenchmark,
+    ImageSize,
+    NumTasks,
+    PerClass,
+    PerClassOrAll,
+)
 from lasem.benchmarks._classes import even_groups, find_classes, find_domains, random_groups
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import ALL, Draw, Sizes
@@ -56,7 +65,8 @@ class Images(AbstractBenchmark):
         max_tasks: Largest number of base tasks; classes are divided at random into groups of nearly equal size, of at
             least two classes, the same in every domain. Every domain has one task at least. It is not used together
             with `class_groups` or `classes_per_task`.
-        train_per_class: Training images per class; None uses all if there is a test split, else 60 %.
+        train_per_class: Training images per class, or a list of numbers or shares for each base task; None uses all if
+            there is a test split, else 60 %.
         valid_per_class: Validation images per class; None uses all of the validation split, or 10 % without one.
         test_per_class: Test images per class; None uses all that are left.
         size: Pixels to which images are resized: one number for square images, or [height, width]; None keeps the size
@@ -86,7 +96,7 @@ class Images(AbstractBenchmark):
     class_groups: Annotated[tuple[Group, ...], NOT_EMPTY] | None = None
     classes_per_task: Annotated[int, Field(ge=2)] | None = None
     max_tasks: NumTasks | None = None
-    train_per_class: PerClassOrAll | None = None
+    train_per_class: PerClassOrAll | Annotated[tuple[PerClass, ...], NOT_EMPTY] | None = None
     valid_per_class: PerClassOrAll | None = None
     test_per_class: PerClassOrAll | None = None
     size: ImageSize | tuple[ImageSize, ImageSize] | None = None

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from lasem.benchmarks._assembly import Scaling, assemble
-from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, ImageSize, NumTasks
+from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, ImageSize, NumTasks, PerTask, for_each_task
 from lasem.benchmarks._classes import random_classes
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import Draw, Sizes
@@ -31,7 +31,7 @@ class AbstractNoisyImages(AbstractBenchmark):
     Attributes:
         tasks: Number of base tasks.
         classes_per_task: Number of classes per task.
-        train_per_class: Training images per class.
+        train_per_class: Training images per class, or a list for each base task.
         valid_per_class: Validation images per class, from the training set.
         noise: Values from which the mean and the standard deviation of a task's noise are drawn: those of the paper,
             those of its authors' release, or none.
@@ -49,7 +49,7 @@ class AbstractNoisyImages(AbstractBenchmark):
 
     tasks: NumTasks = 20
     classes_per_task: Annotated[int, Field(ge=2, le=NUM_CLASSES)] = 3
-    train_per_class: Positive = 106
+    train_per_class: PerTask[Positive] = 106
     valid_per_class: Positive = 19
     noise: Noise = "paper"
     channel_orders: bool = True
@@ -58,11 +58,15 @@ class AbstractNoisyImages(AbstractBenchmark):
 
     def outline(self) -> Outline:
         """Return shapes, tasks and exact sizes; no data is read."""
-        per_class = {"train": self.train_per_class, "valid": self.valid_per_class, "test": self.test_images}
+        classes = self.classes_per_task
         return self.arrange(
             shape=(3, self.size, self.size),
-            classes=[self.classes_per_task] * self.tasks,
-            images={split: self.classes_per_task * number for split, number in per_class.items()},
+            classes=[classes] * self.tasks,
+            images={
+                "train": [classes * number for number in for_each_task(self.train_per_class, self.tasks)],
+                "valid": classes * self.valid_per_class,
+                "test": classes * self.test_images,
+            },
         )
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:

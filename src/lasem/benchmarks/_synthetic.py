@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lasem.benchmarks._assembly import Scaling, assemble
-from lasem.benchmarks._benchmark import CPU, NOT_EMPTY, AbstractBenchmark, ImageSize, NumTasks
+from lasem.benchmarks._benchmark import CPU, NOT_EMPTY, AbstractBenchmark, ImageSize, NumTasks, PerTask, for_each_task
 from lasem.benchmarks._draw import Draw, Sizes
 from lasem.benchmarks._memory import require_memory
 from lasem.benchmarks._plans import TaskPlan
@@ -40,7 +40,7 @@ class Synthetic(AbstractBenchmark):
     Attributes:
         tasks: Number of base tasks.
         classes_per_task: Number of classes per task.
-        train_per_class: Training images per class.
+        train_per_class: Training images per class, or a list for each base task.
         valid_per_class: Validation images per class.
         test_per_class: Test images per class.
         image_size: Height and width of the images.
@@ -65,7 +65,7 @@ class Synthetic(AbstractBenchmark):
 
     tasks: NumTasks = 8
     classes_per_task: Annotated[int, Field(ge=2)] = 4
-    train_per_class: Positive = 200
+    train_per_class: PerTask[Positive] = 200
     valid_per_class: Positive = 10
     test_per_class: Positive = 100
     image_size: ImageSize = 8
@@ -97,11 +97,15 @@ class Synthetic(AbstractBenchmark):
 
     def outline(self) -> Outline:
         """Return shapes, tasks and exact sizes; nothing is drawn."""
-        per_class = {"train": self.train_per_class, "valid": self.valid_per_class, "test": self.test_per_class}
+        classes = self.classes_per_task
         return self.arrange(
             shape=(self.image_channels, self.image_size, self.image_size),
-            classes=[self.classes_per_task] * self.tasks,
-            images={split: self.classes_per_task * number for split, number in per_class.items()},
+            classes=[classes] * self.tasks,
+            images={
+                "train": [classes * number for number in for_each_task(self.train_per_class, self.tasks)],
+                "valid": classes * self.valid_per_class,
+                "test": classes * self.test_per_class,
+            },
         )
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
@@ -142,6 +146,11 @@ class Synthetic(AbstractBenchmark):
         )
 
     @property
+    def _images_per_class(self) -> int:
+        """Images drawn of a class, enough for the largest base task."""
+        return max(for_each_task(self.train_per_class, self.tasks)) + self.valid_per_class + self.test_per_class
+
+    @property
     def _layers(self) -> TeacherLayers:
         return TeacherLayers(
             in_channels=self.image_channels,
@@ -176,7 +185,7 @@ class Synthetic(AbstractBenchmark):
     def _require_memory(self) -> None:
         """Refuse a stream that does not fit in memory with the images and features from which a task is drawn."""
         # Images are drawn as float64, which takes twice the float32 that is assumed for the largest task.
-        used = self.classes_per_task * (self.train_per_class + self.valid_per_class + self.test_per_class)
+        used = self.classes_per_task * self._images_per_class
         require_memory(
             num_images=used * len(set(self.positions(self.tasks))),
             largest_task=2 * max(CALIBRATION_IMAGES, int(used * self.candidates)),
@@ -207,7 +216,7 @@ class Synthetic(AbstractBenchmark):
             rank=self.head_rank,
             generator=numpy_generator(stream_seed, "head", task),
         )
-        need = self.train_per_class + self.valid_per_class + self.test_per_class
+        need = self._images_per_class
         number = int(need * self.classes_per_task * self.candidates)
         images = self._smooth(number, generator=numpy_generator(data_seed, "images", task))
         logits = head.logits(self._layers.features(_centered(images), layers))

@@ -41,13 +41,13 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOp
     from lasem.preflight import estimate, shortage
     from lasem.runs import choose_device, prepare
 
-    device = choose_device(options.device)
+    device, trained = choose_device(options.device), ()
     typer.echo(spec.toml())
     for change in spec.small or []:
         typer.echo(f"small: {change}")
     if benchmark.is_local(options.data):
         stream = prepare(spec, options, device=device, benchmark=benchmark).stream
-        outline = stream.outline
+        outline, trained = stream.outline, stream.train_images
         typer.echo(f"data: checked, fingerprint {stream.fingerprint[:12]}")
         for note in filter(None, (stream.about, *stream.notes)):
             typer.echo(f"data: {note}")
@@ -59,19 +59,23 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOp
         return None
     found = estimate(spec, outline, device=device, threads=options.threads, capture=options.capture)
     table = Table(show_header=False, box=None)
-    for name, text in _rows(spec, options, outline, found):
+    for name, text in _rows(spec, options, outline, found, trained=trained):
         table.add_row(name, Text(printable(text)))
     OutputConsole().print(table, highlight=False, soft_wrap=True)
     return shortage(spec, found, limits)
 
 
-def _rows(spec: "Spec", options: "RunOptions", outline: "Outline", found: "Estimate") -> Iterator[tuple[str, str]]:
-    """Yield the rows of the table: only what this run has."""
+def _rows(
+    spec: "Spec", options: "RunOptions", outline: "Outline", found: "Estimate", *, trained: Sequence[int]
+) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the table: only what this run has; `trained` are the training images of each task, if known."""
     from lasem.runs import RunFolder
 
     folder, counts, search = RunFolder.of(spec, options.out), found.parameters, found.search
     yield "tasks", f"{outline.num_tasks} of {extent(outline.classes)} classes"
     yield "images per task", ", ".join(f"{count} {name}" for name, count in outline.images.items())
+    if len(set(trained)) > 1:
+        yield "", f"{extent(trained)} train; all tasks are counted with {max(trained)}, so that less time may be needed"
     if found.candidates > 1:
         yield "configurations", f"{found.candidates:,}"
     rollback = f", {counts.rollback:,} copied for the roll-back" if counts.rollback else ""

@@ -16,12 +16,16 @@ from lasem.errors import LasemError, brief, nearest
 def faults(error: ValidationError, where: "Where", elsewhere: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """Say what is wrong, one line per value; the faults of the members of a union count as one.
 
+    What is wrong with a list as a whole is left out where one of its items has a fault.
+
     Args:
         error: What pydantic found.
         where: The class of the options and the name of their table.
         elsewhere: Names of the tables that single options come from, if not from that one.
     """
-    found = [(_find(item["loc"], where, elsewhere), item) for item in error.errors() if not _follows(item)]
+    found = [(_find(item["loc"], where, elsewhere), item) for item in error.errors()]
+    lists = {(place.table, outer) for place, _ in found for outer in place.lists()}
+    found = [(place, item) for place, item in found if (place.table, place.key) not in lists]
     return [_fault(where, [item for _, item in same]) for where, same in groupby(found, key=lambda pair: pair[0])]
 
 
@@ -43,6 +47,13 @@ class Where:
         """The table that the key holds, without a key."""
         return Where(self.inner or self.owner, f"{self.table}.{self.key}".strip("."))
 
+    def lists(self) -> Iterator[str]:
+        """Keys of the lists that the value is in: "a[0]" and "a" for "a[0][1]"."""
+        key = self.key
+        while "[" in key:
+            key = key.rpartition("[")[0]
+            yield key
+
     def __str__(self) -> str:
         """Name of the table as a message has it: of a class as it is, of a section in brackets."""
         return "the spec" if not self.table else f"[{self.table}]" if self.table[0].islower() else self.table
@@ -58,12 +69,6 @@ def _find(loc: Sequence[int | str], where: Where, elsewhere: Mapping[str, str]) 
         elif where.inner:
             where = dataclasses.replace(where.entered(), key=step)
     return where
-
-
-def _follows(item: ErrorDetails) -> bool:
-    """Whether a list counts as too short only because one of its items has a fault, which is told."""
-    least = item.get("ctx", {}).get("min_length")
-    return item["type"] == "too_short" and least is not None and len(item["input"]) >= least
 
 
 def field_types(cls: type[Any]) -> dict[str, Any]:

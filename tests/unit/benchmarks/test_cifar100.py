@@ -161,7 +161,7 @@ def test_too_few_images_are_named(data_root):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"train_per_class": 0}, "train_per_class must be at least 1 .got 0"),
+        ({"train_per_class": 0}, "train_per_class must be at least 1 or a list .got 0"),
         ({"max_test": 0}, "max_test must be at least 1"),
         ({"first_tasks": 0}, "first_tasks must be at least 1"),
         ({"order": ()}, "order must be a list of at least 1"),

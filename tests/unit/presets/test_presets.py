@@ -283,7 +283,8 @@ def test_presets_dry_run(monkeypatch, capsys, tmp_path):
 def unmade(spec, *_, **__):
     """A stream of which only the outline is known."""
     outline = check(spec).outline()
-    return SimpleNamespace(stream=SimpleNamespace(outline=outline, fingerprint="not made", notes=(), about=""))
+    stream = SimpleNamespace(outline=outline, train_images=(), fingerprint="not made", notes=(), about="")
+    return SimpleNamespace(stream=stream)
 
 
 def test_a_small_variant_tells_what_it_changes_with_both_values():
