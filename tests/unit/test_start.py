@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import lasem
+from lasem.sweeps import SweepFolder, read_sweep
 
 SOURCE = Path(lasem.__file__).parent
 SLOW = ("torch", "sklearn", "scipy", "pandas", "datasets", "matplotlib", "plotly")
-LAZY = ("", "benchmarks", "learners", "nn", "report", "search")
+LAZY = ("", "benchmarks", "learners", "nn", "report", "runs", "search", "sweeps")
 
 CODE = """
 import sys
@@ -21,7 +22,7 @@ from lasem.cli import _completion
 print(_completion.complete_targets("digits/lasem-h"))
 print(_completion.complete_names("hps-top-1"), _completion.complete_settings("training.ep"))
 print(_completion.complete_tables("comp"))
-for words in ("--help", "list", "list digits", "run digits/hsp", "run digits/hps --set epochs=2"):
+for words in ("--help", "list", "list digits", "run digits/hsp", "run digits/hps --set epochs=2", *sys.argv[1:]):
     sys.argv = ["lasem", *words.split()]
     try:
         cli.main()
@@ -31,9 +32,25 @@ print([name for name in {slow!r} if name in sys.modules])
 """
 
 
-def test_help_lists_completion_and_wrong_names_import_nothing_slow():
+@pytest.fixture
+def planned(tmp_path):
+    """A sweep that has been executed, as far as its folder says."""
+    path = tmp_path / "mine.toml"
+    path.write_text('presets = ["digits/stl"]', encoding="utf-8")
+    sweep = read_sweep(path)
+    folder = SweepFolder.of(sweep.name, tmp_path)
+    folder.create()
+    folder.plan_path.write_text(sweep.plan.model_dump_json(), encoding="utf-8")
+    return path
+
+
+def test_help_lists_status_completion_and_wrong_names_import_nothing_slow(planned):
+    status = f"sweep {planned} --out {planned.parent} --status"
     found = subprocess.run(
-        [sys.executable, "-c", CODE.replace("{slow!r}", repr(SLOW))], capture_output=True, text=True, check=True
+        [sys.executable, "-c", CODE.replace("{slow!r}", repr(SLOW)), status, "sweep nowhere.toml"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert found.stdout.splitlines()[:3] == [
         "['digits/lasem-hps', 'digits/lasem-hps/small']",
@@ -42,7 +59,9 @@ def test_help_lists_completion_and_wrong_names_import_nothing_slow():
     ]
     assert "did you mean 'hps'" in found.stderr
     assert "did you mean 'training.epochs'" in found.stderr
+    assert "a sweep must be a TOML file" in found.stderr
     assert "32@3x3" in found.stdout  # networks have their layers
+    assert "1 waiting" in found.stdout
     assert found.stdout.splitlines()[-1] == "[]"
 
 

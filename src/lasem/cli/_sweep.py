@@ -83,8 +83,14 @@ def sweep(
     Example: lasem sweep seeds.toml --workers 4
     """
     from lasem.presets import check_names
+    from lasem.sweeps import read_sweep_file
 
-    check_names([], settings or [])  # a wrong name is told at once, before torch is imported
+    check_names([], settings or [])  # a wrong name or file is told at once, before torch is imported
+    settings = [*(settings or []), *([f"plugins={json.dumps(plugins)}"] if plugins else [])]
+    console = OutputConsole(quiet=quiet)
+    read_sweep_file(spec, settings)
+    if status and not dry_run and _print_planned(spec, settings, out, console):
+        return
     from lasem.preflight import require_data
     from lasem.runs import RunOptions, choose_device
     from lasem.sweeps import StatusReader, SweepFolder, execute, live_table, read_sweep, status_table
@@ -93,17 +99,17 @@ def sweep(
     given = [f"{name} {value}" for name, value in places.items() if value is not None]
     if len(given) > 1:
         raise SpecError(f"a sweep must have one of --workers, --ray and --slurm (got {' and '.join(given)}); keep one")
-    found = read_sweep(spec, [*(settings or []), *([f"plugins={json.dumps(plugins)}"] if plugins else [])])
+    found = read_sweep(spec, settings)
     every = interval(checkpoint_every)
     options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
-    reader, console = StatusReader(found, out), OutputConsole(quiet=quiet)
+    reader = StatusReader(found, out)
     elsewhere = ray is not None or slurm is not None
-    open_specs = [status.run.spec for status in reader.read() if status.state != "done"]
+    open_specs = [run.spec for run, status in zip(found.runs, reader.read(), strict=True) if status.state != "done"]
     if status or dry_run:
         console.print(status_table(reader.read()))
         if dry_run:
             require_data([] if data is None or elsewhere else open_specs, data)
-            console.say(_time(reader.read(), options, workers))
+            console.say(_time(found, reader.read(), options, workers))
         return
     if not elsewhere:
         # these fail early where the runs are made here: the device does not exist, or data is missing
@@ -123,6 +129,16 @@ def sweep(
     _compare(found, out, console)
     if any(status.state != "done" for status in statuses):
         sys.exit(SOME_FAILED)
+
+
+def _print_planned(spec: Path, settings: Sequence[str], out: Path, console: OutputConsole) -> bool:
+    """Print the status of the runs that the sweep listed when it was last executed; return whether there is a list."""
+    from lasem.sweeps import StatusReader, read_plan, status_table
+
+    plan = read_plan(spec, settings, out)
+    if plan is not None:
+        console.print(status_table(StatusReader(plan, out).read()))
+    return plan is not None
 
 
 def _executor(
@@ -156,7 +172,7 @@ def _compare(sweep: "Sweep", out: Path, console: OutputConsole) -> None:
         console.say(f"report: lasem report {shlex.quote(str(out))}")
 
 
-def _time(statuses: "Sequence[RunStatus]", options: "RunOptions", workers: int) -> str:
+def _time(sweep: "Sweep", statuses: "Sequence[RunStatus]", options: "RunOptions", workers: int) -> str:
     """Return in words how long the open runs will still train.
 
     Runs that differ only in their seeds are expected to take the same time. What a run has spent already is left out.
@@ -166,8 +182,8 @@ def _time(statuses: "Sequence[RunStatus]", options: "RunOptions", workers: int) 
 
     device, seconds = choose_device(options.device), {}
     total, unknown = 0.0, 0
-    for status in statuses:
-        spec = status.run.spec.with_seed(0)
+    for run, status in zip(sweep.runs, statuses, strict=True):
+        spec = run.spec.with_seed(0)
         if status.state != "done" and spec.digest not in seconds:
             outline = _outline(spec, options)
             seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds[1]

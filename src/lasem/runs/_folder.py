@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -13,9 +14,9 @@ from lasem.errors import RunError
 from lasem.files import append, flush, read_json, reading, write_atomically, writing
 from lasem.options import read_toml
 from lasem.records import EpochRecord, Event, EventReader, History, Result, ResumptionRecord
-from lasem.runs._read_spec import read_spec
-from lasem.runs._resolve import without_old_sections
-from lasem.runs._spec import Spec
+
+if TYPE_CHECKING:
+    from lasem.runs._spec import Spec
 
 
 class RunFolder:
@@ -38,7 +39,7 @@ class RunFolder:
         self.holder_path = path / "holder.json"
 
     @staticmethod
-    def of(spec: Spec, out: Path) -> "RunFolder":
+    def of(spec: "Spec", out: Path) -> "RunFolder":
         """Return the folder of a spec inside a folder of runs.
 
         Raises:
@@ -77,7 +78,7 @@ class RunFolder:
             raise RunError(f"a run folder must have a spec.toml (got {path}, which has none); name the folder of a run")
         return folder
 
-    def create(self, spec: Spec) -> None:
+    def create(self, spec: "Spec") -> None:
         """Create the folder with its spec.
 
         Raises:
@@ -89,12 +90,15 @@ class RunFolder:
         if not self.spec_path.exists():
             write_atomically(self.spec_path, spec.toml().encode())
 
-    def read_spec(self) -> Spec:
+    def read_spec(self) -> "Spec":
         """Return the spec of this run.
 
         Raises:
             SpecError: It is not one, or it names a plugin that cannot be imported.
         """
+        from lasem.runs._read_spec import read_spec  # which needs torch, and a list of runs does not
+        from lasem.runs._resolve import without_old_sections
+
         place = str(self.spec_path)
         return read_spec(without_old_sections(read_toml(self.spec_path), place=place), place=place)
 

@@ -1,55 +1,5 @@
 """Sweeps: many runs from one file, made by processes of this machine or on a cluster, with failed ones repeated."""
 
-from pathlib import Path
+from lasem.lazy import lazy_exports
 
-from lasem.sweeps._attempt import AbstractExecutor as AbstractExecutor
-from lasem.sweeps._attempt import Attempt as Attempt
-from lasem.sweeps._attempt import AttemptOutcome as AttemptOutcome
-from lasem.sweeps._display import live_table as live_table
-from lasem.sweeps._display import status_table as status_table
-from lasem.sweeps._execute import execute as execute
-from lasem.sweeps._folder import Ending as Ending
-from lasem.sweeps._folder import SweepFolder as SweepFolder
-from lasem.sweeps._local import LocalProcesses as LocalProcesses
-from lasem.sweeps._plan import PlannedRun as PlannedRun
-from lasem.sweeps._plan import Sweep as Sweep
-from lasem.sweeps._plan import SweepSpec as SweepSpec
-from lasem.sweeps._plan import read_sweep as read_sweep
-from lasem.sweeps._status import RunStatus as RunStatus
-from lasem.sweeps._status import StatusReader as StatusReader
-
-
-def on_ray(address: str = "auto", *, cpus: float = 1.0, gpus: float = 0.0) -> AbstractExecutor:
-    """Make an executor on a Ray cluster; Ray is imported here.
-
-    Args:
-        address: Address of a cluster; "auto" joins the one that runs here, or starts one on this machine.
-        cpus: Number of CPUs of each run.
-        gpus: Number of GPUs of each run; a fraction, such as 0.25, lets several runs share one.
-
-    Raises:
-        RunError: Ray is not installed, there is no such cluster, or this machine cannot give so much.
-    """
-    from lasem.sweeps._ray import OnRay
-
-    return OnRay(address, cpus=cpus, gpus=gpus)
-
-
-def on_slurm(
-    folder: Path, *, cpus: int = 1, gpus: int = 0, options: dict[str, str] | None = None, cluster: str = "slurm"
-) -> AbstractExecutor:
-    """Make an executor that submits every attempt as a SLURM job; submitit is imported here.
-
-    Args:
-        folder: Folder for the scripts and logs of the jobs.
-        cpus: Number of CPUs of each run.
-        gpus: Number of GPUs of each run.
-        options: Options of `sbatch` by name, such as {"partition": "gpu", "time": "24:00:00"}.
-        cluster: "slurm", or "local" for processes of this machine, as a rehearsal.
-
-    Raises:
-        RunError: Submitit is not installed, or there is no SLURM here.
-    """
-    from lasem.sweeps._slurm import OnSlurm
-
-    return OnSlurm(folder, cpus=cpus, gpus=gpus, options=options, cluster=cluster)
+__getattr__, __dir__ = lazy_exports(__name__)

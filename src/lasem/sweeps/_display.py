@@ -72,7 +72,7 @@ def _row(status: RunStatus) -> list[Text | str]:
     """Return the cells of one line."""
     accuracy = status.accuracy if status.accuracy is not None else status.validation
     first = status.accuracy is None and status.validation is not None
-    epochs = status.run.spec.training.epochs
+    epochs = status.run.epochs
     return [
         Text(printable(status.run.label)),
         Text(status.state, style=STYLES[status.state]),

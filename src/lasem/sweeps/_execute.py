@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import FrameType
 
 from lasem.errors import RunError
+from lasem.files import write_atomically
 from lasem.runs import RunFolder, RunOptions, exclusive
 from lasem.sweeps._attempt import AbstractExecutor, Attempt, AttemptOutcome
 from lasem.sweeps._folder import Beginning, Ending, SweepFolder
@@ -50,6 +51,7 @@ def execute(
     try:
         folder.create()
         with exclusive(folder):
+            write_atomically(folder.plan_path, sweep.plan.model_dump_json(indent=1).encode())
             return _Execution(sweep, options, folder, executor, retries, watch).run()
     finally:
         executor.close()

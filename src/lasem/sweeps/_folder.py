@@ -83,6 +83,11 @@ class SweepFolder:
         """File that says who executes the sweep."""
         return self.path / "holder.json"
 
+    @property
+    def plan_path(self) -> Path:
+        """File that names the runs of the last execution."""
+        return self.path / "plan.json"
+
     def log_path(self, run: str) -> Path:
         """Return the file with what the processes of a run have printed."""
         return self.path / "logs" / f"{run}.log"

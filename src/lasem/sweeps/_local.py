@@ -4,8 +4,6 @@ import subprocess
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import torch
-
 from lasem.sweeps._attempt import AbstractExecutor, Attempt, AttemptOutcome, make_attempt
 
 
@@ -20,7 +18,7 @@ class LocalProcesses(AbstractExecutor):
 
     def __init__(self, workers: int = 1, threads: int = 0) -> None:
         self.name = f"{workers} processes" if workers > 1 else "one process"
-        self.threads = threads or max(1, torch.get_num_threads() // workers)
+        self.threads = threads or max(1, _usual_threads() // workers)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="attempt")
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stopping: bool | None = None
@@ -53,3 +51,10 @@ class LocalProcesses(AbstractExecutor):
             process.kill()
         else:
             process.terminate()
+
+
+def _usual_threads() -> int:
+    """Return the number of threads that torch would use, which is imported only where runs are made."""
+    import torch
+
+    return torch.get_num_threads()

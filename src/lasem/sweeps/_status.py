@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lasem.errors import RunError
 from lasem.records import History, HistoryReader
 from lasem.runs import RunFolder, holder
 from lasem.sweeps._folder import Ending, SweepFolder
-from lasem.sweeps._plan import PlannedRun, Sweep
+from lasem.sweeps._plan_file import ListedRun, SweepPlan
+
+if TYPE_CHECKING:
+    from lasem.sweeps._plan import Sweep
 
 State = Literal["running", "failed", "interrupted", "waiting", "done"]
 """State of a run.
@@ -38,7 +41,7 @@ class RunStatus:
         remark: What was wrong, or the machine on which it runs.
     """
 
-    run: PlannedRun
+    run: ListedRun
     state: State = "waiting"
     task: int = 0
     num_tasks: int | None = None
@@ -54,25 +57,26 @@ class StatusReader:
     """Reads the status of a sweep's runs again and again; of the records, each call reads only what is new.
 
     Args:
-        sweep: The runs.
+        sweep: The runs, or their names.
         out: Folder that contains the run folders.
     """
 
-    def __init__(self, sweep: Sweep, out: Path) -> None:
-        self._folder = SweepFolder.of(sweep.name, out)
-        self._runs = [(run, RunFolder(out / run.spec.folder)) for run in sweep.runs]
+    def __init__(self, sweep: "Sweep | SweepPlan", out: Path) -> None:
+        plan = sweep if isinstance(sweep, SweepPlan) else sweep.plan
+        self._folder = SweepFolder.of(plan.name, out)
+        self._runs = [(run, RunFolder(out / run.folder)) for run in plan.runs]
         self._readers = [HistoryReader(folder.records_path, keep_epochs=False) for _, folder in self._runs]
 
     def read(self) -> list[RunStatus]:
         """Return one status per run, in the sweep's order."""
         endings = self._folder.endings()
         return [
-            _status(run, folder, reader.read(), endings.get(run.spec.folder))
+            _status(run, folder, reader.read(), endings.get(run.folder))
             for (run, folder), reader in zip(self._runs, self._readers, strict=True)
         ]
 
 
-def _status(run: PlannedRun, folder: RunFolder, history: History, ending: Ending | None) -> RunStatus:
+def _status(run: ListedRun, folder: RunFolder, history: History, ending: Ending | None) -> RunStatus:
     """Combine what a run has recorded, who is at it, and how its last attempt ended."""
     state, remark = _state(folder, ending)
     attempt = None if ending is None else ending.attempt
