@@ -1,4 +1,6 @@
 from lasem.nn._backbone import Backbone as Backbone
+from lasem.nn._branch import AbstractBranch as AbstractBranch
+from lasem.nn._branch import Fork as Fork
 from lasem.nn._conv import PooledConv2d as PooledConv2d
 from lasem.nn._deconvolution import DeconvolutionalFactorization as DeconvolutionalFactorization
 from lasem.nn._features import FlattenPositionsFirst as FlattenPositionsFirst
@@ -25,8 +27,6 @@ from lasem.nn._skips import Skip as Skip
 from lasem.nn._skips import SkipSequential as SkipSequential
 from lasem.nn._skips import indices as indices
 from lasem.nn._skips import walk as walk
-from lasem.nn._stage import AbstractBranch as AbstractBranch
-from lasem.nn._stage import Fork as Fork
 from lasem.nn._stage import OwnStart as OwnStart
 from lasem.nn._stage import Stage as Stage
 from lasem.nn._stage import TransferModule as TransferModule

@@ -9,12 +9,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lasem.errors import LasemError
+from lasem.nn._branch import Fork
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import generator
 from lasem.nn._norm import average
 from lasem.nn._parameters import load_parameters
 from lasem.nn._skips import Skip, SkipSequential, walk
-from lasem.nn._stage import Fork, Stage, TransferModule
+from lasem.nn._stage import Stage, TransferModule
 from lasem.nn._template import BATCH
 from lasem.seeds import derive_seed
 

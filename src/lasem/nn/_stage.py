@@ -1,14 +1,14 @@
 """A stage: the smallest unit that decides between a task's own branch and the shared one."""
 
 import copy
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Generator, Tensor, nn
 
-from lasem.errors import LasemError, SpecError, require
+from lasem.errors import SpecError, require
+from lasem.nn._branch import Branch, Fork
 from lasem.nn._initializers import generator
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
 from lasem.nn._parameters import ParameterSet, tensors_of
@@ -18,10 +18,6 @@ from lasem.seeds import derive_seed
 
 OwnStart = Literal["new", "copy"]
 """Where a new task's own branch starts; see `TransferModule`."""
-
-
-class MissingBranchError(LasemError, LookupError):
-    """A task was asked for a branch that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -51,100 +47,6 @@ class TransferModule:
 
     def __post_init__(self) -> None:
         require(self.own in ("new", "copy"), "own must be new or copy", remedy="choose one of them", own=self.own)
-
-
-class AbstractBranch(ABC):
-    """A stage with the parameters of one branch, ready for use: a function of the batches of all nodes."""
-
-    @abstractmethod
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply the branch to every node's own batch: (N, B, ...) -> (N, B, ...)."""
-
-    @abstractmethod
-    def module(self) -> nn.Module:
-        """Return the same function as a module with its own copies of the values: (B, ...) -> (B, ...)."""
-
-
-@dataclass(frozen=True)
-class Branch(AbstractBranch):
-    """One branch of a stage, with its parameters computed.
-
-    Attributes:
-        template: The stage's module.
-        tensors: Values of the module's parameters and buffers, by name.
-        statistics: Running statistics of the task; None to normalize by the batch.
-        training: Whether the module is in training mode.
-    """
-
-    template: Template
-    tensors: Mapping[str, Tensor]
-    statistics: nn.Module | None = None
-    training: bool = True
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply the branch to every node's own batch: (N, B, ...) -> (N, B, ...)."""
-        y = self.template.compute(
-            self.tensors, x.flatten(0, 1), nodes=len(x), statistics=self.statistics, training=self.training
-        )
-        return y.unflatten(0, x.shape[:2])
-
-    def module(self) -> nn.Module:
-        """Return the same function as a module with its own copies of the values: (B, ...) -> (B, ...)."""
-        return self.template.filled(self.tensors, self.statistics)
-
-
-@dataclass(frozen=True)
-class Mixture(AbstractBranch):
-    """The weighted sum of both branches' activations, which a differentiable search trains.
-
-    Attributes:
-        own: Own branch.
-        shared: Shared branch.
-        weights: (2,) weights, own branch first.
-    """
-
-    own: Branch
-    shared: Branch
-    weights: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Mix, then apply what has no parameters, such as a pool: (N, B, ...) -> (N, B, ...)."""
-        own, shared = self.weights.to(x.dtype).unbind()
-        template, nodes, batch = self.own.template, len(x), x.flatten(0, 1)
-        mixed = own * template.activations(self.own.tensors, batch, nodes=nodes)
-        mixed = mixed + shared * template.activations(self.shared.tensors, batch, nodes=nodes)
-        return template.finish(mixed).unflatten(0, x.shape[:2])
-
-    def module(self) -> nn.Module:
-        """Refuse, because a commit keeps one of the branches."""
-        raise LasemError(
-            "a branch must be committed to become a module (got a mixture of both); commit one of them first"
-        )
-
-
-@dataclass(frozen=True)
-class Fork:
-    """Both branches of a stage, ready for use; None where a task does not have one."""
-
-    own: AbstractBranch | None
-    shared: AbstractBranch | None
-
-    def branch(self, bit: int) -> AbstractBranch:
-        """Return the shared branch for 1, the own branch for 0."""
-        branch = self.shared if bit else self.own
-        if branch is None:
-            raise MissingBranchError(
-                f"a task must have been opened with a branch to use it (got no {'shared' if bit else 'own'} branch at a"
-                " stage); name that branch in `uses` of begin_task"
-            )
-        return branch
-
-    def mixed(self, weights: Tensor) -> "Fork":
-        """Return a fork whose shared branch is the weighted sum of both: (2,) weights, own branch first."""
-        own, shared = self.branch(0), self.branch(1)
-        assert isinstance(own, Branch)
-        assert isinstance(shared, Branch)
-        return Fork(own=None, shared=Mixture(own=own, shared=shared, weights=weights))
 
 
 class Stage(nn.Module):
