@@ -75,7 +75,7 @@ def test_data_that_a_later_run_lacks_is_missed_before_the_first_one_trains(lasem
     assert answer[2].count("'stl10'") == 1
     grid = 'grid.benchmark = ["digits", "pacs"]\ngrid.learner = ["stl"]\n'
     (tmp_path / "some.toml").write_text(grid)
-    for more in ([], ["--dry-run"]):
+    for more in ([], ["--dry-run"], ["--slurm", "partition=cpu"], ["--ray", "auto"]):
         refused(lasem("sweep", "some.toml", "--data", "data", "--device", "cpu", *more), "must have a folder 'pacs'")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "some.toml"]
 

@@ -127,7 +127,7 @@ def test_a_second_ctrl_c_in_a_terminal_says_so_too(terminal, interrupt):
     status, written = terminal(*RUN)
     assert status == 130
     *_, stopped, resume = [line for line in screen(written) if line]
-    assert stopped == "stopped at once; the epoch is not saved"
+    assert stopped == "stopped at once; what came after the last checkpoint is not saved"
     assert resume.startswith("resume with: lasem run digits/hps --set")
 
 

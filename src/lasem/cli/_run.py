@@ -122,7 +122,7 @@ def run(
             except RunStopped as stopped:
                 _end(str(stopped), signals.status)
             except SystemExit as at_once:  # the second signal
-                _end("stopped at once; the epoch is not saved", int(at_once.code or 0))
+                _end("stopped at once; what came after the last checkpoint is not saved", int(at_once.code or 0))
     if not console.quiet:
         _print_runs([out / spec.folder for spec in specs], console)
 

@@ -103,18 +103,16 @@ def sweep(
     every = interval(checkpoint_every)
     options = RunOptions(out=out, data=data, device=device, checkpoint_every=every, threads=threads, capture=capture)
     reader = StatusReader(found, out)
-    elsewhere = ray is not None or slurm is not None
     open_specs = [run.spec for run, status in zip(found.runs, reader.read(), strict=True) if status.state != "done"]
     if status or dry_run:
         console.print(status_table(reader.read()))
         if dry_run:
-            require_data([] if data is None or elsewhere else open_specs, data)
+            require_data([] if data is None else open_specs, data)
             console.say(_time(found, reader.read(), options, workers))
         return
-    if not elsewhere:
-        # these fail early where the runs are made here: the device does not exist, or data is missing
+    if ray is None and slurm is None:  # elsewhere there may be other devices
         choose_device(device)
-        require_data(open_specs, data)
+    require_data(open_specs, data)
     jobs = SweepFolder.of(found.name, out).path / "jobs"
     executor = _executor(workers, threads, ray=ray, slurm=slurm, jobs=jobs, cpus=cpus_per_run, gpus=gpus_per_run)
     try:

@@ -14,6 +14,7 @@ from lasem.runs._checkpoint import Checkpoints
 from lasem.runs._folder import RunFolder
 from lasem.runs._loop import Loop
 from lasem.runs._memory_errors import memory_for
+from lasem.runs._signals import hold_signals
 from lasem.runs._sink import Sink
 from lasem.text import printable
 
@@ -43,20 +44,23 @@ class Attempt:
             RunStopped: The answer of `stop` was yes.
             RunError: A number is not finite, or memory or disk space do not suffice; the message names the checkpoint
                 from which the run can be resumed.
+            SystemExit: A second signal has ended the run at once; the records say so.
         """
         try:
             if stop() and not self._loop.ended:
                 raise self._stopped()
             with memory_for(lambda: "this run", remedy="use a machine with more of it, or a smaller network"):
                 for event in self._loop.run():
-                    self._folder.append(event)
-                    stopping = self._save(event, stop)
+                    with hold_signals():  # a second one stops at once, but not within a line or a checkpoint
+                        self._folder.append(event)
+                        stopping = self._save(event, stop)
                     for sink in sinks:
                         sink.event(event)
                     if stopping:
                         raise self._stopped()
-        except Exception as error:
-            self._record(error)
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            with hold_signals():
+                self._record(error)
             if isinstance(error, RunError):
                 raise RunError(f"{error}; {self._way_back()}") from error
             raise
@@ -82,11 +86,13 @@ class Attempt:
         epoch, path = self._checkpoints.latest
         return f"the run can be resumed from the checkpoint of epoch {epoch}, {path}"
 
-    def _record(self, error: Exception) -> None:
+    def _record(self, error: BaseException) -> None:
         """Write behind the records why they end here. A full disk may refuse that, too."""
+        at_once = isinstance(error, KeyboardInterrupt | SystemExit)
+        text = str(error) if isinstance(error, LasemError) else f"{type(error).__name__}: {error}"
         record = InterruptedRecord(
-            reason="stopped" if isinstance(error, RunStopped) else "failed",
-            text=printable(str(error) if isinstance(error, LasemError) else f"{type(error).__name__}: {error}"),
+            reason="stopped" if at_once or isinstance(error, RunStopped) else "failed",
+            text="stopped at once, without saving" if at_once else printable(text),
             task=self._loop.history.position,
             epoch=self._loop.history.num_epochs,
             checkpoint=self._checkpoints.latest[0] if self._checkpoints.latest else None,

@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 NOTICE = "stopping after this epoch; once more stops at once"
@@ -53,3 +55,22 @@ class Signals:
         self.number = signal.Signals(number)
         if not self._silent:
             os.write(2, f"\n{NOTICE}\n".encode())  # not by print, which the signal may have interrupted
+
+
+@contextmanager
+def hold_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until something is written whole; only the main thread of a process receives them."""
+    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread() or None in known.values():
+        yield
+        return
+    held: list[int] = []
+    try:
+        for number in known:
+            signal.signal(number, lambda number, frame: held.append(number))
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
+        for number in held:
+            signal.raise_signal(number)

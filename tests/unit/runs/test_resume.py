@@ -17,7 +17,19 @@ from lasem import records
 from lasem.errors import RunError, RunStopped
 from lasem.files import append
 from lasem.records import EpochRecord, InterruptedRecord, ResumptionRecord
-from lasem.runs import RunFolder, RunOptions, Signals, build_learner, learn, load, resolve, run
+from lasem.runs import (
+    Checkpoints,
+    RunFolder,
+    RunOptions,
+    Signals,
+    build_learner,
+    learn,
+    load,
+    read_checkpoint,
+    resolve,
+    run,
+)
+from lasem.runs._attempt import Attempt
 from lasem.runs._lock import exclusive
 from lasem.testing import Listener
 
@@ -113,6 +125,35 @@ def test_the_first_signal_asks_and_the_second_one_stops_at_once(capfd):
     assert "stopping after this epoch" in capfd.readouterr().err
     with pytest.raises(KeyboardInterrupt):  # as before
         os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("place", ["append", "write", "_record", "event"])
+def test_a_second_signal_leaves_whole_records_that_say_so_and_a_run_that_goes_on_alike(
+    whole, tmp_path, monkeypatch, place
+):
+    """Two signals come while a line or a checkpoint is written, while the end is recorded, or just after an epoch."""
+    owner = {"append": RunFolder, "write": Checkpoints, "_record": Attempt, "event": Listener}[place]
+    original, calls = getattr(owner, place), []
+
+    def disturbed(*arguments, **options):
+        calls.append(place)
+        if len(calls) == (1 if place == "_record" else 3):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(*arguments, **options)
+
+    listener = Listener(event=lambda event: None)
+    with monkeypatch.context() as patch, Signals(silent=True) as signals:
+        patch.setattr(owner, place, disturbed)
+        stop = stop_after(2) if place == "_record" else signals.received
+        with pytest.raises(SystemExit):
+            run(SPEC, place_in(tmp_path), sinks=[listener], stop=stop)
+    folder = RunFolder.of(SPEC, tmp_path)
+    last = events_of(folder)[-1]
+    assert (last.event, last.reason) == ("interrupted", "stopped")
+    assert last.checkpoint == last.epoch == read_checkpoint(folder).epoch
+    run(SPEC, place_in(tmp_path), stop=None)
+    assert timeless(folder) == timeless(whole)
 
 
 def test_outside_the_main_thread_a_run_and_signals_do_no_harm(tmp_path):
