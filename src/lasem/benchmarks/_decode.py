@@ -5,11 +5,18 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lasem.errors import DataError
+
+Cell: TypeAlias = Mapping[str, object] | Image.Image | None
+"""An image that is not yet decoded: its ``bytes``, or the ``path`` of its file, or an image of Pillow."""
+
+RESIZE = "bilinear"
+"""Rule by which images of another size are resized: Pillow's bilinear filter, antialiased, to height and width."""
 
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
 
@@ -48,7 +55,7 @@ def decode_images(
     # The array is allocated at the first image, whose size is not known before.
     pixels: np.ndarray | None = None
     for index, (place, cell) in enumerate(zip(places, cells, strict=True)):
-        image = _decode_one(cell, place=f"{place} of split '{split}'", decoding=decoding)
+        image = decode_image(cell, place=f"{place} of split '{split}'", decoding=decoding)
         if pixels is None:
             pixels = np.empty((len(places), *image.shape), dtype=np.uint8)
         if image.shape != pixels.shape[1:]:
@@ -66,8 +73,17 @@ def _size(image: np.ndarray) -> str:
     return f"{image.shape[0]} x {image.shape[1]}"
 
 
-def _decode_one(cell: Mapping[str, object] | None, *, place: str, decoding: Decoding) -> np.ndarray:
-    """Decode one image: (H, W, C), uint8."""
+def decode_image(cell: Cell, *, place: str, decoding: Decoding) -> np.ndarray:
+    """Decode one image: (H, W, C), uint8.
+
+    Args:
+        cell: The encoded ``bytes`` of the image or the ``path`` of its file, or the image itself.
+        place: Row or file of the image, for error messages.
+        decoding: Size and number of channels of the result.
+
+    Raises:
+        DataError: The image cannot be decoded, or has more than 8 bits per channel.
+    """
     try:
         with _strict(), _open(cell) as opened:
             # Cameras store the orientation as metadata; without this, pictures would lie on their side.
@@ -104,16 +120,18 @@ def _strict() -> Iterator[None]:
         yield
 
 
-def _reason(error: Exception, cell: Mapping[str, object] | None) -> str:
+def _reason(error: Exception, cell: Cell) -> str:
     """Say why an image cannot be decoded, without the address of the object in memory that Pillow mentions."""
-    content = (cell or {}).get("bytes")
-    if not isinstance(error, UnidentifiedImageError):
+    if isinstance(cell, Image.Image) or not isinstance(error, UnidentifiedImageError):
         return f"{type(error).__name__} ({error})"
+    content = (cell or {}).get("bytes")
     where = f"{len(content)} bytes" if isinstance(content, bytes) else str((cell or {}).get("path"))
     return f"{type(error).__name__} ({where}, of no known format)"
 
 
-def _open(cell: Mapping[str, object] | None) -> Image.Image:
+def _open(cell: Cell) -> Image.Image:
+    if isinstance(cell, Image.Image):
+        return cell.copy()  # because the copy is closed after decoding
     content = (cell or {}).get("bytes")
     if isinstance(content, bytes):
         return Image.open(io.BytesIO(content))

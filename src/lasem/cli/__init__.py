@@ -13,6 +13,7 @@ from lasem.cli._console import OutputConsole
 from lasem.cli._export import export
 from lasem.cli._figure import figure
 from lasem.cli._list import list_command
+from lasem.cli._predict import predict
 from lasem.cli._report import report
 from lasem.cli._run import run
 from lasem.cli._show import show
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "table": table,
         "figure": figure,
         "export": export,
+        "predict": predict,
     }
 )
 """Commands by name, in the order in which the help lists them."""

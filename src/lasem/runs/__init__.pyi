@@ -20,6 +20,7 @@ from lasem.runs._lock import exclusive as exclusive
 from lasem.runs._lock import holder as holder
 from lasem.runs._loop import Evaluation as Evaluation
 from lasem.runs._options import RunOptions as RunOptions
+from lasem.runs._predictions import Predictions as Predictions
 from lasem.runs._read_spec import read_spec as read_spec
 from lasem.runs._resolve import explain as explain
 from lasem.runs._resolve import resolve as resolve

@@ -6,17 +6,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lasem.benchmarks import Outline, PixelScaling
-from lasem.errors import DataError, LasemError, RunError
+from lasem.benchmarks import ImageLike, PixelScaling, Preprocessing, Transform, as_list
+from lasem.errors import LISTED, DataError, LasemError, RunError
 from lasem.learners import AbstractLearner
 from lasem.records import Result
 from lasem.runs._build import build_learner
 from lasem.runs._checkpoint import read_checkpoint
 from lasem.runs._environment import choose_device
 from lasem.runs._folder import RunFolder
+from lasem.runs._predictions import Predictions, source_name
 from lasem.runs._resume import restore_learner
 from lasem.runs._spec import Spec
-from lasem.runs._stream_file import read_stream
+from lasem.runs._stream_file import StreamDescription, read_stream
 
 CPU = torch.device("cpu")
 
@@ -29,6 +30,7 @@ class Learned:
         result: The result of the run.
         learner: The learner as it was at the end.
         image_shape: Shape of an image, (channels, height, width).
+        num_tasks: Number of tasks of the stream, revisits included.
     """
 
     def __init__(
@@ -37,18 +39,15 @@ class Learned:
         spec: Spec,
         result: Result,
         learner: AbstractLearner,
-        outline: Outline,
-        scalings: Sequence[PixelScaling] = (),
-        class_names: Sequence[Sequence[str]] = (),
+        stream: StreamDescription,
         device: torch.device = CPU,
     ) -> None:
         self.spec = spec
         self.result = result
         self.learner = learner
-        self.image_shape = outline.shape
-        self._outline = outline
-        self._scalings = scalings
-        self._class_names = class_names
+        self.image_shape = stream.outline.shape
+        self.num_tasks = stream.outline.num_tasks
+        self._stream = stream
         self._device = device
 
     def predict(self, images: Tensor, task: int) -> Tensor:
@@ -56,7 +55,7 @@ class Learned:
 
         Pixels are from 0 to 1, as `uint8` pixels divided by 255. The run's own scaling is applied to them, such as
         standardization by the task's mean and standard deviation. What else a benchmark changes in images, such as
-        noise, a rotation or another order of channels, is not.
+        noise, a rotation or another order of channels, is not; `classify` does it, and takes files too.
 
         Args:
             images: Images with pixels from 0 to 1, on any device. For the run of a stream that did not tell its
@@ -70,16 +69,68 @@ class Learned:
         """
         identity = self._identity(task)
         self._check_images(images)
-        if self._scalings:
+        self._require_scaling()
+        if self._stream.scalings:
             self._check_range(images)
-        elif _standardizes(self.spec):
-            raise RunError(
-                "the run of a standardized stream must have kept mean and standard deviation of each task to predict"
-                " (got a run of an older version, whose stream.json lacks 'scaling'); make the run again, or call"
-                " learner.logits with images that are standardized already"
-            )
         scaled = self.scaling(task).apply(images.detach().to(self._device))
         return self.learner.logits(scaled, identity).argmax(1)
+
+    def classify(
+        self, images: ImageLike | Sequence[ImageLike], *, task: int | None = None, batch_size: int = 128
+    ) -> Predictions:
+        """Classify images as they come: files, images of Pillow, arrays or tensors, one or many.
+
+        Everything that the run did to its images is done to these: decoding, resizing, the task's order of channels,
+        rotation, inversion or permutation, and scaling. Noise is not added.
+
+        Args:
+            images: One image or many; see `lasem.benchmarks.Preprocessing.pixels`. A tensor (B, C, H, W) or an array
+                (B, H, W, C) is a batch. `lasem.benchmarks.find_images` lists the images of folders.
+            task: Position of the task in the stream, from 0; it may be left out if there is only one.
+            batch_size: Number of images that are in memory at once.
+
+        Raises:
+            DataError: An image cannot be read, or is of another kind.
+            RunError: The run does not tell how pixels become values.
+            LasemError: There is no such task, or there are several and none is named.
+
+        Example:
+            >>> lasem.load("runs/RUN").classify("photo.jpg", task=0).labels  # doctest: +SKIP
+            ['cat']
+        """
+        position = self._only_task() if task is None else task
+        steps, identity, listed = self.preprocessing(position), self._identity(position), as_list(images)
+        if not listed or batch_size < 1:
+            raise DataError(
+                f"images and batch_size must be at least one (got {len(listed)} and {batch_size}); give an image"
+            )
+        sources, found = [source_name(image, number) for number, image in enumerate(listed)], []
+        for start in range(0, len(listed), batch_size):
+            batch = zip(listed[start : start + batch_size], sources[start : start + batch_size], strict=True)
+            pixels = torch.stack([steps.pixels(image, place=source) for image, source in batch])
+            found.append(self.learner.logits(steps.apply(pixels.to(self._device)), identity).softmax(1).cpu())
+        names = self.class_names(position) or [str(label) for label in range(found[0].shape[1])]
+        return Predictions(sources=sources, class_names=names, probabilities=torch.cat(found))
+
+    def preprocessing(self, task: int) -> Preprocessing:
+        """Return how images become what the network of a task gets.
+
+        Args:
+            task: Position of the task in the stream, from 0.
+
+        Raises:
+            RunError: The run does not tell how pixels become values.
+        """
+        self._identity(task)
+        self._require_scaling()
+        if not self._stream.scalings:
+            raise RunError(
+                f"the stream of a run must tell how pixels become values to classify images (got a run of"
+                f" '{self.spec.name}', whose stream.json has no 'scaling'); call learner.logits with values of the"
+                " stream's own scale"
+            )
+        transform = self._stream.transforms[task] if self._stream.transforms else Transform()
+        return Preprocessing(shape=self.image_shape, scaling=self._stream.scalings[task], transform=transform)
 
     def scaling(self, task: int) -> PixelScaling:
         """Return how pixels from 0 to 1 become the values that the network of a task gets.
@@ -88,7 +139,7 @@ class Learned:
             task: Position of the task in the stream, from 0.
         """
         self._identity(task)
-        return self._scalings[task] if self._scalings else PixelScaling()
+        return self._stream.scalings[task] if self._stream.scalings else PixelScaling()
 
     def class_names(self, task: int) -> list[str]:
         """Return the names of the classes of a task, by the number that `predict` returns; empty if none are known.
@@ -97,7 +148,16 @@ class Learned:
             task: Position of the task in the stream, from 0.
         """
         self._identity(task)
-        return list(self._class_names[task]) if self._class_names else []
+        return list(self._stream.class_names[task]) if self._stream.class_names else []
+
+    def task_name(self, task: int) -> str:
+        """Return the name of a task; its number if the stream did not tell it.
+
+        Args:
+            task: Position of the task in the stream, from 0.
+        """
+        self._identity(task)
+        return self._stream.task_names[task] if self._stream.task_names else str(task)
 
     def network(self, task: int) -> nn.Module:
         """Return the network of a task as a plain module with its own values: (B, C, H, W) -> (B, classes).
@@ -109,12 +169,35 @@ class Learned:
         """
         return self.learner.network(self._identity(task))
 
-    def _identity(self, task: int) -> int:
-        if not 0 <= task < self._outline.num_tasks:
+    def _only_task(self) -> int:
+        """Return the only task.
+
+        Raises:
+            LasemError: There are several.
+        """
+        if self.num_tasks > 1:
+            names = "; ".join(f"{task} ({self.task_name(task)})" for task in range(min(self.num_tasks, LISTED)))
             raise LasemError(
-                f"a task must be from 0 to {self._outline.num_tasks - 1} (got {task}); choose one of these"
+                f"the task of the images must be named, because the run has {self.num_tasks} (got none);"
+                f" choose --task {names}{' ...' if self.num_tasks > LISTED else ''}"
             )
-        return self._outline.identities[task]
+        return 0
+
+    def _require_scaling(self) -> None:
+        """Refuse a standardized run that did not keep the numbers."""
+        if not self._stream.scalings and _standardizes(self.spec):
+            raise RunError(
+                "the run of a standardized stream must have kept mean and standard deviation of each task to predict"
+                " (got a run of an older version, whose stream.json lacks 'scaling'); make the run again, or call"
+                " learner.logits with images that are standardized already"
+            )
+
+    def _identity(self, task: int) -> int:
+        if not 0 <= task < self._stream.outline.num_tasks:
+            raise LasemError(
+                f"a task must be from 0 to {self._stream.outline.num_tasks - 1} (got {task}); choose one of these"
+            )
+        return self._stream.outline.identities[task]
 
     def _check_images(self, images: Tensor) -> None:
         """Refuse what is not a batch of images of the run's shape and type."""
@@ -175,20 +258,12 @@ def load(run: str | Path, *, device: str = "cpu") -> Learned:
             f" delete {folder.result_path} and run it again, which resumes from the checkpoint before"
         )
     spec, place = folder.read_spec(), choose_device(device)
-    outline, scalings, class_names = read_stream(folder)
-    if outline.num_tasks != len(result.tasks):
+    stream = read_stream(folder)
+    if stream.outline.num_tasks != len(result.tasks):
         raise RunError(
             f"{folder.stream_path} must describe the {len(result.tasks)} tasks of the result"
-            f" (got {outline.num_tasks}); restore it"
+            f" (got {stream.outline.num_tasks}); restore it"
         )
-    learner = build_learner(spec, outline, device=place)
+    learner = build_learner(spec, stream.outline, device=place)
     restore_learner(learner, folder, checkpoint, task=None)
-    return Learned(
-        spec=spec,
-        result=result,
-        learner=learner,
-        outline=outline,
-        scalings=scalings,
-        class_names=class_names,
-        device=place,
-    )
+    return Learned(spec=spec, result=result, learner=learner, stream=stream, device=place)

@@ -1,12 +1,12 @@
 """The file ``stream.json``: what a run's stream is made of, and what is needed to use its networks on other images."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from lasem.benchmarks import Outline, PixelScaling, TaskStream
+from lasem.benchmarks import RESIZE, Outline, PixelScaling, TaskStream, Transform
 from lasem.errors import RunError
 from lasem.runs._folder import RunFolder
 
@@ -32,9 +32,29 @@ class ScalingFile(BaseModel, allow_inf_nan=False):
 
 
 class ChoiceFile(BaseModel):
-    """What the seeds chose for one task; of this only the names of the classes are read."""
+    """What the seeds chose for one task, as far as it is needed to answer."""
 
+    name: str = ""
     class_names: list[str] = []
+    rotation: int = 0
+    permutation_seed: int | None = None
+    channel_order: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    inverted: bool = False
+
+    def transform(self) -> Transform:
+        """Return what the benchmark changes in all images of the task, without noise."""
+        return Transform(
+            rotation=self.rotation,
+            permutation_seed=self.permutation_seed,
+            channel_order=self.channel_order,
+            inverted=self.inverted,
+        )
+
+
+class DecodingFile(BaseModel):
+    """How images were decoded; the rule by which they are resized is the only one that there is."""
+
+    resize: Literal["bilinear"] = RESIZE
 
 
 class StreamFile(BaseModel):
@@ -43,6 +63,7 @@ class StreamFile(BaseModel):
     outline: OutlineFile
     choices: list[ChoiceFile] = []
     scaling: list[ScalingFile] = []
+    decoding: DecodingFile = DecodingFile()
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> "StreamFile":
@@ -52,7 +73,28 @@ class StreamFile(BaseModel):
             raise ValueError(f"all lists must cover the {tasks} tasks (got lengths {sorted(lengths)})")
         if any(len(values) not in (0, channels) for item in self.scaling for values in (item.mean, item.deviation)):
             raise ValueError(f"mean and deviation must have one number for each of the {channels} channels")
+        if any(sorted(item.channel_order or range(channels)) != [*range(channels)] for item in self.choices):
+            raise ValueError(f"channel_order must have each of the {channels} channels once")
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamDescription:
+    """What is needed to use the networks of a run on other images.
+
+    Attributes:
+        outline: Shapes and sizes of the stream.
+        scalings: Scaling of each task; empty in runs of old versions, and where the stream did not tell it.
+        transforms: What the benchmark changes in all images of each task; empty where the stream did not tell it.
+        task_names: Name of each task; empty where the stream did not tell it.
+        class_names: Names of the classes of each task; empty where the stream did not tell them.
+    """
+
+    outline: Outline
+    scalings: Sequence[PixelScaling] = ()
+    transforms: Sequence[Transform] = ()
+    task_names: Sequence[str] = ()
+    class_names: Sequence[Sequence[str]] = ()
 
 
 def write_stream(folder: RunFolder, stream: TaskStream) -> None:
@@ -62,7 +104,8 @@ def write_stream(folder: RunFolder, stream: TaskStream) -> None:
         RunError: The file cannot be written.
     """
     scaling = [asdict(scaling()) for scaling in stream.scalings]
-    folder.write_json(folder.stream_path, describe_stream(stream) | {"scaling": scaling})
+    decoding = {"resize": RESIZE} if scaling else {}
+    folder.write_json(folder.stream_path, describe_stream(stream) | {"scaling": scaling, "decoding": decoding})
 
 
 def describe_stream(stream: TaskStream) -> dict[str, object]:
@@ -76,10 +119,8 @@ def describe_stream(stream: TaskStream) -> dict[str, object]:
     return described | ({"about": stream.about} if stream.about else {})
 
 
-def read_stream(folder: RunFolder) -> tuple[Outline, Sequence[PixelScaling], list[list[str]]]:
-    """Return the outline of a run's stream, and for each position its scaling and the names of its classes.
-
-    Scalings are missing in runs of old versions, and both are where the stream did not tell them.
+def read_stream(folder: RunFolder) -> StreamDescription:
+    """Return what a run's stream is made of, as far as it is needed to answer.
 
     Raises:
         RunError: The file is missing or damaged.
@@ -98,5 +139,10 @@ def read_stream(folder: RunFolder) -> tuple[Outline, Sequence[PixelScaling], lis
         images=found.outline.images,
         identities=tuple(found.outline.identities),
     )
-    scalings = [PixelScaling(**scaling.model_dump()) for scaling in found.scaling]
-    return outline, scalings, [choice.class_names for choice in found.choices]
+    return StreamDescription(
+        outline=outline,
+        scalings=[PixelScaling(**scaling.model_dump()) for scaling in found.scaling],
+        transforms=[choice.transform() for choice in found.choices],
+        task_names=[choice.name for choice in found.choices],
+        class_names=[choice.class_names for choice in found.choices],
+    )
