@@ -1,12 +1,16 @@
 # pyright: reportPrivateImportUsage=false
 """Optimizers by name, among them RMSProp as TensorFlow 1 defines it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer, RMSprop
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+ParameterGroups = Sequence[nn.Parameter] | Sequence[dict[str, Any]]
+"""Parameters, or groups of them with the key "params" and settings of their own, as `torch.optim` takes them."""
 
 
 class TFRMSprop(Optimizer):
@@ -16,13 +20,15 @@ class TFRMSprop(Optimizer):
     other (much larger) first steps.
 
     Args:
-        params: Parameters to train.
+        params: Parameters to train, or groups of them.
         lr: Learning rate.
         rho: Decay of the mean square.
         epsilon: Added to the mean square.
     """
 
-    def __init__(self, params: Iterable[Tensor], *, lr: float, rho: float = 0.9, epsilon: float = 1e-10) -> None:
+    def __init__(
+        self, params: Iterable[Tensor] | ParameterGroups, *, lr: float, rho: float = 0.9, epsilon: float = 1e-10
+    ) -> None:
         super().__init__(params, {"lr": lr, "rho": rho, "epsilon": epsilon})
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -45,26 +51,33 @@ class TFRMSprop(Optimizer):
             torch._foreach_addcdiv_(parameters, gradients, roots, -group["lr"])
 
 
-def _rmsprop_tf(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+def _rmsprop_tf(parameters: ParameterGroups, lr: float) -> Optimizer:
     return TFRMSprop(parameters, lr=lr)
 
 
-def _rmsprop(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+def _rmsprop(parameters: ParameterGroups, lr: float) -> Optimizer:
     return RMSprop(parameters, lr=lr, alpha=0.9)
 
 
-def _adam(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+def _adam(parameters: ParameterGroups, lr: float) -> Optimizer:
     return Adam(parameters, lr=lr)
 
 
-def _sgd(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+def _adamw(parameters: ParameterGroups, lr: float) -> Optimizer:
+    return AdamW(parameters, lr=lr, weight_decay=0.0)  # torch would decay by 0.01; groups say what decays
+
+
+def _sgd(parameters: ParameterGroups, lr: float) -> Optimizer:
     return SGD(parameters, lr=lr)
 
 
-OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], float], Optimizer]] = MappingProxyType(
-    {"rmsprop-tf": _rmsprop_tf, "rmsprop": _rmsprop, "adam": _adam, "sgd": _sgd}
+OPTIMIZERS: Mapping[str, Callable[[ParameterGroups, float], Optimizer]] = MappingProxyType(
+    {"rmsprop-tf": _rmsprop_tf, "rmsprop": _rmsprop, "adam": _adam, "adamw": _adamw, "sgd": _sgd}
 )
-"""Optimizers by name: a function of the parameters and the learning rate."""
+"""Optimizers by name: a function of the parameters, or groups of them, and the learning rate."""
+
+DECAYS = ("adamw", "sgd")
+"""Optimizers that shrink weights by the learning rate times the weight decay, apart from the gradient's scale."""
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -1,8 +1,21 @@
 """Options of training that all learners read."""
 
-from lasem.errors import SpecError, nearest
-from lasem.optimizers import OPTIMIZERS
-from lasem.options import NonNegative, Positive, Probability, Rate, options
+from math import cos, pi
+from typing import Annotated, Literal
+
+from lasem.errors import SpecError, nearest, require
+from lasem.optimizers import DECAYS, OPTIMIZERS
+from lasem.options import NonNegative, Positive, Probability, Rate, must, options
+
+Warmup = Annotated[
+    int | float,
+    must(
+        lambda length: 0 <= length < 2**31 if isinstance(length, int) else 0 <= length < 1,
+        "a whole number of batches or a share from 0 to below 1",
+        "write a number of batches such as 100, or a share such as 0.05",
+    ),
+]
+"""Length of the warm-up: a number of batches (int), or a share of the task's batches (float)."""
 
 
 @options
@@ -16,6 +29,13 @@ class Training:
             far over the whole stream.
         optimizer: Key of `OPTIMIZERS`. The optimizer's state is new for every task.
         keep: Probability with which dropout keeps a feature before the head.
+        weight_decay: Share by which a step shrinks weights, times the learning rate. Parameters of fewer than two
+            dimensions, which are biases and the scales and shifts of norms, are left alone. Only "adamw" and "sgd" have
+            it.
+        warmup: Batches over which a task's learning rate rises linearly from 0: a number, or a share of the task.
+        schedule: Learning rate after the warm-up: "constant", or "cosine" down to 0 at the end of the task's epochs.
+        clip_norm: Largest norm of the gradient of all parameters together; a longer one is shortened to it. None
+            leaves gradients as they are.
         epochs: Epochs per task. Searches and phases that look ahead need to know it; None if only the runner knows. The
             runner decides how long a task is trained, whatever is given here.
     """
@@ -25,6 +45,10 @@ class Training:
     decay: NonNegative = 0.0
     optimizer: str = "rmsprop-tf"
     keep: Probability = 0.5
+    weight_decay: NonNegative = 0.0
+    warmup: Warmup = 0
+    schedule: Literal["constant", "cosine"] = "constant"
+    clip_norm: Rate | None = None
     epochs: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -32,6 +56,36 @@ class Training:
             known, remedy = ", ".join(OPTIMIZERS), nearest(self.optimizer, OPTIMIZERS)
             raise SpecError(f"optimizer must be one of {known} (got {self.optimizer!r}); {remedy}")
 
+        require(
+            self.weight_decay == 0 or self.optimizer in DECAYS,
+            f"weight_decay must be 0 unless the optimizer is {' or '.join(DECAYS)}",
+            remedy='set optimizer to "adamw"',
+            weight_decay=self.weight_decay,
+            optimizer=self.optimizer,
+        )
+        require(
+            self.epochs is not None or (self.schedule == "constant" and isinstance(self.warmup, int)),
+            "epochs must be given for a cosine schedule and for a warmup that is a share, which look ahead",
+            remedy="set it to the number of epochs per task",
+            epochs=self.epochs,
+        )
+
     def rate(self, epochs: int) -> float:
         """Learning rate after this many epochs of the stream."""
         return self.learning_rate / (1 + epochs * self.decay)
+
+    def schedule_factor(self, batch: int, *, per_epoch: int) -> float:
+        """Return what the warm-up and the schedule multiply the learning rate by.
+
+        Args:
+            batch: Number of the batch within the task, from 0; the number of batches already trained.
+            per_epoch: Batches of an epoch.
+        """
+        total = (self.epochs or 0) * per_epoch
+        warm = self.warmup if isinstance(self.warmup, int) else round(self.warmup * total)
+        if batch < warm:
+            return (batch + 1) / warm
+        if self.schedule == "constant":
+            return 1.0
+        # A runner may train for longer than it said; the rate then stays at its end.
+        return (1 + cos(pi * min(1.0, (batch - warm) / max(1, total - warm)))) / 2

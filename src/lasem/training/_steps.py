@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 
@@ -14,6 +14,7 @@ class OptimizerSteps:
 
     Args:
         optimizer: An optimizer of all parameters that the task trains.
+        clip_norm: Largest norm of the gradient of all parameters together; None for no limit.
 
     Attributes:
         optimizer: The optimizer.
@@ -21,8 +22,9 @@ class OptimizerSteps:
         on_host: Whether parameters lie in main memory, where reading a number makes nobody wait.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: Optimizer, *, clip_norm: float | None = None) -> None:
         self.optimizer = optimizer
+        self._clip_norm = clip_norm
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         device = self._parameters[0].device
         self.finite = torch.ones((), dtype=torch.bool, device=device)
@@ -50,8 +52,11 @@ class OptimizerSteps:
         """
         assert self._total is not None, "backward comes before step"
         total, self._total = self._total, None
-        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        self.finite = self.finite & total.isfinite() & get_total_norm(gradients).isfinite()
+        trained = [parameter for parameter in self._parameters if parameter.grad is not None]
+        norm = get_total_norm([parameter.grad for parameter in trained if parameter.grad is not None])
+        self.finite = self.finite & total.isfinite() & norm.isfinite()
+        if self._clip_norm is not None:
+            clip_grads_with_norm_(trained, self._clip_norm, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         if not self.on_host:

@@ -12,6 +12,7 @@ from lasem.optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
 from lasem.search import AbstractOpenTask, Batch, DropoutMasks
 from lasem.training._batches import Batches, HeldOut
 from lasem.training._fit import require_fit, require_images, require_labels
+from lasem.training._groups import parameter_groups
 from lasem.training._options import Training
 from lasem.training._state import TrainingState
 from lasem.training._steps import OptimizerSteps
@@ -120,7 +121,9 @@ class TaskTraining(AbstractOpenTask):
 
     def _new_steps(self, parameters: Sequence[nn.Parameter]) -> OptimizerSteps:
         self.most_trained = max(self.most_trained, sum(parameter.numel() for parameter in parameters))
-        return OptimizerSteps(OPTIMIZERS[self.training.optimizer](list(parameters), self.learning_rate))
+        groups = parameter_groups(parameters, weight_decay=self.training.weight_decay)
+        optimizer = OPTIMIZERS[self.training.optimizer](groups, self.learning_rate)
+        return OptimizerSteps(optimizer, clip_norm=self.training.clip_norm)
 
     def end(self) -> None:
         """Close the open task: drop its optimizer and the gradients."""
@@ -224,7 +227,10 @@ class TaskTraining(AbstractOpenTask):
     @property
     def learning_rate(self) -> float:
         """Learning rate of the next optimizer step."""
-        return self.training.rate(self.epochs_trained)
+        rate, visit = self.training.rate(self.epochs_trained), self._visit
+        if visit is None:
+            return rate
+        return rate * self.training.schedule_factor(visit.batches_trained, per_epoch=visit.batches.number)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss, a scalar, to those of the next optimizer step."""

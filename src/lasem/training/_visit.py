@@ -50,6 +50,11 @@ class Visit:
         """The task and the epoch, for messages."""
         return f"task {self.position} ('{self.task.name}'), epoch {self.epoch + 1} of the task"
 
+    @property
+    def batches_trained(self) -> int:
+        """Number of batches before the current one, over all epochs of the visit."""
+        return self.epoch * self.batches.number + max(0, (self.batch or 0) - 1)
+
     def require_between_epochs(self) -> None:
         """Check that the last epoch has ended.
 

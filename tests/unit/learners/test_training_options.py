@@ -1,0 +1,141 @@
+"""Options of training: weight decay, warm-up and schedule, clipping, and resuming a task with all of them."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lasem.errors import SpecError
+from lasem.learners import SelectiveTransfer, Training
+from lasem.search import EM
+from lasem.training import TaskTraining
+from toys import assert_same, make_backbone, make_task, through_disk
+
+SHAPE = (1, 6, 6)
+ALL = {
+    "optimizer": "adamw",
+    "weight_decay": 0.1,
+    "warmup": 2,
+    "schedule": "cosine",
+    "clip_norm": 0.5,
+}
+
+
+class Toy:
+    """An open task with a matrix and a bias, whose loss is a quadratic."""
+
+    def __init__(self, **training):
+        source = torch.Generator().manual_seed(0)
+        self.weight, self.bias = (nn.Parameter(torch.randn(size, generator=source)) for size in ((3, 4), (3,)))
+        self.task = TaskTraining(
+            Training(batch_size=4, learning_rate=0.1, **training), seed=0, shape=SHAPE, like=self.weight
+        )
+        self.task.begin(make_task(), [self.weight, self.bias])
+
+    def loss(self):
+        return (self.weight - 1).square().sum() + (self.bias + 2).square().sum()
+
+    def train(self, epochs):
+        """Train for some epochs of three batches, and return the learning rate of every step."""
+        rates = []
+        for _ in range(epochs):
+            losses = []
+            for _ in self.task.batches():
+                rates.append(self.task.learning_rate)
+                losses.append(self.task.step(self.loss()))
+            self.task.end_epoch(losses)
+        return rates
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)], ids=["adamw", "sgd"]
+)
+def test_weight_decay_is_that_of_torch_and_leaves_biases_alone(name, reference):
+    toy, twin = Toy(optimizer=name, weight_decay=0.3), Toy()
+    groups = [{"params": [twin.weight], "weight_decay": 0.3}, {"params": [twin.bias], "weight_decay": 0.0}]
+    optimizer = reference(groups, lr=0.1)
+    toy.train(2)
+    for _ in range(6):
+        optimizer.zero_grad()
+        twin.loss().backward()
+        optimizer.step()
+    torch.testing.assert_close(toy.weight, twin.weight, rtol=0, atol=0)
+    torch.testing.assert_close(toy.bias, twin.bias, rtol=0, atol=0)
+
+
+def test_adamw_without_weight_decay_is_adam():
+    toys = [Toy(optimizer=name) for name in ("adamw", "adam")]
+    for toy in toys:
+        toy.train(2)
+    assert torch.equal(*(toy.weight for toy in toys))
+
+
+@pytest.mark.parametrize("warmup", [2, 0.34])
+def test_warmup_and_cosine_have_their_closed_form(warmup):
+    rates = Toy(warmup=warmup, schedule="cosine", epochs=2).train(2)
+    expected = [0.05, 0.1, *(0.05 * (1 + math.cos(math.pi * step / 4)) for step in range(4))]
+    assert rates == pytest.approx(expected)
+
+
+def test_a_schedule_restarts_with_every_task_and_stays_at_its_end():
+    toy = Toy(schedule="cosine", epochs=1)
+    first = toy.train(2)
+    assert first[3:] == [0.0, 0.0, 0.0]
+    toy.task.end()
+    toy.task.begin(make_task(), [toy.weight, toy.bias])
+    assert toy.train(1) == first[:3]
+
+
+def test_the_schedule_multiplies_the_decay_over_the_stream():
+    assert Toy(warmup=6, decay=1.0).train(3) == pytest.approx(
+        [0.1 / 6, 0.2 / 6, 0.3 / 6, 0.2 / 6, 0.25 / 6, 0.05, *[0.1 / 3] * 3]
+    )
+
+
+@pytest.mark.parametrize("clip", [0.5, 1e6])
+def test_clipping_is_that_of_torch(clip):
+    toy, twin = Toy(optimizer="sgd", clip_norm=clip), Toy()
+    optimizer = torch.optim.SGD([twin.weight, twin.bias], lr=0.1)
+    toy.train(1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        twin.loss().backward()
+        nn.utils.clip_grad_norm_([twin.weight, twin.bias], clip)
+        optimizer.step()
+    assert torch.equal(toy.weight, twin.weight)
+    assert torch.equal(toy.bias, twin.bias)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "adam", "weight_decay": 0.1}, "weight_decay must be 0 unless the optimizer is adamw or sgd"),
+        ({"warmup": 0.1}, "epochs must be given for a cosine schedule and for a warmup that is a share"),
+        ({"schedule": "cosine"}, "epochs must be given"),
+        ({"warmup": 1.5, "epochs": 2}, "warmup must be a whole number of batches or a share from 0 to below 1"),
+        ({"warmup": -1}, "warmup must be a whole number of batches"),
+        ({"clip_norm": 0.0}, "clip_norm must be above 0"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options, message):
+    with pytest.raises(SpecError, match=message):
+        Training(**options)
+
+
+def make_learner():
+    training = Training(batch_size=4, learning_rate=1e-2, epochs=3, **ALL)
+    return SelectiveTransfer(make_backbone(), EM(), training=training, seed=3)
+
+
+def test_a_task_with_all_options_resumes_bit_for_bit():
+    task, straight, stopped = make_task(), make_learner(), make_learner()
+    for learner, epochs in ((straight, 3), (stopped, 1)):
+        learner.begin_task(task)
+        for _ in range(epochs):
+            learner.train_epoch()
+    resumed = make_learner()
+    resumed.restore(through_disk(stopped.state()), task=task)
+    for _ in range(2):
+        resumed.train_epoch()
+    assert_same(resumed, straight)
