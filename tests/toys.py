@@ -1,8 +1,9 @@
 """Toys that many tests need: tiny tasks and networks, and the few steps that tests of learners repeat."""
 
 import json
-from functools import partial
+from functools import cache, partial
 
+import pytest
 import torch
 
 from lasem.benchmarks import Split, Task
@@ -46,6 +47,19 @@ def values_of(module):
 def open_stream(benchmark, data=None, *, stream_seed=0, data_seed=0):
     """Construct the stream of a benchmark, with both seeds 0 unless a test compares seeds."""
     return benchmark.stream(stream_seed=stream_seed, data_seed=data_seed, data=data)
+
+
+@cache
+def import_timm():
+    """Import timm, also where torchvision was built for another torch and lacks its operators; skip without timm."""
+    try:
+        return pytest.importorskip("timm")
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import_timm.library = library  # operators are defined as long as this object is there
+        return pytest.importorskip("timm")
 
 
 def through_disk(state):

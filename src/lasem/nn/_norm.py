@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lasem.errors import SpecError
 from lasem.nn._initializers import truncated_normal
 
 
@@ -101,6 +102,9 @@ class NodeBatchNorm(nn.Module, AbstractNodeNorm):
 
     Args:
         norm: A batch norm of torch, whose scale and shift are used. Its own running statistics are not.
+
+    Raises:
+        SpecError: The norm is of a class with a forward of its own, which is not known here.
     """
 
     weight: nn.Parameter | None
@@ -108,9 +112,12 @@ class NodeBatchNorm(nn.Module, AbstractNodeNorm):
 
     def __init__(self, norm: _BatchNorm) -> None:
         super().__init__()
-        self.kind, self.num_features, self.eps = type(norm), norm.num_features, norm.eps
+        self.kind, self.num_features, self.eps = _kind(norm), norm.num_features, norm.eps
         self.register_parameter("weight", norm.weight if norm.affine else None)
         self.register_parameter("bias", norm.bias if norm.affine else None)
+        self.tail = _tail(norm)
+        for name in self.tail:
+            self.add_module(name, norm.get_submodule(name))
 
     @property
     def channels(self) -> int:
@@ -118,12 +125,41 @@ class NodeBatchNorm(nn.Module, AbstractNodeNorm):
         return self.num_features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize: (N B, C, ...) -> (N B, C, ...)."""
-        return self.normalize(x, self.weight, self.bias, eps=self.eps)
+        """Normalize, and apply what the class applies after it: (N B, C, ...) -> (N B, C, ...)."""
+        y = self.normalize(x, self.weight, self.bias, eps=self.eps)
+        for name in self.tail:
+            y = self.get_submodule(name)(y)
+        return y
 
     def plain(self, statistics: Statistics | None) -> nn.Module:
-        """Return the batch norm that this module was made of, with given statistics."""
-        return _batch_norm(self.kind, statistics, self.num_features, self.weight, self.bias, eps=self.eps)
+        """Return a batch norm of torch with given statistics, in sequence with what follows it, if anything does."""
+        norm = _batch_norm(self.kind, statistics, self.num_features, self.weight, self.bias, eps=self.eps)
+        return nn.Sequential(norm, *map(self.get_submodule, self.tail)) if self.tail else norm
+
+
+def _kind(norm: _BatchNorm) -> type[_BatchNorm]:
+    """Return the class of torch that a batch norm belongs to, or is derived from."""
+    return next(
+        (kind for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d) if isinstance(norm, kind)), type(norm)
+    )
+
+
+def _tail(norm: _BatchNorm) -> tuple[str, ...]:
+    """Return the names of the submodules that a batch norm applies to its result.
+
+    Raises:
+        SpecError: The class has a forward of its own that is not known here.
+    """
+    kind = type(norm)
+    if kind.forward is _BatchNorm.forward:
+        return ()
+    if (kind.__module__.partition(".")[0], kind.__name__) == ("timm", "BatchNormAct2d"):
+        return ("drop", "act")
+    raise SpecError(
+        "a batch norm with a forward of its own must keep the statistics it came with (got"
+        f" {kind.__module__}.{kind.__name__}), because what it does to each task's statistics is not known; give the"
+        ' stage norms="frozen", or use a batch norm of torch.nn followed by the rest'
+    )
 
 
 class NormedConv2d(nn.Conv2d, AbstractNodeNorm):

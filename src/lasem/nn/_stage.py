@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Generator, Tensor, nn
 
@@ -13,7 +13,7 @@ from lasem.nn._initializers import generator
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
 from lasem.nn._parameters import ParameterSet, tensors_of
 from lasem.nn._sharing import Sharing
-from lasem.nn._template import Template
+from lasem.nn._template import Norms, Template
 from lasem.seeds import derive_seed
 
 OwnStart = Literal["new", "copy"]
@@ -24,7 +24,7 @@ OwnStart = Literal["new", "copy"]
 class TransferModule:
     """A layer that tasks may share: a module of any kind, and the mechanism by which they share it.
 
-    Batch norm within the module works per task. Dropout is refused.
+    Dropout is refused.
 
     Attributes:
         make: Builds the module. A seed decides its values if they are drawn from the given generator. It is called
@@ -35,18 +35,25 @@ class TransferModule:
             run without values, on the meta device, to find it.
         own: Where a new task's own branch starts: at values of its own ("new", as in the paper), or at a copy of what
             its shared branch reads when the task begins ("copy"), so that both branches start alike.
+        norms: Which statistics batch norm uses. With "task", each network of the tree normalizes by its own batch in
+            training, and answers by running statistics of the task. With "frozen", training and answers use the
+            running statistics of the module as it was made, for example those of pretraining, which never change;
+            scale and shift are parameters of the branch all the same.
 
     Raises:
-        SpecError: `own` is neither of the two.
+        SpecError: `own` or `norms` is none of its values.
     """
 
     make: Callable[[Generator], nn.Module]
     mechanism: AbstractMechanism = field(default_factory=HardParameterSharing)
     output: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
     own: OwnStart = "new"
+    norms: Norms = "task"
 
     def __post_init__(self) -> None:
         require(self.own in ("new", "copy"), "own must be new or copy", remedy="choose one of them", own=self.own)
+        values = get_args(Norms)
+        require(self.norms in values, "norms must be task or frozen", remedy="choose one of them", norms=self.norms)
 
 
 class Stage(nn.Module):
@@ -74,7 +81,7 @@ class Stage(nn.Module):
         state = source.get_state()
         made = self._make(source)
         # `template` is no submodule: the values are in the sets below, and a state dict shows these only.
-        self.template = Template(made)
+        self.template = Template(made, norms=layer.norms)
         self.sharing = Sharing(layer.mechanism, self.template.module)
         self.shared: nn.Module = self.sharing.new_shared(made, drawn_from=state, source=source)
         self.trial: nn.Module | None = None

@@ -3,12 +3,12 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,6 +18,9 @@ from lasem.nn._norm import AbstractNodeNorm, NodeBatchNorm, NormInputs, Statisti
 from lasem.nn._parameters import nest, tensors_of
 
 Module = TypeVar("Module", bound=nn.Module)
+
+Norms = Literal["task", "frozen"]
+"""Which statistics batch norm uses; see `TransferModule`."""
 
 BATCH = 2
 """Number of inputs in a run without values; batch norm refuses to train on one value per channel."""
@@ -46,25 +49,30 @@ class AbstractPureModule(ABC):
 class Template:
     """The module of a stage as a function of parameters and a batch.
 
-    Batch norm within it is replaced by `NodeBatchNorm`. The module keeps shapes, but no values.
+    With statistics per task, batch norm within it is replaced by `NodeBatchNorm`. With frozen ones it stays in
+    evaluation mode, and its running statistics are buffers like any other. The module keeps shapes, but no values.
 
     Args:
         made: The module as `make` built it; it stays as it is.
+        norms: Which statistics batch norm uses; see `TransferModule`.
 
     Raises:
         SpecError: The module contains dropout, or a layer whose parameters are not there yet.
     """
 
-    def __init__(self, made: nn.Module) -> None:
+    def __init__(self, made: nn.Module, *, norms: Norms = "task") -> None:
         _refuse_what_cannot_be_right(made)
-        self.module = _with_node_norms(copy_with(made, {k: v.to("meta") for k, v in tensors_of(made).items()}))
+        module = copy_with(made, {k: v.to("meta") for k, v in tensors_of(made).items()})
+        self._frozen = _frozen_norms(module) if norms == "frozen" else ()
+        self.module = (module if norms == "frozen" else _with_node_norms(module)).eval()
+        self._set_mode(training=True)
         self.names = tuple(tensors_of(self.module))
         self._pure = self.module if isinstance(self.module, AbstractPureModule) else None
         self._norms = {n: child for n, child in self.module.named_modules() if isinstance(child, AbstractNodeNorm)}
 
     @property
     def normalizes(self) -> bool:
-        """Whether the module contains batch norm."""
+        """Whether the module contains batch norm with statistics per task."""
         return bool(self._norms)
 
     def new_statistics(self) -> nn.Module | None:
@@ -96,9 +104,16 @@ class Template:
             running = None if statistics is None else statistics.get_submodule(name)
             assert running is None or isinstance(running, Statistics)
             norm.inputs = NormInputs(nodes, running)
+        self._set_mode(training=training)
+        return functional_call(self.module, dict(tensors), (x,))
+
+    def _set_mode(self, *, training: bool) -> None:
+        """Put the module into training or evaluation mode, except for frozen norms."""
         if self.module.training != training:
             self.module.train(training)
-        return functional_call(self.module, dict(tensors), (x,))
+            for norm in self._frozen:
+                # Not by `eval`, which would also switch what the norm contains, such as an activation with dropout.
+                norm.training = False
 
     def activations(self, tensors: Mapping[str, Tensor], x: Tensor, *, nodes: int = 1) -> Tensor:
         """Compute what DARTS averages over both branches; see `AbstractPureModule.activations`."""
@@ -134,9 +149,10 @@ class Template:
         versions = {name: buffer._version for name, buffer in buffers.items()}
         for norm in self._norms.values():
             norm.inputs = NormInputs()
+        self._set_mode(training=True)
         with torch.no_grad(), _NoRandomNumbers():
             # Not by `functional_call`, which would put back a buffer that the module has replaced.
-            y = self.module.train()(torch.empty(BATCH, *shape, device="meta"))
+            y = self.module(torch.empty(BATCH, *shape, device="meta"))
         for name, buffer in self.module.named_buffers():
             if buffers.get(name) is not buffer or buffer._version != versions[name]:
                 raise SpecError(
@@ -179,6 +195,22 @@ def copy_with(module: Module, tensors: Mapping[str, Tensor]) -> Module:
 def _with_node_norms(module: nn.Module) -> nn.Module:
     """Replace the batch norms of torch within a module."""
     return _replace(module, lambda _, child: NodeBatchNorm(child) if isinstance(child, _BatchNorm) else None)
+
+
+def _frozen_norms(module: nn.Module) -> tuple[nn.Module, ...]:
+    """Find the norms within a module that use running statistics in evaluation mode.
+
+    Raises:
+        SpecError: A batch norm has no running statistics.
+    """
+    for name, child in module.named_modules():
+        bare = isinstance(child, _BatchNorm) and child.running_mean is None
+        if bare or isinstance(child, AbstractNodeNorm):
+            raise SpecError(
+                "batch norm with frozen statistics must have running statistics when the module is made (got"
+                f' {type(child).__name__} at {name!r} without any); give the stage norms="task"'
+            )
+    return tuple(child for child in module.modules() if isinstance(child, _NormBase))
 
 
 def _replace(module: nn.Module, replaced: Callable[[str, nn.Module], nn.Module | None]) -> nn.Module:
