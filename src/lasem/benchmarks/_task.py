@@ -134,13 +134,8 @@ class Task:
 
     def __post_init__(self) -> None:
         self._check_types()
+        self.check_labels()
         for name, split in self.splits.items():
-            low, high = int(split.labels.min()), int(split.labels.max())
-            if low < 0 or high >= self.classes:
-                raise DataError(
-                    f"labels of a task with {self.classes} classes must be from 0 to {self.classes - 1}"
-                    f" (got {low} to {high} in split '{name}' of task '{self.name}'); renumber the labels"
-                )
             if split.images.shape[1:] != self.train.images.shape[1:]:
                 raise DataError(
                     f"images of a task must have one shape (got {tuple(split.images.shape[1:])} in split '{name}' and"
@@ -151,6 +146,20 @@ class Task:
                 raise DataError(
                     f"images of a task must have one dtype and device (got {here} in split '{name}' and {first} in"
                     f" 'train' of task '{self.name}'); convert or move them"
+                )
+
+    def check_labels(self) -> None:
+        """Check that all labels are classes; learners do it too, because a tensor can change after the task was made.
+
+        Raises:
+            DataError: A label is negative, or not below the number of classes.
+        """
+        for name, split in self.splits.items():
+            low, high = int(split.labels.min()), int(split.labels.max())
+            if low < 0 or high >= self.classes:
+                raise DataError(
+                    f"labels of a task with {self.classes} classes must be from 0 to {self.classes - 1}"
+                    f" (got {low} to {high} in split '{name}' of task '{self.name}'); renumber the labels"
                 )
 
     def _check_types(self) -> None:

@@ -282,7 +282,7 @@ class SelectiveTransfer(AbstractLearner):
             space: Space with which it was opened; see `begin_task`.
         """
         values = read_state(state, stages=len(self.backbone.stages))
-        values.require_fit(task, trained=self.task.order)
+        values.require_fit(task, trained=self.task.order, optimizer=self.task.training.optimizer)
         self.task.restore(values)
         for identity, bits in values.configurations.items():
             uses = ConfigurationSpace.only(bits).uses

@@ -10,7 +10,7 @@ from lasem.errors import DataError
 
 
 def require_fit(task: Task, *, shape: Sequence[int], like: Tensor) -> None:
-    """Check that a task's images have the shape, dtype and device that a network was built for.
+    """Check that a task's images have the shape, dtype and device that a network was built for, and its labels fit it.
 
     Args:
         task: The task.
@@ -18,8 +18,9 @@ def require_fit(task: Task, *, shape: Sequence[int], like: Tensor) -> None:
         like: Any tensor with the network's dtype, on its device.
 
     Raises:
-        DataError: One of the three differs.
+        DataError: One of the three differs, or a label is no class of the task.
     """
+    task.check_labels()
     require_images(task.train.images, shape=shape, like=like, where=f" in task '{task.name}'")
 
 
@@ -53,12 +54,13 @@ def require_images(images: Tensor, *, shape: Sequence[int], like: Tensor, where:
             )
 
 
-def require_labels(labels: Tensor, *, images: Tensor) -> None:
-    """Check that labels are whole numbers, one per image; their values are not read, which would wait for a device.
+def require_labels(labels: Tensor, *, images: Tensor, classes: int) -> None:
+    """Check that labels are classes, one per image; on a GPU their values are not read, which would wait for it.
 
     Args:
         labels: What should be labels, (B,).
         images: The batch that they belong to.
+        classes: Number of classes of the task.
 
     Raises:
         DataError: They are not.
@@ -68,4 +70,9 @@ def require_labels(labels: Tensor, *, images: Tensor) -> None:
         raise DataError(
             f"labels must be an int64 tensor of shape ({len(images)},) (got {kind}); give one class per image, e.g."
             " labels.long()"
+        )
+    if labels.is_cpu and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise DataError(
+            f"labels of a task with {classes} classes must be from 0 to {classes - 1} (got {int(labels.min())} to"
+            f" {int(labels.max())} in a batch); renumber the labels"
         )

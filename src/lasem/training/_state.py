@@ -17,6 +17,7 @@ class TrainingState(BaseModel):
         epochs_trained: Epochs trained over the whole stream.
         most_trained: Most parameters trained at once.
         epoch: Epochs trained on the open task; None if no task is open.
+        optimizer: Name of the open task's optimizer; None if no task is open, and in states of older versions.
     """
 
     visits: list[int] = []
@@ -24,6 +25,7 @@ class TrainingState(BaseModel):
     epochs_trained: int = 0
     most_trained: int = 0
     epoch: int | None = None
+    optimizer: str | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> "TrainingState":
@@ -42,15 +44,16 @@ class TrainingState(BaseModel):
         """Return (identity, number of classes) of each task in order of arrival; with `ended`, without the open one."""
         return [(task, self.classes[task]) for task in dict.fromkeys(self.ended if ended else self.visits)]
 
-    def require_fit(self, task: Task | None, *, trained: Sequence[int]) -> None:
-        """Check that this state is restored into a new learner, with the task that was open.
+    def require_fit(self, task: Task | None, *, trained: Sequence[int], optimizer: str) -> None:
+        """Check that this state is restored into a new learner, with the task that was open and the same optimizer.
 
         Args:
             task: The task that the learner is restored with; None for none.
             trained: Identities of the tasks that the learner has trained.
+            optimizer: Name of the learner's optimizer.
 
         Raises:
-            RunError: The learner has trained, a task is missing, or none was open.
+            RunError: The learner has trained, a task is missing, none was open, or the optimizer is another one.
         """
         if trained:
             raise RunError(f"a state must be restored into a new learner (got one with {len(trained)} tasks); make one")
@@ -60,4 +63,9 @@ class TrainingState(BaseModel):
             raise RunError(
                 f"a state must be restored with the task that was open, {was} here (got {came}); pass `task`, None if"
                 " none was open"
+            )
+        if self.optimizer not in (None, optimizer):
+            raise RunError(
+                f"a state within a task must be restored into a learner with its optimizer, {self.optimizer!r} (got"
+                f" {optimizer!r}); set Training(optimizer={self.optimizer!r})"
             )

@@ -203,7 +203,7 @@ class TaskTraining(AbstractOpenTask):
             LasemError: No task is open, no epoch was begun, or the batch does not fit the network.
         """
         require_images(images, shape=self._shape, like=self._like)
-        require_labels(labels, images=images)
+        require_labels(labels, images=images, classes=self.task.classes)
         self._opened.take_batch()
 
     def unlabeled_batches(self) -> Iterator[Tensor]:
@@ -281,6 +281,7 @@ class TaskTraining(AbstractOpenTask):
             epochs_trained=self.epochs_trained,
             most_trained=self.most_trained,
             epoch=None if self._visit is None else self._visit.epoch,
+            optimizer=None if self._visit is None else self.training.optimizer,
         )
 
     def tensors(self) -> dict[str, Tensor]:

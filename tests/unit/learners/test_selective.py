@@ -208,9 +208,31 @@ def test_a_loop_that_does_not_begin_or_end_its_epochs_is_refused(make_learner, m
         ((batch[0][0], batch[1]), "images must have the shape"),
         ((batch[0], batch[1].float()), r"labels must be an int64 tensor of shape \(4,\)"),
         ((batch[0], batch[1][:3]), "labels must be"),
+        ((batch[0], batch[1] + 7), r"must be from 0 to \d \(got 7 to \d+ in a batch\)"),
+        ((batch[0], batch[1] - 9), "labels of a task with"),
     ):
         with pytest.raises(DataError, match=message):
             learner.train_step(*unfit)
+
+
+def test_labels_that_were_changed_after_their_task_was_made_are_found_before_training(make_learner, make_task):
+    learner, task = make_learner(), make_task()
+    task.train.labels[0] = task.classes
+    with pytest.raises(DataError, match=rf"must be from 0 to {task.classes - 1} .*in split 'train' of task"):
+        learner.begin_task(task)
+    assert learner.task.open_identity is None
+
+
+def test_a_state_of_another_optimizer_is_refused_within_a_task_only(make_learner, make_task):
+    learner, task = make_learner(optimizer="adam"), make_task()
+    learner.begin_task(task)
+    learner.train_epoch()
+    within = learner.state()
+    with pytest.raises(RunError, match=r"its optimizer, 'adam' \(got 'sgd'\); set Training\(optimizer='adam'\)"):
+        make_learner(optimizer="sgd").restore(within, task=task)
+    make_learner(optimizer="adam").restore(within, task=task)
+    learner.end_task()
+    make_learner(optimizer="sgd").restore(learner.state(), task=None)
 
 
 @pytest.mark.parametrize("prior", ["running-mean", "counts"])

@@ -220,7 +220,7 @@ class APD(AbstractLearner):
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Take over what is stored and, for an open task, what it has trained so far."""
         values = state.read(APDState)
-        values.require_fit(task, trained=self.task.order)
+        values.require_fit(task, trained=self.task.order, optimizer=self.task.training.optimizer)
         tensors = {name: tensor.to(self.device) for name, tensor in strip_prefix(state.tensors, "backbone.").items()}
         self.store = Store.read(values.store, tensors)
         self._rollback = values.rollback

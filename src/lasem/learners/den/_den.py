@@ -236,7 +236,7 @@ class DEN(AbstractLearner):
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Take over the network of all tasks and, for an open task, its network and the phase that it was in."""
         values = state.read(DENState)
-        values.require_fit(task, trained=self.task.order)
+        values.require_fit(task, trained=self.task.order, optimizer=self.task.training.optimizer)
         self.grown.restore(values.units, strip_prefix(state.tensors, "backbone."))
         self.task.restore(values)
         self._rollback, self.phase = values.rollback, values.phase

@@ -204,7 +204,7 @@ class ChannelGating(AbstractLearner):
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Add gates and heads, then load all values."""
         values = state.read(TrainingState)
-        values.require_fit(task, trained=self.task.order)
+        values.require_fit(task, trained=self.task.order, optimizer=self.task.training.optimizer)
         for identity, classes in values.tasks():
             self.convs.grow(identity, classes)
         load_values(self.convs, strip_prefix(state.tensors, "backbone."))

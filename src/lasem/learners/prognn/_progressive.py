@@ -129,7 +129,7 @@ class ProgressiveNetworks(AbstractLearner):
     def restore(self, state: LearnerState, *, task: Task | None) -> None:
         """Add the columns in order of arrival, then load their values."""
         values = state.read(TrainingState)
-        values.require_fit(task, trained=self.task.order)
+        values.require_fit(task, trained=self.task.order, optimizer=self.task.training.optimizer)
         for identity, classes in values.tasks():
             self._add_column(identity, classes)
         load_values(self.columns, strip_prefix(state.tensors, "backbone."))
