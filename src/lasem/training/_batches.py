@@ -56,9 +56,10 @@ class Batches:
         """Number of batches in an epoch."""
         return len(self._train) // self.size
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the complete batches of a fresh shuffle; an incomplete last one is left out."""
-        return self._shuffled(self._train, self.size, "shuffle", epoch)
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Batch]]:
+        """Yield the complete batches of a fresh shuffle, with their rows; an incomplete last one is left out."""
+        for rows in self.shuffle(self._train, self.size, "shuffle", epoch):
+            yield rows, (self._train.images[rows], self._train.labels[rows])
 
     def held_out(self, epoch: int) -> "HeldOutBatches | None":
         """Return the held-out batches of an epoch, shuffle after shuffle without end; None if nothing is held out."""

@@ -196,6 +196,18 @@ class TaskTraining(AbstractOpenTask):
         """
         return self._opened.iter_batches()
 
+    @property
+    def rows(self) -> Tensor:
+        """Rows of the batch that `batches` has yielded last, among the task's training images, (B,).
+
+        Raises:
+            LasemError: No batch has been taken.
+        """
+        rows = self._opened.rows
+        if rows is None:
+            raise LasemError("a batch must be taken for this (got none); iterate over batches first")
+        return rows
+
     def take_batch(self, images: Tensor, labels: Tensor) -> None:
         """Check and count a batch of a loop of the user's own.
 

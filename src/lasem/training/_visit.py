@@ -29,6 +29,7 @@ class Visit:
         epoch: Number of epochs trained.
         batch: Number of batches of the current epoch so far, the current one included; None between two epochs.
         taken: How many of these were trained by a loop of the user's own.
+        rows: Rows of the current batch among the images that batches are made of, (B,).
     """
 
     task: Task
@@ -41,6 +42,7 @@ class Visit:
     epoch: int = 0
     batch: int | None = None
     taken: int = 0
+    rows: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.masks, self.held_out = self.batches.masks(0), self.batches.held_out(0)
@@ -87,8 +89,8 @@ class Visit:
         """Yield and count every complete batch of the epoch; begin the epoch if that was not done."""
         if self.batch != 0:
             self.begin_epoch()
-        for number, batch in enumerate(self.batches.epoch(self.epoch), start=1):
-            self.batch = number
+        for number, (rows, batch) in enumerate(self.batches.epoch(self.epoch), start=1):
+            self.batch, self.rows = number, rows
             yield batch
 
     def take_batch(self) -> None:

@@ -1,5 +1,7 @@
 """ProgNN: a column per task, which reads the frozen columns of the tasks before it (Rusu et al. 2016)."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,8 @@ from lasem.learners._layers import PlainNetwork
 from lasem.learners._parameters import at_first_visits
 from lasem.learners._status import ParameterCounts
 from lasem.learners.prognn._columns import Columns
+from lasem.learners.prognn._frozen import FrozenActivations
+from lasem.learners.prognn._laterals import Laterals, Start
 from lasem.options import Positive, options
 from lasem.training import TaskTraining, Training, TrainingState, add_prefix, load_values, strip_prefix
 
@@ -20,10 +24,24 @@ class ProgNNOptions(AbstractLearnerOptions):
 
     Attributes:
         reduction: Divisor r of the lateral connections. With P older columns, C channels of each are reduced to
-            floor(C / (r (P + 1))), at least one. The paper does not state r; 2 is lasem's choice.
+            floor(C / (r (P + 1))), at least one. r = 2 is the choice of LASEM's paper. Not read if `form` is "joint".
+        form: Whether older columns are reduced each by itself ("per-column", as in LASEM's release), or all together
+            to the C channels of the layer's own input ("joint", as Rusu et al. write it).
+        start: Initial values of lateral connections: all truncated normal with standard deviation 0.05 ("small"); the
+            same with a bias of 0.2 behind the reduction ("release"); or scales of 1 and weights that keep the size of
+            what they read ("scaled", He et al. 2015), which a short training can use.
+        head: Whether the fully connected layers of the head read older columns too, as in Rusu et al.
     """
 
     reduction: Positive = 2
+    form: Literal["per-column", "joint"] = "per-column"
+    start: Start = "small"
+    head: bool = False
+
+    @property
+    def laterals(self) -> Laterals:
+        """Form and initial values of the connections."""
+        return Laterals(reduction=self.reduction, form=self.form, start=self.start, head=self.head)
 
     def build(self, setup: Setup) -> "ProgressiveNetworks":
         """Build a new learner.
@@ -59,8 +77,9 @@ class ProgressiveNetworks(AbstractLearner):
         device: torch.device | None = None,
     ) -> None:
         self.options = options or ProgNNOptions()
-        self.columns = Columns(network, reduction=self.options.reduction)
+        self.columns = Columns(network, self.options.laterals)
         self.training = training or Training()
+        self._frozen: FrozenActivations | None = None
         self.device = device or torch.device("cpu")
         like = torch.empty(0, device=self.device)
         self.task = TaskTraining(self.training, seed=seed, shape=network.shape, like=like)
@@ -84,7 +103,9 @@ class ProgressiveNetworks(AbstractLearner):
     def _trained(self, task: int) -> list[nn.Parameter]:
         """Parameters that a visit of a task trains; nothing else takes gradients."""
         column = self.columns.column(task)
-        parameters = list(column.parameters()) if self.columns.is_newest(task) else column.unread()
+        parameters = (
+            list(column.parameters()) if self.columns.is_newest(task) else column.unread(head=self.options.head)
+        )
         for parameter in parameters:
             parameter.requires_grad_()
         return parameters
@@ -96,19 +117,25 @@ class ProgressiveNetworks(AbstractLearner):
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         task = self.task.identity
-        features = self.task.dropout(self.columns.features(images, task))
-        return self.task.step(F.cross_entropy(self.columns.column(task).head(features), labels))
+        if self._frozen is None:
+            self._frozen = FrozenActivations(
+                self.columns, task, self.task.task.train.images, batch_size=self.training.batch_size
+            )
+        older = self._frozen.read(images, self.task.rows)
+        logits = self.columns.logits(images, task, drop=self.task.dropout, older=older)
+        return self.task.step(F.cross_entropy(logits, labels))
 
     def end_task(self) -> None:
         """Close the open task and freeze its column."""
         self.task.end()
+        self._frozen = None
         self.columns.requires_grad_(False)
 
     @torch.no_grad()
     def logits(self, images: Tensor, task: int) -> Tensor:
         """Answer with the task's column, without dropout: (B, C, H, W) -> (B, classes)."""
         self.task.check_images(images, task)
-        return self.columns.column(task).head(self.columns.features(images, task))
+        return self.columns.logits(images, task)
 
     def network(self, task: int) -> nn.Module:
         """Return the task's column and those that it reads, with their own values: (B, C, H, W) -> (B, classes)."""
