@@ -2,6 +2,7 @@ from lasem.nn._backbone import Backbone as Backbone
 from lasem.nn._branch import AbstractBranch as AbstractBranch
 from lasem.nn._branch import Fork as Fork
 from lasem.nn._conv import PooledConv2d as PooledConv2d
+from lasem.nn._cut import CutOptions as CutOptions
 from lasem.nn._deconvolution import DeconvolutionalFactorization as DeconvolutionalFactorization
 from lasem.nn._features import FlattenPositionsFirst as FlattenPositionsFirst
 from lasem.nn._features import flatten_features as flatten_features

@@ -3,15 +3,15 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from lasem.errors import LasemError
 from lasem.nn._branch import Fork
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
-from lasem.nn._initializers import generator
+from lasem.nn._initializers import MakeHead, generator
 from lasem.nn._norm import average
 from lasem.nn._parameters import load_parameters
 from lasem.nn._skips import Skip, SkipSequential, walk
@@ -19,10 +19,10 @@ from lasem.nn._stage import Stage, TransferModule
 from lasem.nn._template import BATCH
 from lasem.seeds import derive_seed
 
-Module = TypeVar("Module", bound=nn.Module)
+if TYPE_CHECKING:
+    from lasem.nn._cut import CutOptions
 
-MakeHead = Callable[[int, int, Generator], nn.Module]
-"""Builds a head from (features, classes, generator); it maps (..., features) to (..., classes)."""
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Backbone(nn.Module):
@@ -64,6 +64,13 @@ class Backbone(nn.Module):
         self.learning: int | None = None
         self.num_features = prod(self.output_shapes()[-1])
         self._place(self)
+
+    @staticmethod
+    def of(model: nn.Module, **options: Unpack["CutOptions"]) -> "Backbone":
+        """Cut a backbone out of any module, with heads in place of its classifier; see `lasem.nn.CutOptions`."""
+        from lasem.nn._cut import cut_backbone
+
+        return cut_backbone(model, **options)
 
     def output_shapes(self) -> list[tuple[int, ...]]:
         """Return the shapes of an image and of the result of every stage, skips included.
@@ -222,8 +229,7 @@ class Backbone(nn.Module):
         Args:
             images: A batch.
             step: Applies one stage, by its number from 0, to all nodes.
-            ancestors: Returns for a skip and each of the N nodes after it the node before it; each node its own by
-                default.
+            ancestors: Returns for a skip and each of the N nodes after it the node before it; by default the same.
         """
         hidden = walk(self.enter(images), step, stages=len(self.stages), skips=self.skips, ancestors=ancestors)
         return flatten_features(hidden)
@@ -232,13 +238,7 @@ class Backbone(nn.Module):
     def estimate_statistics(self, batches: Iterable[Tensor], task: int, *, bits: Sequence[int]) -> None:
         """Set a task's running statistics to the average over batches, along one configuration.
 
-        Each batch counts alike, as in `torch.nn.BatchNorm2d` with ``momentum=None``. Without batch norm nothing is
-        done, and no batch is taken.
-
-        Args:
-            batches: Images (B, C, H, W).
-            task: Identity of the task.
-            bits: One bit per stage.
+        Each batch counts alike, as in `torch.nn.BatchNorm2d` with ``momentum=None``. Without any, nothing is done.
         """
         of_task = [stage.statistics[str(task)] for stage in self.iter_stages() if str(task) in stage.statistics]
         average(of_task, batches, lambda images: self.path_logits(images, task, bits=bits, running=True))

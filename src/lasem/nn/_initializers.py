@@ -1,10 +1,13 @@
 """Initial values, drawn from a given generator."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Generator, nn
 
+MakeHead = Callable[[int, int, Generator], nn.Module]
+"""Builds a head from (features, classes, generator); it maps (..., features) to (..., classes)."""
 WEIGHT_SPREAD = 0.05
 """Standard deviation of initial weights, as in the authors' release."""
 BIAS = 0.2
