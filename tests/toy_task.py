@@ -18,6 +18,9 @@ class ToyTask(AbstractOpenTask):
     def draw_masks(self, candidates, batch, features):
         return DropoutMasks.draw(candidates, batch, features, keep=self.keep, source=self.masks)
 
+    def draw_seed(self):
+        return 0
+
     def held_out_batch(self):
         return None
 

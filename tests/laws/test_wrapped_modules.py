@@ -112,8 +112,6 @@ def test_running_statistics_of_a_wrapped_batch_norm_are_the_average_over_batches
 @pytest.mark.parametrize(
     ("layer", "word"),
     [
-        (nn.Dropout(0.5), "Dropout at '1' with p = 0.5"),
-        (nn.Dropout2d(0.1), "Dropout2d at '1'"),
         (nn.LazyLinear(3), "LazyLinear at '1'"),
         (nn.SyncBatchNorm(2), "SyncBatchNorm at '1'"),
     ],
@@ -122,15 +120,6 @@ def test_a_module_whose_answers_would_be_wrong_is_refused_when_the_stage_is_made
     stage = TransferModule(lambda _: nn.Sequential(nn.Identity(), layer))
     with pytest.raises(SpecError, match=word):
         Stage(stage, index=0, seed=0)
-
-
-def test_dropout_that_is_off_is_accepted():
-    Stage(TransferModule(lambda _: nn.Dropout(0.0)), index=0, seed=0)
-
-
-class Noisy(nn.Module):
-    def forward(self, x):
-        return F.dropout(x, 0.5, training=self.training)
 
 
 class Counting(nn.Module):
@@ -150,7 +139,6 @@ class Counting(nn.Module):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (Noisy, "must not draw random numbers in forward"),
         (Counting, "must not change a buffer in forward .got a new value of 'seen'"),
         (lambda: Counting(replaces=True), "must not change a buffer in forward"),
         (lambda: nn.InstanceNorm2d(2, track_running_stats=True), "must not change a buffer"),

@@ -64,10 +64,10 @@ class SelectiveTransfer(AbstractLearner):
         capture: bool = False,
     ) -> None:
         require(
-            strategy.one_tree or not capture,
-            "all steps must run the same candidates in one tree to be captured, as fixed configurations and EM without"
-            " epsilon and memory do",
-            remedy="leave these two out, or do without capture",
+            (strategy.one_tree and not backbone.stochastic) or not capture,
+            "all steps must run the same candidates in one tree to be captured, without dropout in stages, as fixed"
+            " configurations and EM without epsilon and memory do",
+            remedy="leave these out, or do without capture",
             strategy=type(strategy).__name__,
         )
         self.backbone = backbone

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from lasem.nn._branch import Fork
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import MakeHead, generator
 from lasem.nn._norm import average
-from lasem.nn._parameters import load_parameters
+from lasem.nn._parameters import Module, load_parameters, place
+from lasem.nn._randomness import refuse_dropout
 from lasem.nn._skips import Skip, SkipSequential, walk
 from lasem.nn._stage import Stage, TransferModule
 from lasem.nn._template import BATCH
@@ -21,8 +22,6 @@ from lasem.seeds import derive_seed
 
 if TYPE_CHECKING:
     from lasem.nn._cut import CutOptions
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 class Backbone(nn.Module):
@@ -63,6 +62,7 @@ class Backbone(nn.Module):
         self.normalizes = any(stage.template.normalizes for stage in self.iter_stages())
         self.learning: int | None = None
         self.num_features = prod(self.output_shapes()[-1])
+        self.stochastic = any(stage.template.stochastic for stage in self.iter_stages())
         self._place(self)
 
     @staticmethod
@@ -135,7 +135,9 @@ class Backbone(nn.Module):
                 stage.open_trial()
         if str(task) not in self.heads:
             source = generator(derive_seed(self.seed, "head", task))
-            self.heads[str(task)] = self._place(self.make_head(self.num_features, classes, source))
+            head = self.make_head(self.num_features, classes, source)
+            refuse_dropout(head)
+            self.heads[str(task)] = self._place(head).eval()
         self.learning = task
 
     def commit(self, bits: Sequence[int]) -> None:
@@ -182,16 +184,19 @@ class Backbone(nn.Module):
                 self._place(stage.own[str(task)])
         self.configurations[task] = tuple(old & new for old, new in zip(before, bits, strict=True))
 
-    def forks(self, task: int, *, trial: bool | None = None, running: bool = False) -> list[Fork]:
+    def forks(
+        self, task: int, *, trial: bool | None = None, running: bool = False, seed: int | None = None
+    ) -> list[Fork]:
         """Compute the branches that a task has at every stage.
 
         Args:
             task: Identity of the task.
             trial: Read the trial copy of shared knowledge; by default for the task that is being learned.
             running: Normalize by the task's running statistics instead of each batch; see `estimate_statistics`.
+            seed: Seed of a training step, for modules that draw random numbers; see `Stage.fork`.
         """
         on_trial = task == self.learning if trial is None else trial
-        return [stage.fork(task, trial=on_trial, running=running) for stage in self.iter_stages()]
+        return [stage.fork(task, trial=on_trial, running=running, seed=seed) for stage in self.iter_stages()]
 
     def path_logits(
         self,
@@ -290,11 +295,4 @@ class Backbone(nn.Module):
 
     def _place(self, module: Module) -> Module:
         """Move new parameters to the backbone's device, in its dtype and memory layout."""
-        like = next(self.stages.parameters(), None)
-        if like is not None:
-            module.to(device=like.device, dtype=like.dtype)
-        for tensor in module.parameters():
-            # `Module.to` would refuse the 5-d kernels of 3-d convolutions, for which this format is not defined.
-            if tensor.dim() == 4:
-                tensor.data = tensor.data.to(memory_format=self.memory_format)
-        return module
+        return place(module, like=next(self.stages.parameters(), None), memory_format=self.memory_format)

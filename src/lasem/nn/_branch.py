@@ -1,13 +1,18 @@
 """The branches of a stage, ready for use: functions of the batches of all nodes of the tree."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from lasem.errors import LasemError
 from lasem.nn._template import Template
+from lasem.seeds import derive_seed
+
+Path = tuple[int, ...]
+"""Digits of the decisions that lead to a node of the tree."""
 
 
 class MissingBranchError(LasemError, LookupError):
@@ -18,8 +23,14 @@ class AbstractBranch(ABC):
     """A stage with the parameters of one branch, ready for use: a function of the batches of all nodes."""
 
     @abstractmethod
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply the branch to every node's own batch: (N, B, ...) -> (N, B, ...)."""
+    def __call__(self, x: Tensor, paths: Sequence[Path] | None = None) -> Tensor:
+        """Apply the branch to every node's own batch: (N, B, ...) -> (N, B, ...).
+
+        Args:
+            x: Batches of all nodes.
+            paths: What tells each node's random numbers from those of other nodes: the decisions that lead to it.
+                Numbers from 0 by default.
+        """
 
     @abstractmethod
     def module(self) -> nn.Module:
@@ -35,19 +46,39 @@ class Branch(AbstractBranch):
         tensors: Values of the module's parameters and buffers, by name.
         statistics: Running statistics of the task; None to normalize by the batch.
         training: Whether the module is in training mode.
+        seed: Decides, with the path of a node, the random numbers that the module draws; None where it draws none.
     """
 
     template: Template
     tensors: Mapping[str, Tensor]
     statistics: nn.Module | None = None
     training: bool = True
+    seed: int | None = None
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, paths: Sequence[Path] | None = None) -> Tensor:
         """Apply the branch to every node's own batch: (N, B, ...) -> (N, B, ...)."""
+        if self.seed is not None:
+            return torch.stack(self._random(x, paths))
         y = self.template.compute(
             self.tensors, x.flatten(0, 1), nodes=len(x), statistics=self.statistics, training=self.training
         )
         return y.unflatten(0, x.shape[:2])
+
+    def _random(self, x: Tensor, paths: Sequence[Path] | None) -> list[Tensor]:
+        """Apply the branch to one node after another, each with random numbers of its own: N times (B, ...)."""
+        # In one batch, what a node draws would depend on the other nodes, and so on how the tree is divided.
+        assert self.seed is not None
+        seeds = [derive_seed(self.seed, *path) for path in paths or [(node,) for node in range(len(x))]]
+        return [
+            self.template.compute(self.tensors, node, statistics=self.statistics, training=self.training, seed=seed)
+            for node, seed in zip(x, seeds, strict=True)
+        ]
+
+    def activations(self, x: Tensor, path: Path) -> Tensor:
+        """Compute what a mixture averages: (N, B, ...) -> (N B, ...); see `AbstractPureModule.activations`."""
+        if self.seed is not None:
+            return torch.cat(self._random(x, [(*path, node) for node in range(len(x))]))
+        return self.template.activations(self.tensors, x.flatten(0, 1), nodes=len(x))
 
     def module(self) -> nn.Module:
         """Return the same function as a module with its own copies of the values: (B, ...) -> (B, ...)."""
@@ -68,13 +99,12 @@ class Mixture(AbstractBranch):
     shared: Branch
     weights: Tensor
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, paths: Sequence[Path] | None = None) -> Tensor:
         """Mix, then apply what has no parameters, such as a pool: (N, B, ...) -> (N, B, ...)."""
+        del paths  # a mixture is no node of a tree; its branches draw apart from each other
         own, shared = self.weights.to(x.dtype).unbind()
-        template, nodes, batch = self.own.template, len(x), x.flatten(0, 1)
-        mixed = own * template.activations(self.own.tensors, batch, nodes=nodes)
-        mixed = mixed + shared * template.activations(self.shared.tensors, batch, nodes=nodes)
-        return template.finish(mixed).unflatten(0, x.shape[:2])
+        mixed = own * self.own.activations(x, (0,)) + shared * self.shared.activations(x, (1,))
+        return self.own.template.finish(mixed).unflatten(0, x.shape[:2])
 
     def module(self) -> nn.Module:
         """Refuse, because a commit keeps one of the branches."""

@@ -1,11 +1,14 @@
 """Sets of parameters: what a stage stores of a branch, under the names that its module gives to the tensors."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lasem.errors import LasemError, nearest
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class ParameterSet(nn.Module):
@@ -88,3 +91,14 @@ def load_parameters(module: nn.Module, values: Mapping[str, Tensor]) -> None:
             )
     for key, value in values.items():
         parameters[key].copy_(value)
+
+
+def place(module: Module, *, like: Tensor | None, memory_format: torch.memory_format) -> Module:
+    """Move a module to the device of a tensor, in its dtype, with kernels in a memory layout."""
+    if like is not None:
+        module.to(device=like.device, dtype=like.dtype)
+    for tensor in module.parameters():
+        # `Module.to` would refuse the 5-d kernels of 3-d convolutions, for which this format is not defined.
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=memory_format)
+    return module

@@ -24,7 +24,8 @@ OwnStart = Literal["new", "copy"]
 class TransferModule:
     """A layer that tasks may share: a module of any kind, and the mechanism by which they share it.
 
-    Dropout is refused.
+    Dropout and other random operations within the module are on in training steps, where a seed decides what they draw,
+    and off in evidence and answers.
 
     Attributes:
         make: Builds the module. A seed decides its values if they are drawn from the given generator. It is called
@@ -68,7 +69,7 @@ class Stage(nn.Module):
         seed: Seed of all initial values.
 
     Raises:
-        SpecError: The module contains something that has no right result here, such as dropout.
+        SpecError: The module contains something that has no right result here, such as batch norm over devices.
     """
 
     def __init__(self, layer: TransferModule, *, index: int, seed: int) -> None:
@@ -163,20 +164,25 @@ class Stage(nn.Module):
             {name: nn.Parameter(v) if isinstance(like[name], nn.Parameter) else v for name, v in values.items()}
         )
 
-    def fork(self, task: int, *, trial: bool, running: bool = False) -> Fork:
+    def fork(self, task: int, *, trial: bool, running: bool = False, seed: int | None = None) -> Fork:
         """Compute the parameters of the branches that a task has, once for as many uses as follow.
 
         Args:
             task: Identity of the task.
             trial: Read the trial copy of the shared knowledge, where there is one.
             running: Answer instead of train: normalize by the task's running statistics, in evaluation mode.
+            seed: Decides the random numbers that the module draws in training mode. Without it, a module that would
+                draw some is in evaluation mode.
         """
+        random = self.template.stochastic and seed is not None and not running
         key = str(task)
         knowledge = self.trial if trial and self.trial is not None else self.shared
         statistics = self.statistics[key] if running and key in self.statistics else None
 
         def branch(tensors: Mapping[str, Tensor]) -> Branch:
-            return Branch(self.template, tensors, statistics=statistics, training=not running)
+            training = not running and (random or not self.template.stochastic)
+            drawn = derive_seed(seed, self.index) if random and seed is not None else None
+            return Branch(self.template, tensors, statistics=statistics, training=training, seed=drawn)
 
         own = branch(tensors_of(self.own[key])) if key in self.own else None
         shared = branch(self.sharing.read(knowledge, self.mapping[key])) if key in self.mapping else None
@@ -190,7 +196,8 @@ class Stage(nn.Module):
         """Return the shape of the output for an input of this shape, both without the batch axis.
 
         Raises:
-            SpecError: The module does not run on such an input, draws random numbers or changes a buffer.
+            SpecError: The module does not run on such an input, changes a buffer, or draws random numbers that a
+                seed cannot decide.
         """
         given = None if self.layer.output is None else self.layer.output(shape)
         try:

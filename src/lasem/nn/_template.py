@@ -3,21 +3,18 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
-from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.lazy import LazyModuleMixin
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from lasem.errors import SpecError
 from lasem.nn._norm import AbstractNodeNorm, NodeBatchNorm, NormInputs, Statistics
-from lasem.nn._parameters import nest, tensors_of
-
-Module = TypeVar("Module", bound=nn.Module)
+from lasem.nn._parameters import Module, nest, tensors_of
+from lasem.nn._randomness import RandomOperations, refuse_other_generators, seeded
 
 Norms = Literal["task", "frozen"]
 """Which statistics batch norm uses; see `TransferModule`."""
@@ -57,7 +54,11 @@ class Template:
         norms: Which statistics batch norm uses; see `TransferModule`.
 
     Raises:
-        SpecError: The module contains dropout, or a layer whose parameters are not there yet.
+        SpecError: The module contains a layer whose parameters are not there yet, or batch norm over devices.
+
+    Attributes:
+        stochastic: Whether the module draws random numbers in training mode, as dropout does. It is True as long as
+            this is not known, that is before `output_shape` has run the module.
     """
 
     def __init__(self, made: nn.Module, *, norms: Norms = "task") -> None:
@@ -68,6 +69,8 @@ class Template:
         self._set_mode(training=True)
         self.names = tuple(tensors_of(self.module))
         self._pure = self.module if isinstance(self.module, AbstractPureModule) else None
+        self.stochastic = self._pure is None
+        self._inspected = False
         self._norms = {n: child for n, child in self.module.named_modules() if isinstance(child, AbstractNodeNorm)}
 
     @property
@@ -88,6 +91,7 @@ class Template:
         nodes: int = 1,
         statistics: nn.Module | None = None,
         training: bool = True,
+        seed: int | None = None,
     ) -> Tensor:
         """Apply the module with given tensors: (N B, ...) -> (N B, ...).
 
@@ -97,6 +101,7 @@ class Template:
             nodes: Number of nodes, N.
             statistics: Running statistics of a task, to normalize by these.
             training: Whether the module is in training mode.
+            seed: Decides the random numbers that the module draws; None where it draws none.
         """
         if self._pure is not None:
             return self._pure.compute(tensors, x)
@@ -105,7 +110,10 @@ class Template:
             assert running is None or isinstance(running, Statistics)
             norm.inputs = NormInputs(nodes, running)
         self._set_mode(training=training)
-        return functional_call(self.module, dict(tensors), (x,))
+        if seed is None:
+            return functional_call(self.module, dict(tensors), (x,))
+        with seeded(seed, x.device):
+            return functional_call(self.module, dict(tensors), (x,))
 
     def _set_mode(self, *, training: bool) -> None:
         """Put the module into training or evaluation mode, except for frozen norms."""
@@ -143,14 +151,28 @@ class Template:
             shape: Shape of one input, without the batch axis.
 
         Raises:
-            SpecError: The module draws random numbers or changes a buffer.
+            SpecError: The module changes a buffer, or draws random numbers that a seed cannot decide.
         """
+        if not self._inspected and self._pure is None:
+            drawn = self._run(shape, training=False)[1]
+            if drawn:
+                raise SpecError(
+                    f"the module of a stage must not draw random numbers in evaluation mode (got {drawn[0]}), because"
+                    " evidence and answers would be random; make it depend on self.training, as torch.nn.Dropout does"
+                )
+            self._inspected = True
+        output, drawn = self._run(shape, training=True)
+        self.stochastic = bool(drawn)
+        return output
+
+    def _run(self, shape: tuple[int, ...], *, training: bool) -> tuple[tuple[int, ...], list[str]]:
+        """Run the module without values; return the shape of its output, and the operations that are random."""
         buffers = dict(self.module.named_buffers())
         versions = {name: buffer._version for name, buffer in buffers.items()}
         for norm in self._norms.values():
             norm.inputs = NormInputs()
-        self._set_mode(training=True)
-        with torch.no_grad(), _NoRandomNumbers():
+        self._set_mode(training=training)
+        with torch.no_grad(), refuse_other_generators(), RandomOperations() as operations:
             # Not by `functional_call`, which would put back a buffer that the module has replaced.
             y = self.module(torch.empty(BATCH, *shape, device="meta"))
         for name, buffer in self.module.named_buffers():
@@ -160,20 +182,7 @@ class Template:
                     " all tasks and branches use it in the same step; keep such values as parameters, or use batch"
                     " norm of torch.nn, which has statistics per task"
                 )
-        return tuple(y.shape[1:])
-
-
-class _NoRandomNumbers(TorchDispatchMode):
-    """Refuses operations that draw random numbers."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
-        """Run an operation unless it is random."""
-        if torch.Tag.nondeterministic_seeded in func.tags:
-            raise SpecError(
-                f"the module of a stage must not draw random numbers in forward (got {func}), because a seed could not"
-                " decide them; leave this operation out, and use training.keep for dropout before the head"
-            )
-        return func(*args, **(kwargs or {}))
+        return tuple(y.shape[1:]), operations.found
 
 
 def copy_with(module: Module, tensors: Mapping[str, Tensor]) -> Module:
@@ -237,9 +246,4 @@ def _refuse_what_cannot_be_right(module: nn.Module) -> None:
         if isinstance(child, nn.SyncBatchNorm):
             raise SpecError(
                 f"the module of a stage must normalize on one device (got {where}); use torch.nn.BatchNorm2d instead"
-            )
-        if isinstance(child, _DropoutNd) and child.p > 0:
-            raise SpecError(
-                f"the module of a stage must not contain dropout (got {where} with p = {child.p}), because a seed could"
-                " not decide its masks; set p to 0, and use training.keep for dropout before the head"
             )

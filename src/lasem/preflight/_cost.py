@@ -114,6 +114,7 @@ class SearchCost:
         model_bytes: Bytes of parameters, gradients, optimizer state and the copy for the roll-back.
         features: Number of values of a leaf's features for one batch.
         keep: Probability with which dropout keeps a feature.
+        stochastic: Whether modules of stages draw random numbers, such as dropout masks.
         seconds: Predicts the seconds of a whole run from the cost of a step; None if nothing was timed.
     """
 
@@ -125,6 +126,7 @@ class SearchCost:
     model_bytes: int
     features: int
     keep: float
+    stochastic: bool = False
     seconds: Callable[[StepCost], float] | None = None
 
     @property
@@ -173,13 +175,13 @@ class SearchCost:
         masks = DropoutMasks.held_bytes(candidates, size.widest[-1], self.features, keep=self.keep)
         activations = stored + masks + self.kernel_bytes
         m_steps = self.strategy.m_steps if isinstance(self.strategy, EvaluatesTree) else 1
-        work = em_multiply_adds(self.stage_work, size, m_steps=m_steps) / static_multiply_adds(self.stage_work)
+        work = em_multiply_adds(self.stage_work, size, m_steps=m_steps, stochastic=self.stochastic)
         return StepCost(
             partition=partition,
             candidates=candidates,
             activation_bytes=activations,
             bytes=self.model_bytes + activations,
-            work=work,
+            work=work / static_multiply_adds(self.stage_work),
             subtrees=size.parts,
             subtree_bytes=stored,
         )
@@ -263,6 +265,7 @@ def search_cost(spec: Spec, outline: Outline, *, device: torch.device) -> Search
         model_bytes=4 * (3 * trained + sum(p.numel() for p in trial)),
         features=len(images) * backbone.num_features,
         keep=spec.training.keep,
+        stochastic=backbone.stochastic,
     )
 
 

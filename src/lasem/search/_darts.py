@@ -10,6 +10,7 @@ network from scratch (a lifelong learner keeps what it has trained).
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -75,6 +76,19 @@ class DARTS(AbstractStrategy):
         return DARTSSearch(self, space, network=network)
 
 
+@dataclass(frozen=True)
+class Noise:
+    """What one evaluation of the mixed network drops.
+
+    Attributes:
+        masks: Dropout masks of the features before the head.
+        seed: Seed of what the modules of stages draw; None if they draw nothing.
+    """
+
+    masks: DropoutMasks
+    seed: int | None
+
+
 class DARTSSearch(AbstractSearch):
     """The differentiable search of one task.
 
@@ -99,23 +113,23 @@ class DARTSSearch(AbstractSearch):
         if self._options.optimizer == "rmsprop-tf":
             self._optimizer.param_groups[0]["lr"] = task.learning_rate
         self._optimizer.step()
-        return task.step(self._loss(batch, self.alpha, self._mask(task, batch)))
+        return task.step(self._loss(batch, self.alpha, self._noise(task, batch)))
 
     def architecture_gradient(self, task: AbstractOpenTask, batch: Batch, held_out: Batch) -> Tensor:
         """Return the gradient of the held-out loss in alpha, (G, 2), of the order chosen."""
         alpha = self.alpha.detach().requires_grad_()
         if self._options.order == "second":
             return self._second_order(task, batch, held_out, alpha)
-        loss = self._loss(held_out, alpha, self._mask(task, held_out))
+        loss = self._loss(held_out, alpha, self._noise(task, held_out))
         return torch.autograd.grad(loss, alpha)[0]
 
     def _second_order(self, task: AbstractOpenTask, batch: Batch, held_out: Batch, alpha: Tensor) -> Tensor:
         """Compute the gradient of equations 7 and 8 of [Liu2019]; the inner step is one of plain gradient descent."""
         weights = self._network.backbone.task_parameters(self._network.identity)
-        masks = self._mask(task, batch), self._mask(task, held_out)
-        inner = _gradients(self._loss(batch, self.alpha, masks[0]), weights)
+        noises = self._noise(task, batch), self._noise(task, held_out)
+        inner = _gradients(self._loss(batch, self.alpha, noises[0]), weights)
         with _moved(weights, inner, by=-task.learning_rate):
-            loss = self._loss(held_out, alpha, masks[1])
+            loss = self._loss(held_out, alpha, noises[1])
             direct, *direction = _gradients(loss, [alpha, *weights])
         length = float(torch.stack([part.norm() for part in direction]).norm())
         if length == 0:
@@ -124,24 +138,25 @@ class DARTSSearch(AbstractSearch):
         ends: list[Tensor] = []
         for by in (radius, -radius):
             with _moved(weights, direction, by=by):
-                ends += _gradients(self._loss(batch, alpha, masks[0]), [alpha])
+                ends += _gradients(self._loss(batch, alpha, noises[0]), [alpha])
         return direct - task.learning_rate * (ends[0] - ends[1]) / (2 * radius)
 
-    def _loss(self, batch: Batch, alpha: Tensor, mask: DropoutMasks) -> Tensor:
+    def _loss(self, batch: Batch, alpha: Tensor, noise: Noise) -> Tensor:
         """Compute the cross-entropy of the mixed network, plus each penalty times its branch's weight (a constant)."""
         (images, labels), network = batch, self._network
         weights = alpha.softmax(1)
-        forks = network.backbone.forks(network.identity)
+        forks = network.backbone.forks(network.identity, seed=noise.seed)
         mixed = [fork.mixed(weights[group]) for fork, group in zip(forks, self._group_of, strict=True)]
         features = network.backbone.walk(images, lambda stage, hidden: mixed[stage].branch(1)(hidden))
-        loss = cross_entropies(network.head(mask.apply(features)), labels)[0]
+        loss = cross_entropies(network.head(noise.masks.apply(features)), labels)[0]
         for stage, penalty in network.penalties():
             loss = loss + weights[self._group_of[stage], 1].detach().to(penalty.dtype) * penalty
         return loss
 
-    def _mask(self, task: AbstractOpenTask, batch: Batch) -> DropoutMasks:
-        """Draw a dropout mask for a batch; the evaluations of one second-order step share theirs."""
-        return task.draw_masks(1, len(batch[0]), self._network.num_features)
+    def _noise(self, task: AbstractOpenTask, batch: Batch) -> Noise:
+        """Draw what a batch's evaluation drops; the evaluations of one second-order step share theirs."""
+        masks = task.draw_masks(1, len(batch[0]), self._network.num_features)
+        return Noise(masks, self._network.draw_seed(task))
 
     def start_epoch(self) -> None:
         """Do nothing: the search is the same in all epochs."""

@@ -125,7 +125,8 @@ class EMSearch(AbstractSearch):
     def _expect(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """E-step (equation 2): the posterior from the prior and the batch's evidence, without dropout.
 
-        Dropout comes after the last stage only, so the first M-step can continue from the same features.
+        If dropout comes after the last stage only, the first M-step can continue from the same features. Where modules
+        of stages drop something, the M-step computes its own.
 
         Returns:
             (K,) log-posterior; and (N, B, F) features, with their graph, of the candidates that the M-step trains, or
@@ -136,7 +137,8 @@ class EMSearch(AbstractSearch):
         first = self._selection.first(log_prior)
         parts = self._budget.divide(first, self._network, images)
         features = None
-        if len(parts) == 1 and self._selection.should_share_forward_pass(first):
+        shares = not self._network.backbone.stochastic and self._selection.should_share_forward_pass(first)
+        if len(parts) == 1 and shares:
             features = self._network.leaves(images, parts[0].layout)
             self._enter(log_evidence, parts[0], features.detach(), labels)
         else:
@@ -178,9 +180,10 @@ class EMSearch(AbstractSearch):
             The loss, a detached scalar.
         """
         masks = task.draw_masks(len(self.space), len(images), self._network.num_features)
+        seed = self._network.draw_seed(task)
         penalty = self._penalty(q)  # added once, however many sub-trees there are
         for part in self._budget.divide(self._selection.learned, self._network, images, whole=features is not None):
-            leaves = self._network.leaves(images, part.layout) if features is None else features
+            leaves = self._network.leaves(images, part.layout, seed=seed) if features is None else features
             candidates = indices(part.by_leaf, q.device)
             losses = cross_entropies(self._network.head(masks.apply(leaves, candidates)), labels)
             loss = (q[candidates].to(losses.dtype) * losses).sum()

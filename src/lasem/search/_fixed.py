@@ -119,7 +119,7 @@ def plain_step(
         The loss, a detached scalar.
     """
     masks = task.draw_masks(1, len(images), network.num_features)
-    logits = network.head(masks.apply(network.leaves(images, plan(space))))
+    logits = network.head(masks.apply(network.leaves(images, plan(space), seed=network.draw_seed(task))))
     loss = cross_entropies(logits, labels)[0]
     for stage, penalty in network.penalties():
         if space.layer_bits[0][stage]:

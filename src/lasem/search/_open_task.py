@@ -26,6 +26,13 @@ class AbstractOpenTask(ABC):
     def draw_masks(self, candidates: int, batch: int, features: int) -> DropoutMasks:
         """Draw the dropout masks of one optimizer step: for each candidate, one for (B, F) features."""
 
+    @abstractmethod
+    def draw_seed(self) -> int:
+        """Return a seed for the random numbers that the modules of stages draw in the next optimizer step.
+
+        Every call returns another seed. A task that was resumed returns the same ones as the task that was interrupted.
+        """
+
     def dropout(self, features: Tensor) -> Tensor:
         """Drop features before a head: (B, F) -> (B, F)."""
         return self.draw_masks(1, *features.shape).apply(features.unsqueeze(0)).squeeze(0)

@@ -69,7 +69,7 @@ def node_bytes(backbone: Backbone, images: Tensor, task: int) -> list[int]:
 def _saved_by_stage(backbone: Backbone, images: Tensor, task: int) -> list[int]:
     """Return the bytes that autograd stores for each stage, along one path."""
     found: list[int] = []
-    forks = backbone.forks(task)
+    forks = backbone.forks(task, seed=0)  # with the dropout masks that training stores
 
     def step(number: int, hidden: Tensor) -> Tensor:
         fork = forks[number]

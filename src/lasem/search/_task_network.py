@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lasem.nn import Backbone
 from lasem.search._capture import LeafFeatures
+from lasem.search._open_task import AbstractOpenTask
 from lasem.search._retention import RetentionPenalty
 from lasem.search._tree import Plan, leaf_features
 
@@ -27,11 +28,23 @@ class TaskNetwork:
     features: LeafFeatures = leaf_features
     retention: RetentionPenalty | None = None
 
-    def leaves(self, images: Tensor, layout: Plan) -> Tensor:
-        """Run a batch through every path of a tree: (B, C, H, W) -> (N, B, F), in the order of the leaves."""
+    def leaves(self, images: Tensor, layout: Plan, *, seed: int | None = None) -> Tensor:
+        """Run a batch through every path of a tree: (B, C, H, W) -> (N, B, F), in the order of the leaves.
+
+        Args:
+            images: A batch.
+            layout: Plan of the tree.
+            seed: Seed of an M-step, from `draw_seed`. Without it, dropout within stages is off.
+        """
+        if seed is not None:
+            return leaf_features(self.backbone, images, self.identity, layout=layout, seed=seed)
         if self.features is not leaf_features:  # CUDA graphs may overwrite what earlier steps have returned
             torch.compiler.cudagraph_mark_step_begin()
         return self.features(self.backbone, images, self.identity, layout=layout)
+
+    def draw_seed(self, task: AbstractOpenTask) -> int | None:
+        """Draw the seed of an M-step for modules that draw random numbers; None if no stage has one."""
+        return task.draw_seed() if self.backbone.stochastic else None
 
     @property
     def head(self) -> nn.Module:

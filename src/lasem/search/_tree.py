@@ -10,13 +10,16 @@ not share the others. An identity skip may go around decisions; each node then a
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace
 from lasem.nn import Backbone, Skip, indices
+
+Path = tuple[int, ...]
+"""Digits of the decisions that lead to a node."""
 
 Nodes = slice | tuple[int, ...]
 """Nodes of the tree after one stage, as indices of the first axis."""
@@ -53,6 +56,17 @@ class Plan:
 
     steps: tuple[Step, ...]
     candidates: tuple[int, ...]
+
+    @cached_property
+    def paths(self) -> tuple[tuple[Path, ...], ...]:
+        """For each stage and each node after it, the digits of the decisions that lead to the node."""
+        found: list[tuple[Path, ...]] = []
+        before: tuple[Path, ...] = ((),)
+        for step in self.steps:
+            digits = [digit for digit, rows in enumerate((step.own, step.shared)) for _ in _listed(rows)]
+            before = tuple((*before[row], digit) for row, digit in zip(step.parents, digits, strict=True))
+            found.append(before)
+        return tuple(found)
 
     def ancestors(self, skip: Skip) -> tuple[int, ...]:
         """Return for each node after a skip the node before it from which it descends."""
@@ -91,14 +105,27 @@ def _listed(rows: Nodes) -> list[int] | tuple[int, ...]:
     return list(range(rows.start, rows.stop)) if isinstance(rows, slice) else rows
 
 
-def leaf_features(backbone: Backbone, images: Tensor, task: int, *, layout: Plan) -> Tensor:
-    """Run a batch through every path: (B, C, H, W) -> (K, B, F), in the order of the leaves."""
-    forks = backbone.forks(task)
+def leaf_features(backbone: Backbone, images: Tensor, task: int, *, layout: Plan, seed: int | None = None) -> Tensor:
+    """Run a batch through every path: (B, C, H, W) -> (K, B, F), in the order of the leaves.
+
+    Args:
+        backbone: The network.
+        images: A batch.
+        task: Identity of the task.
+        layout: Plan of the tree.
+        seed: Decides what the modules of stages draw, such as dropout masks. A node draws the same in every tree that
+            has it. Without a seed, modules draw nothing.
+    """
+    forks = backbone.forks(task, seed=seed)
 
     def step(number: int, hidden: Tensor) -> Tensor:
         rows = (layout.steps[number].own, layout.steps[number].shared)
         taken = [(bit, _take(hidden, nodes)) for bit, nodes in enumerate(rows) if nodes != slice(0, 0)]
-        results = [forks[number].branch(bit)(nodes) for bit, nodes in taken]
+        if seed is None:
+            results = [forks[number].branch(bit)(nodes) for bit, nodes in taken]
+        else:
+            paths = [[path for path in layout.paths[number] if path[-1] == bit] for bit, _ in taken]
+            results = [forks[number].branch(bit)(nodes, ps) for (bit, nodes), ps in zip(taken, paths, strict=True)]
         return _joined(results) if len(results) > 1 else results[0]
 
     return backbone.walk(images, step, ancestors=layout.ancestors)

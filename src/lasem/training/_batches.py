@@ -75,6 +75,10 @@ class Batches:
         seed = derive_seed(self._seed, "dropout", self._visit, epoch)
         return torch.Generator(self._train.labels.device).manual_seed(seed)
 
+    def module_seed(self, epoch: int, number: int) -> int:
+        """Return the seed of what the modules of stages draw in one of an epoch's optimizer steps."""
+        return derive_seed(self._seed, "modules", self._visit, epoch, number)
+
     def _shuffled(self, split: Split, size: int, use: str, *numbers: int) -> Iterator[Batch]:
         for indices in self.shuffle(split, size, use, *numbers):
             yield split.images[indices], split.labels[indices]

@@ -190,10 +190,7 @@ class TaskTraining(AbstractOpenTask):
         self._opened.begin_epoch()
 
     def batches(self) -> Iterator[Batch]:
-        """Shuffle the open task's images, and yield every complete batch of the epoch.
-
-        It begins the epoch if `begin_epoch` was not called.
-        """
+        """Shuffle the task's images, and yield each complete batch of the epoch; begin it if that was not done."""
         return self._opened.iter_batches()
 
     @property
@@ -236,6 +233,10 @@ class TaskTraining(AbstractOpenTask):
         """Draw the dropout masks of one optimizer step: for each candidate, one for (B, F) features."""
         return DropoutMasks.draw(candidates, batch, features, keep=self.training.keep, source=self._opened.masks)
 
+    def draw_seed(self) -> int:
+        """Return a seed for the random numbers of the next optimizer step; every call returns another one."""
+        return self._opened.draw_seed()
+
     @property
     def learning_rate(self) -> float:
         """Learning rate of the next optimizer step."""
@@ -276,8 +277,6 @@ class TaskTraining(AbstractOpenTask):
         mean = self._opened.end_epoch(losses)
         self.epochs_trained += 1
         return mean
-
-    # State
 
     def values(self) -> TrainingState:
         """Return the JSON values that `restore` takes.

@@ -43,6 +43,7 @@ class Visit:
     batch: int | None = None
     taken: int = 0
     rows: Tensor | None = None
+    drawn: int = 0
 
     def __post_init__(self) -> None:
         self.masks, self.held_out = self.batches.masks(0), self.batches.held_out(0)
@@ -82,8 +83,13 @@ class Visit:
                 " outside of it"
             )
         self.masks, self.held_out = self.batches.masks(self.epoch), self.batches.held_out(self.epoch)
-        self.batch = self.taken = 0
+        self.batch = self.taken = self.drawn = 0
         self.steps.begin_epoch()
+
+    def draw_seed(self) -> int:
+        """Return a seed that follows from the place: the visit, the epoch, and how many were drawn in this epoch."""
+        self.drawn += 1
+        return self.batches.module_seed(self.epoch, self.drawn)
 
     def iter_batches(self) -> Iterator[Batch]:
         """Yield and count every complete batch of the epoch; begin the epoch if that was not done."""

@@ -89,7 +89,7 @@ def test_infinite_logits_are_a_fixed_configuration(opened, bits):
     task, network, search = opened(DARTS(partition=PARTITION), keep=0.5)
     logits = {"0": [0.0, -math.inf], "1": [-math.inf, 0.0]}
     search.alpha.copy_(torch.tensor([logits[bits[0]], logits[bits[1]]]))
-    seen.append((network, search._loss(batch(0), search.alpha, search._mask(task, batch(0)))))
+    seen.append((network, search._loss(batch(0), search.alpha, search._noise(task, batch(0)))))
     task, network, _ = opened(DARTS(partition=PARTITION), keep=0.5)
     fixed = Fixed(bits)
     fixed.search(fixed.space(3), network=network, schedule=Schedule(batches=1)).step(task, *batch(0))
@@ -146,12 +146,12 @@ def test_without_a_step_of_the_weights_the_second_order_is_the_first(opened):
 
 def test_a_penalty_is_weighted_by_the_share_of_its_branch_and_leaves_the_architecture_alone(opened, monkeypatch):
     task, network, search = opened(DARTS(partition=PARTITION))
-    plain = search._loss(batch(0), search.alpha, search._mask(task, batch(0)))
+    plain = search._loss(batch(0), search.alpha, search._noise(task, batch(0)))
     gradient = search.architecture_gradient(task, batch(0), batch(1))
     penalties = [(0, torch.tensor(2.0, dtype=torch.float64)), (1, torch.tensor(5.0, dtype=torch.float64))]
     monkeypatch.setattr(network.backbone, "penalties", lambda task: penalties)
     shares = search.alpha.softmax(1)[:, 1]
-    loss = search._loss(batch(0), search.alpha, search._mask(task, batch(0)))
+    loss = search._loss(batch(0), search.alpha, search._noise(task, batch(0)))
     torch.testing.assert_close(loss - plain, 2 * shares[0] + 5 * shares[1])
     torch.testing.assert_close(search.architecture_gradient(task, batch(0), batch(1)), gradient)
 
