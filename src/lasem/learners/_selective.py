@@ -15,7 +15,7 @@ from lasem.learners._retention import Retention, RetentionOptions
 from lasem.learners._selective_state import Most, SelectiveState, read_state
 from lasem.learners._status import ParameterCounts, SearchStatus
 from lasem.nn import Backbone
-from lasem.search import AbstractSearch, AbstractStrategy, Fixed, Schedule, TaskNetwork, capture, leaf_features
+from lasem.search import AbstractSearch, AbstractStrategy, Fixed, Front, Schedule, TaskNetwork, capture, leaf_features
 from lasem.seeds import derive_seed
 from lasem.training import (
     TaskTraining,
@@ -47,6 +47,7 @@ class SelectiveTransfer(AbstractLearner):
     Attributes:
         task: Training of the open task, and which tasks were trained before.
         space: Candidates of a new task.
+        front: Stages in front of the network that the open task does not train; None before the first task.
 
     Raises:
         SpecError: The strategy's steps differ from each other, so they cannot be compiled.
@@ -80,6 +81,7 @@ class SelectiveTransfer(AbstractLearner):
         like = next(backbone.parameters())
         self.task = TaskTraining(self.training, seed=seed, shape=backbone.shape, like=like)
         self._search: AbstractSearch | None = None
+        self.front: Front | None = None
         self._most_rollback = 0
         self._estimated: tuple[int, ...] | None = None
 
@@ -114,9 +116,11 @@ class SelectiveTransfer(AbstractLearner):
         self.task.check(task, held_out=strategy.held_out)
         self.backbone.begin_task(identity, classes=task.classes, uses=space.uses, redraw_unchosen=self.redraw_unchosen)
         self.task.begin(task, self.backbone.task_parameters(identity), held_out=strategy.held_out)
+        images, limit = self.task.sources.num_images, 2**20 * self.training.front_memory
+        self.front = Front.find(self.backbone, identity, space=space, images=images, limit=limit)
         features = capture() if self.capture else leaf_features
         retention = None if self.retention is None else self.retention.penalty(len(task.train))
-        network = TaskNetwork(self.backbone, identity, features=features, retention=retention)
+        network = TaskNetwork(self.backbone, identity, features=features, retention=retention, front=len(self.front))
         schedule = Schedule(batches=self.task.batches_per_epoch, epochs=self.training.epochs)
         self._search = strategy.search(space, network=network, schedule=schedule)
         self._estimated = None
@@ -130,21 +134,17 @@ class SelectiveTransfer(AbstractLearner):
             RunError: A loss or a gradient is not finite.
         """
         self.begin_epoch()
-        losses = [self.search.step(self.task, images, labels) for images, labels in self.task.batches()]
+        losses = [self.search.step(self.task, images, labels) for images, labels in self.task.batches(features=True)]
         return self.end_epoch(losses)
 
     def begin_epoch(self) -> None:
-        """Begin an epoch of a loop of your own; `train_epoch` is such a loop over the task's own batches.
-
-        An epoch of your own is::
-
-            learner.begin_epoch()
-            losses = [learner.train_step(images, labels) for images, labels in loader]
-            mean = learner.end_epoch(losses)
+        """Begin an epoch of a loop of your own, which calls `train_step` for every batch, and `end_epoch` at its end.
 
         Raises:
             LasemError: No task is open, the epoch before was interrupted, or gradients are switched off.
         """
+        if self.front:
+            self.task.sources.keep_features(self.front)
         self.task.begin_epoch()
         self._estimated = None
         self.search.start_epoch()
@@ -158,7 +158,7 @@ class SelectiveTransfer(AbstractLearner):
         """
         self.task.take_batch(images, labels)
         self._estimated = None
-        return self.search.step(self.task, images, labels)
+        return self.search.step(self.task, self.front.features(images) if self.front else images, labels)
 
     def end_epoch(self, losses: Sequence[Tensor]) -> float:
         """End an epoch, so that the learning rate decays; return the mean of what `train_step` gave for its batches.
@@ -202,6 +202,8 @@ class SelectiveTransfer(AbstractLearner):
         names = {name for name, _ in self.backbone.named_parameters()}
         if any(name.endswith(".shared.weight") for name in names):
             self.backbone.load_values(values)
+        if self.task.open_identity is not None:
+            self.task.sources.drop_features()
         self._estimated = None
 
     @torch.no_grad()
@@ -240,10 +242,7 @@ class SelectiveTransfer(AbstractLearner):
         return SearchStatus.of(self.search)
 
     def posterior(self) -> Tensor | None:
-        """Return the posterior of the last batch, (K,), in double precision; None without a search.
-
-        It is uniform before the first batch.
-        """
+        """Return the posterior of the last batch, (K,) in double precision, uniform before it; None without search."""
         log_posterior = self.search.log_posterior
         return None if log_posterior is None else log_posterior.exp()
 

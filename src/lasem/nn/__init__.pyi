@@ -1,5 +1,6 @@
 from lasem.nn._backbone import Backbone as Backbone
 from lasem.nn._branch import AbstractBranch as AbstractBranch
+from lasem.nn._branch import Branch as Branch
 from lasem.nn._branch import Fork as Fork
 from lasem.nn._conv import PooledConv2d as PooledConv2d
 from lasem.nn._cut import CutOptions as CutOptions

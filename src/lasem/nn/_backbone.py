@@ -228,6 +228,7 @@ class Backbone(nn.Module):
         step: Callable[[int, Tensor], Tensor],
         *,
         ancestors: Callable[[Skip], tuple[int, ...]] | None = None,
+        start: int = 0,
     ) -> Tensor:
         """Carry a batch through the stages and around them: (B, C, H, W) -> (N, B, F).
 
@@ -235,9 +236,10 @@ class Backbone(nn.Module):
             images: A batch.
             step: Applies one stage, by its number from 0, to all nodes.
             ancestors: Returns for a skip and each of the N nodes after it the node before it; by default the same.
+            start: First stage that is applied; then the batch is its input.
         """
-        hidden = walk(self.enter(images), step, stages=len(self.stages), skips=self.skips, ancestors=ancestors)
-        return flatten_features(hidden)
+        x, stages, skips = self.enter(images), len(self.stages), self.skips
+        return flatten_features(walk(x, step, stages=stages, skips=skips, ancestors=ancestors, start=start))
 
     @torch.no_grad()
     def estimate_statistics(self, batches: Iterable[Tensor], task: int, *, bits: Sequence[int]) -> None:

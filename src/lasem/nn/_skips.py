@@ -76,19 +76,21 @@ def walk(
     stages: int,
     skips: Sequence[Skip],
     ancestors: Callable[[Skip], tuple[int, ...]] | None = None,
+    start: int = 0,
 ) -> Tensor:
     """Carry an activation through the stages, around which skips go.
 
     Args:
-        x: Input of the first stage.
+        x: Input of the first stage that is applied.
         step: Applies one stage, given its number from 0 and its input.
         stages: Number of stages.
         skips: Identity skips; at most one may end at a stage.
         ancestors: See `Skip.join`.
+        start: First stage that is applied; no skip may go around it from before.
     """
     ends, starts = {skip.end: skip for skip in skips}, {skip.start for skip in skips}
     sources: dict[int, Tensor] = {}
-    for number in range(stages):
+    for number in range(start, stages):
         if number in starts:
             sources[number] = x
         x = step(number, x)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.learners import AbstractLearner, ParameterCounts, TakesTurns, parameter_counts
+from lasem.learners import AbstractLearner, ParameterCounts, SelectiveTransfer, TakesTurns, parameter_counts
 from lasem.learners import trainings as times_trained
 from lasem.memory import available_memory
 from lasem.nn import NETWORKS
@@ -40,7 +40,8 @@ class Estimate:
         evaluation_seconds: Time of validation after every epoch, of the tests that are due, and of testing all earlier
             tasks after each. Tests that happen because validation has improved are not foreseen.
         activation_bytes: Bytes that one step stores for its backward pass; counted for a search in a tree.
-        model_bytes: Bytes of parameters, gradients, optimizer state and the copy for the roll-back.
+        model_bytes: Bytes of parameters, gradients, optimizer state and the copy for the roll-back, and of the features
+            that are kept of a task's images; see `lasem.search.Front`.
         search: Cost of the search over this and other partitions; None if there is none that can be counted.
         counted: Whether the time of a search's step was not measured, but one network's multiplied by its work.
         reasons: Sentences that say what is uncertain about `seconds`.
@@ -101,11 +102,23 @@ def estimate(
         seconds=(found.seconds[0], found.seconds[1] + compiling),
         evaluation_seconds=run.evaluation(found.times, sum(run.trainings)),
         activation_bytes=search.step().activation_bytes if search and not search.in_turn else found.times.saved_bytes,
-        model_bytes=4 * (3 * counts.search + counts.rollback),
+        model_bytes=4 * (3 * counts.search + counts.rollback) + _kept_bytes(run),
         search=found.search,
         counted=found.counted,
         reasons=(*found.reasons, *reasons),
     )
+
+
+def _kept_bytes(run: "_Run") -> int:
+    """Return the bytes of the features that a learner keeps of a task's images."""
+    learner = build_learner(run.spec, run.outline, device=run.device)
+    if not isinstance(learner, SelectiveTransfer):
+        return 0
+    learner.begin_task(random_task(learner, run.outline, device=run.device))
+    images = run.outline.images
+    number = images["train"] + (images["valid"] if learner.strategy.held_out == "valid" else 0)
+    limit = int(2**20 * run.spec.training.front_memory)
+    return min(limit, number * learner.front.bytes_per_image) if learner.front else 0
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from lasem.search._evidence import log_product as log_product
 from lasem.search._fixed import Fixed as Fixed
 from lasem.search._fixed import FixedSearch as FixedSearch
 from lasem.search._fixed import InTurn as InTurn
+from lasem.search._front import Front as Front
 from lasem.search._open_task import AbstractOpenTask as AbstractOpenTask
 from lasem.search._open_task import Batch as Batch
 from lasem.search._parts import node_bytes as node_bytes

@@ -13,7 +13,7 @@ from lasem.search._tree import Plan, leaf_features
 class LeafFeatures(Protocol):
     """A function that carries a batch along every path of the tree; see `leaf_features`."""
 
-    def __call__(self, backbone: Backbone, images: Tensor, task: int, *, layout: Plan) -> Tensor:
+    def __call__(self, backbone: Backbone, images: Tensor, task: int, *, layout: Plan, start: int = 0) -> Tensor:
         """Compute the features of all leaves: (B, C, H, W) -> (K, B, F)."""
         ...
 
@@ -34,9 +34,9 @@ class Captured:
         copied.__kwdefaults__ = leaf_features.__kwdefaults__
         self._compiled = torch.compile(copied, dynamic=False, fullgraph=True, mode="reduce-overhead")
 
-    def __call__(self, backbone: Backbone, images: Tensor, task: int, *, layout: Plan) -> Tensor:
+    def __call__(self, backbone: Backbone, images: Tensor, task: int, *, layout: Plan, start: int = 0) -> Tensor:
         """Compute the features of all leaves: (B, C, H, W) -> (K, B, F)."""
-        return self._compiled(backbone, images, task, layout=layout)
+        return self._compiled(backbone, images, task, layout=layout, start=start)
 
     def __reduce__(self) -> tuple[type["Captured"], tuple[()]]:
         """Copy and pickle as an instance that has compiled nothing yet."""

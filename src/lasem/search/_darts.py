@@ -147,7 +147,9 @@ class DARTSSearch(AbstractSearch):
         weights = alpha.softmax(1)
         forks = network.backbone.forks(network.identity, seed=noise.seed)
         mixed = [fork.mixed(weights[group]) for fork, group in zip(forks, self._group_of, strict=True)]
-        features = network.backbone.walk(images, lambda stage, hidden: mixed[stage].branch(1)(hidden))
+        features = network.backbone.walk(
+            images, lambda stage, hidden: mixed[stage].branch(1)(hidden), start=network.front
+        )
         loss = cross_entropies(network.head(noise.masks.apply(features)), labels)[0]
         for stage, penalty in network.penalties():
             loss = loss + weights[self._group_of[stage], 1].detach().to(penalty.dtype) * penalty

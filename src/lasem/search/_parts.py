@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -49,7 +50,7 @@ class Part:
         return tuple(self.members[row] for row in self.layout.candidates)
 
 
-def node_bytes(backbone: Backbone, images: Tensor, task: int) -> list[int]:
+def node_bytes(backbone: Backbone, images: Tensor, task: int, *, start: int = 0) -> list[int]:
     """Measure the bytes that autograd stores of one node for the backward pass of a batch: (d + 1,).
 
     There is one entry per stage, and a last one for the features of a leaf. The storage is measured on two and on three
@@ -60,15 +61,16 @@ def node_bytes(backbone: Backbone, images: Tensor, task: int) -> list[int]:
         backbone: The network, with the task open.
         images: (B, C, H, W), of which the first is measured, repeated.
         task: Identity of the task.
+        start: First stage that is applied; then the images are its input, and the stages before store nothing.
     """
-    two, three = (_saved_by_stage(backbone, images[:1].repeat(size, 1, 1, 1), task) for size in (2, 3))
+    two, three = (_saved_by_stage(backbone, torch.cat([images[:1]] * size), task, start=start) for size in (2, 3))
     features = 3 * backbone.num_features * images.element_size()  # the features, their mask, and their product
     return [len(images) * (b - a) for a, b in zip(two, three, strict=True)] + [len(images) * features]
 
 
-def _saved_by_stage(backbone: Backbone, images: Tensor, task: int) -> list[int]:
+def _saved_by_stage(backbone: Backbone, images: Tensor, task: int, *, start: int) -> list[int]:
     """Return the bytes that autograd stores for each stage, along one path."""
-    found: list[int] = []
+    found = [0] * start
     forks = backbone.forks(task, seed=0)  # with the dropout masks that training stores
 
     def step(number: int, hidden: Tensor) -> Tensor:
@@ -78,7 +80,7 @@ def _saved_by_stage(backbone: Backbone, images: Tensor, task: int) -> list[int]:
         found.append(size)
         return result
 
-    backbone.walk(images, step)
+    backbone.walk(images, step, start=start)
     return found
 
 
@@ -139,7 +141,7 @@ class Budget:
         if self._limit is None or whole:
             return (self.part(members),)
         if not self._per_node:
-            self._per_node = node_bytes(network.backbone, images, network.identity)
+            self._per_node = node_bytes(network.backbone, images, network.identity, start=network.front)
         return self._divided(members)
 
     def _divide(self, members: tuple[int, ...]) -> Sequence[Part]:

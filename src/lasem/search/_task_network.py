@@ -21,26 +21,28 @@ class TaskNetwork:
         identity: Identity of the task.
         features: Runs a batch through a tree of branches; `leaf_features`, or what `capture` made of it.
         retention: Penalty that keeps shared knowledge near what earlier tasks need; None for none.
+        front: Number of stages in front whose results are given in place of images; see `Front`.
     """
 
     backbone: Backbone
     identity: int
     features: LeafFeatures = leaf_features
     retention: RetentionPenalty | None = None
+    front: int = 0
 
     def leaves(self, images: Tensor, layout: Plan, *, seed: int | None = None) -> Tensor:
         """Run a batch through every path of a tree: (B, C, H, W) -> (N, B, F), in the order of the leaves.
 
         Args:
-            images: A batch.
+            images: A batch, or what `front` stages give for it.
             layout: Plan of the tree.
             seed: Seed of an M-step, from `draw_seed`. Without it, dropout within stages is off.
         """
         if seed is not None:
-            return leaf_features(self.backbone, images, self.identity, layout=layout, seed=seed)
+            return leaf_features(self.backbone, images, self.identity, layout=layout, seed=seed, start=self.front)
         if self.features is not leaf_features:  # CUDA graphs may overwrite what earlier steps have returned
             torch.compiler.cudagraph_mark_step_begin()
-        return self.features(self.backbone, images, self.identity, layout=layout)
+        return self.features(self.backbone, images, self.identity, layout=layout, start=self.front)
 
     def draw_seed(self, task: AbstractOpenTask) -> int | None:
         """Draw the seed of an M-step for modules that draw random numbers; None if no stage has one."""

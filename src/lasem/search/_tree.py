@@ -105,7 +105,9 @@ def _listed(rows: Nodes) -> list[int] | tuple[int, ...]:
     return list(range(rows.start, rows.stop)) if isinstance(rows, slice) else rows
 
 
-def leaf_features(backbone: Backbone, images: Tensor, task: int, *, layout: Plan, seed: int | None = None) -> Tensor:
+def leaf_features(
+    backbone: Backbone, images: Tensor, task: int, *, layout: Plan, seed: int | None = None, start: int = 0
+) -> Tensor:
     """Run a batch through every path: (B, C, H, W) -> (K, B, F), in the order of the leaves.
 
     Args:
@@ -115,6 +117,7 @@ def leaf_features(backbone: Backbone, images: Tensor, task: int, *, layout: Plan
         layout: Plan of the tree.
         seed: Decides what the modules of stages draw, such as dropout masks. A node draws the same in every tree that
             has it. Without a seed, modules draw nothing.
+        start: First stage that is applied; then `images` is its input, which all candidates have in common.
     """
     forks = backbone.forks(task, seed=seed)
 
@@ -128,7 +131,7 @@ def leaf_features(backbone: Backbone, images: Tensor, task: int, *, layout: Plan
             results = [forks[number].branch(bit)(nodes, ps) for (bit, nodes), ps in zip(taken, paths, strict=True)]
         return _joined(results) if len(results) > 1 else results[0]
 
-    return backbone.walk(images, step, ancestors=layout.ancestors)
+    return backbone.walk(images, step, ancestors=layout.ancestors, start=start)
 
 
 def _joined(results: list[Tensor]) -> Tensor:

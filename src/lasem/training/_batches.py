@@ -1,6 +1,7 @@
 """Minibatches of a task: which images come in which order follows from a seed and a place in the stream."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from lasem.benchmarks import Split, Task
 from lasem.errors import DataError
-from lasem.search import Batch
+from lasem.search import Batch, Front
 from lasem.seeds import derive_seed
 
 HeldOut = Literal["none", "valid", "half"]
@@ -18,6 +19,22 @@ HeldOut = Literal["none", "valid", "half"]
 def least_images(batch_size: int, held_out: HeldOut) -> int:
     """Return the fewest training images of a task: one batch, and one more if half of them are held out."""
     return batch_size * (2 if held_out == "half" else 1)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the constant stages in front of a network give for the images of a split; see `lasem.search.Front`.
+
+    Attributes:
+        images: (N, ...), in place of images.
+        labels: (N,).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 class Batches:
@@ -43,7 +60,10 @@ class Batches:
             )
         self.size, self._seed, self._visit = size, seed, visit
         self._whole = task.train
-        self._train, self._held_out = task.train, task.valid if held_out == "valid" else None
+        self._train = task.train
+        self._held_out = task.valid if held_out == "valid" else None
+        self._features: Features | None = None
+        self._held_out_features: Features | None = None
         if held_out == "half":
             order = self._order(len(task.train), "halves").to(task.train.labels.device)
             self._held_out, self._train = (
@@ -56,14 +76,38 @@ class Batches:
         """Number of batches in an epoch."""
         return len(self._train) // self.size
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Batch]]:
-        """Yield the complete batches of a fresh shuffle, with their rows; an incomplete last one is left out."""
-        for rows in self.shuffle(self._train, self.size, "shuffle", epoch):
-            yield rows, (self._train.images[rows], self._train.labels[rows])
+    @property
+    def num_images(self) -> int:
+        """Number of images to train on, and of images that are held out besides."""
+        return len(self._train) + len(self._held_out or ())
+
+    def keep_features(self, front: Front) -> None:
+        """Compute features of all images once, which `epoch` then yields on request, and `held_out` always."""
+        if self._features is None:
+            self._features = self._features_of(front, self._train)
+            self._held_out_features = None if self._held_out is None else self._features_of(front, self._held_out)
+
+    def _features_of(self, front: Front, split: Split) -> Features:
+        return Features(front.all_features(split.images, batch_size=self.size), split.labels)
+
+    def drop_features(self) -> None:
+        """Drop the features, because values of the network were replaced."""
+        self._features = self._held_out_features = None
+
+    def epoch(self, epoch: int, *, features: bool = False) -> Iterator[tuple[Tensor, Batch]]:
+        """Yield the complete batches of a fresh shuffle, with their rows; an incomplete last one is left out.
+
+        Args:
+            epoch: Number of the epoch.
+            features: Yield features in place of images, if some are kept.
+        """
+        split = (self._features if features else None) or self._train
+        for rows in self.shuffle(split, self.size, "shuffle", epoch):
+            yield rows, (split.images[rows], split.labels[rows])
 
     def held_out(self, epoch: int) -> "HeldOutBatches | None":
         """Return the held-out batches of an epoch, shuffle after shuffle without end; None if nothing is held out."""
-        split = self._held_out
+        split = self._held_out_features or self._held_out
         return None if split is None else HeldOutBatches(self, split, epoch)
 
     def unlabeled(self) -> Iterator[Tensor]:
@@ -79,11 +123,11 @@ class Batches:
         """Return the seed of what the modules of stages draw in one of an epoch's optimizer steps."""
         return derive_seed(self._seed, "modules", self._visit, epoch, number)
 
-    def _shuffled(self, split: Split, size: int, use: str, *numbers: int) -> Iterator[Batch]:
+    def _shuffled(self, split: Split | Features, size: int, use: str, *numbers: int) -> Iterator[Batch]:
         for indices in self.shuffle(split, size, use, *numbers):
             yield split.images[indices], split.labels[indices]
 
-    def shuffle(self, split: Split, size: int, use: str, *numbers: int) -> Sequence[Tensor]:
+    def shuffle(self, split: Split | Features, size: int, use: str, *numbers: int) -> Sequence[Tensor]:
         """Shuffle a split for a use and its numbers; return the indices of every complete batch of this size."""
         order = self._order(len(split), use, *numbers).to(split.labels.device)
         return order[: len(split) - len(split) % size].split(size)
@@ -106,7 +150,7 @@ class HeldOutBatches:
         epoch: Number of the epoch.
     """
 
-    def __init__(self, batches: Batches, split: Split, epoch: int) -> None:
+    def __init__(self, batches: Batches, split: Split | Features, epoch: int) -> None:
         self._batches, self._split, self._epoch = batches, split, epoch
         self._cycle = 0
         self._left: list[Tensor] = []

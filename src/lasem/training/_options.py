@@ -36,6 +36,8 @@ class Training:
         schedule: Learning rate after the warm-up: "constant", or "cosine" down to 0 at the end of the task's epochs.
         clip_norm: Largest norm of the gradient of all parameters together; a longer one is shortened to it. None
             leaves gradients as they are.
+        front_memory: MiB that may be taken by kept features of an open task's images, of stages in front of the network
+            that no candidate trains. 0 computes them in every step.
         epochs: Epochs per task. Searches and phases that look ahead need to know it; None if only the runner knows. The
             runner decides how long a task is trained, whatever is given here.
     """
@@ -49,6 +51,7 @@ class Training:
     warmup: Warmup = 0
     schedule: Literal["constant", "cosine"] = "constant"
     clip_norm: Rate | None = None
+    front_memory: NonNegative = 512.0
     epochs: Positive | None = None
 
     def __post_init__(self) -> None:

@@ -53,8 +53,6 @@ class TaskTraining(AbstractOpenTask):
         self.epochs_trained = 0
         self.most_trained = 0
 
-    # Tasks
-
     def identity_of(self, task: Task) -> int:
         """Return the identity of a task that comes next: its own, or else its position in the stream."""
         if not isinstance(task, Task):
@@ -83,8 +81,6 @@ class TaskTraining(AbstractOpenTask):
         """
         self.classes_of(task)
         require_images(images, shape=self._shape, like=self._like)
-
-    # The open task
 
     def check(self, task: Task, *, held_out: HeldOut = "none") -> Batches:
         """Check that a task can be opened, and return its batches; nothing is changed.
@@ -164,6 +160,11 @@ class TaskTraining(AbstractOpenTask):
         return self._opened.batches.number
 
     @property
+    def sources(self) -> Batches:
+        """Images of the open task, from which batches are drawn."""
+        return self._opened.batches
+
+    @property
     def optimizer(self) -> Optimizer:
         """Optimizer of the open task."""
         return self._opened.steps.optimizer
@@ -179,8 +180,6 @@ class TaskTraining(AbstractOpenTask):
             raise LasemError("a task must be open for this (got none); call begin_task first")
         return self._visit
 
-    # An epoch
-
     def begin_epoch(self) -> None:
         """Begin the next epoch: with dropout masks and held-out batches of its own, at its learning rate.
 
@@ -189,9 +188,9 @@ class TaskTraining(AbstractOpenTask):
         """
         self._opened.begin_epoch()
 
-    def batches(self) -> Iterator[Batch]:
-        """Shuffle the task's images, and yield each complete batch of the epoch; begin it if that was not done."""
-        return self._opened.iter_batches()
+    def batches(self, *, features: bool = False) -> Iterator[Batch]:
+        """Shuffle images, or features kept of them, and yield each complete batch; begin the epoch if need be."""
+        return self._opened.iter_batches(features=features)
 
     @property
     def rows(self) -> Tensor:

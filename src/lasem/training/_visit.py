@@ -91,11 +91,11 @@ class Visit:
         self.drawn += 1
         return self.batches.module_seed(self.epoch, self.drawn)
 
-    def iter_batches(self) -> Iterator[Batch]:
+    def iter_batches(self, *, features: bool = False) -> Iterator[Batch]:
         """Yield and count every complete batch of the epoch; begin the epoch if that was not done."""
         if self.batch != 0:
             self.begin_epoch()
-        for number, (rows, batch) in enumerate(self.batches.epoch(self.epoch), start=1):
+        for number, (rows, batch) in enumerate(self.batches.epoch(self.epoch, features=features), start=1):
             self.batch, self.rows = number, rows
             yield batch
 

@@ -98,6 +98,7 @@ CHANGES = {
         {"training": {"warmup": 3}},
         {"training": {"schedule": "cosine"}},
         {"training": {"clip_norm": 1.0}},
+        {"training": {"front_memory": 1.0}},
         {"training": {"precision": "bfloat16"}},
         {"evaluation": {"every": 1}},
         {"evaluation": {"earlier_tasks": "before-commit"}},
