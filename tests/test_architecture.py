@@ -12,7 +12,7 @@ import lasem
 SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
-    ("lazy", "seeds", "formats", "files", "memory", "text"),
+    ("extras", "lazy", "seeds", "formats", "files", "memory", "text"),
     ("configurations", "options", "registry", "metrics"),
     ("records",),
     ("nn", "benchmarks", "optimizers"),
@@ -21,13 +21,14 @@ LAYERS = (
     ("learners",),
     ("presets",),
     ("runs",),
-    ("preflight", "sweeps", "report"),
+    ("export", "preflight", "sweeps", "report"),
     ("cli", "testing"),
     ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHOUT_TORCH = {
     "errors",
+    "extras",
     "seeds",
     "formats",
     "files",

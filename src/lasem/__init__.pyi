@@ -1,6 +1,7 @@
 from lasem import benchmarks as benchmarks
 from lasem import configurations as configurations
 from lasem import errors as errors
+from lasem import export as export
 from lasem import learners as learners
 from lasem import metrics as metrics
 from lasem import nn as nn

@@ -70,17 +70,38 @@ class Preprocessing:
         moved = replace(self.transform, inverted=False).rearrange(pixels)
         return self.scaling.apply(1 - moved if self.transform.inverted else moved)
 
+    def undo(self, values: Tensor) -> Tensor:
+        """Return the pixels of which `apply` makes these values, up to rounding: (B, C, H, W) -> (B, C, H, W)."""
+        scaling, transform = self.scaling, self.transform
+        if scaling.mean:
+            mean, deviation = (values.new_tensor(row)[:, None, None] for row in (scaling.mean, scaling.deviation))
+            values = values * deviation + mean
+        pixels = values - scaling.low
+        pixels = 1 - pixels if transform.inverted else pixels
+        if transform.channel_order is not None:
+            pixels = pixels[:, torch.tensor(transform.channel_order).argsort()]
+        order = self.pixel_order()
+        return pixels if order is None else pixels.flatten(2)[:, :, order.argsort()].unflatten(2, pixels.shape[2:])
+
+    def pixel_order(self) -> Tensor | None:
+        """Return for each pixel of a transformed image the pixel that is moved there, (H W,); None if none is moved."""
+        transform = self.transform
+        if not transform.rotation and transform.permutation_seed is None:
+            return None
+        positions = torch.arange(self.shape[1] * self.shape[2]).view(1, 1, *self.shape[1:])
+        moves = replace(transform, channel_order=None, inverted=False)
+        return moves.rearrange(positions).flatten()
+
     def describe(self) -> dict[str, object]:
         """Return the steps in JSON types, in the order in which they are applied."""
         transform = self.transform
-        permuted = transform.permutation_seed is not None
+        order = self.pixel_order()
         return {
             "channels": self.shape[0],
             "size": list(self.shape[1:]),
             "resize": RESIZE,
             "divide_by": 255,
-            "rotation": transform.rotation,
-            "permutation": pixel_permutation(transform, self.shape).tolist() if permuted else None,
+            "pixel_order": None if order is None else order.tolist(),
             "channel_order": None if transform.channel_order is None else list(transform.channel_order),
             "inverted": transform.inverted,
             "add": self.scaling.low,
@@ -107,13 +128,6 @@ class Preprocessing:
                 " not standardize them, because the run's own scaling is applied"
             )
         return image.detach().cpu().float()
-
-
-def pixel_permutation(transform: Transform, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return for each pixel of a transformed image the pixel of the rotated image that is moved there: (H W,)."""
-    _, height, width = shape
-    positions = torch.arange(height * width).view(1, 1, height, width)
-    return Transform(permutation_seed=transform.permutation_seed).rearrange(positions).flatten().numpy()
 
 
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -11,6 +11,7 @@ import typer
 from lasem import __version__
 from lasem.cli._console import OutputConsole
 from lasem.cli._export import export
+from lasem.cli._export_network import export_network
 from lasem.cli._figure import figure
 from lasem.cli._list import list_command
 from lasem.cli._predict import predict
@@ -39,6 +40,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "figure": figure,
         "export": export,
         "predict": predict,
+        "export-network": export_network,
     }
 )
 """Commands by name, in the order in which the help lists them."""

@@ -31,6 +31,7 @@ class Learned:
         learner: The learner as it was at the end.
         image_shape: Shape of an image, (channels, height, width).
         num_tasks: Number of tasks of the stream, revisits included.
+        device: Device of the learner's tensors.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Learned:
         self.image_shape = stream.outline.shape
         self.num_tasks = stream.outline.num_tasks
         self._stream = stream
-        self._device = device
+        self.device = device
 
     def predict(self, images: Tensor, task: int) -> Tensor:
         """Classify images of a task: (B, C, H, W) -> (B,), with classes numbered as in the task.
@@ -72,7 +73,7 @@ class Learned:
         self._require_scaling()
         if self._stream.scalings:
             self._check_range(images)
-        scaled = self.scaling(task).apply(images.detach().to(self._device))
+        scaled = self.scaling(task).apply(images.detach().to(self.device))
         return self.learner.logits(scaled, identity).argmax(1)
 
     def classify(
@@ -108,9 +109,14 @@ class Learned:
         for start in range(0, len(listed), batch_size):
             batch = zip(listed[start : start + batch_size], sources[start : start + batch_size], strict=True)
             pixels = torch.stack([steps.pixels(image, place=source) for image, source in batch])
-            found.append(self.learner.logits(steps.apply(pixels.to(self._device)), identity).softmax(1).cpu())
+            found.append(self.learner.logits(steps.apply(pixels.to(self.device)), identity).softmax(1).cpu())
         names = self.class_names(position) or [str(label) for label in range(found[0].shape[1])]
         return Predictions(sources=sources, class_names=names, probabilities=torch.cat(found))
+
+    @property
+    def tells_pixels(self) -> bool:
+        """Whether the run tells how pixels become values, as runs on images do."""
+        return bool(self._stream.scalings)
 
     def preprocessing(self, task: int) -> Preprocessing:
         """Return how images become what the network of a task gets.
@@ -168,6 +174,14 @@ class Learned:
             task: Position of the task in the stream, from 0.
         """
         return self.learner.network(self._identity(task))
+
+    def identity(self, task: int) -> int:
+        """Return the identity of a task, by which the learner knows it.
+
+        Args:
+            task: Position of the task in the stream, from 0.
+        """
+        return self._identity(task)
 
     def _only_task(self) -> int:
         """Return the only task.
