@@ -12,7 +12,8 @@ import lasem
 SOURCE = Path(lasem.__file__).parent
 LAYERS = (
     ("errors",),
-    ("extras", "lazy", "seeds", "formats", "files", "memory", "text"),
+    ("extras",),
+    ("lazy", "seeds", "formats", "files", "memory", "text"),
     ("configurations", "options", "registry", "metrics"),
     ("records",),
     ("nn", "benchmarks", "optimizers"),

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from lasem.extras import EXTRA_OF, missing_packages
+
 
 def lazy_exports(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Make `__getattr__` and `__dir__` of a package from the imports in the `__init__.pyi` beside its `__init__.py`.
@@ -27,11 +29,23 @@ def lazy_exports(package: str) -> tuple[Callable[[str], object], Callable[[], li
     }
 
     def load(name: str) -> object:
-        """Import a public name, and keep it so that it is found at once next time."""
+        """Import a public name, and keep it so that it is found at once next time.
+
+        Raises:
+            RunError: It needs an optional package that is not installed.
+        """
         if name not in sources:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, original = sources[name]
-        found = import_module(f"{module}.{original}") if module == package else getattr(import_module(module), original)
+        try:
+            found = (
+                import_module(f"{module}.{original}") if module == package else getattr(import_module(module), original)
+            )
+        except ModuleNotFoundError as error:
+            missing = str(error.name).split(".")[0]
+            if missing not in EXTRA_OF:
+                raise
+            raise missing_packages([missing], what=f"{package}.{name}") from None
         setattr(sys.modules[package], name, found)
         return found
 

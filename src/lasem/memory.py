@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import torch
+
+MEMORY = Path("/proc/meminfo")
+"""File in which Linux says how much memory there is."""
 
 OWN_GROUPS = Path("/proc/self/cgroup")
 """File in which Linux lists the control groups of this process."""
@@ -26,7 +28,17 @@ def available_memory(device: torch.device) -> int:
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
-    return min([psutil.virtual_memory().available, *_left_by_groups()])
+    return min([_available(), *_left_by_groups()])
+
+
+def _available() -> int:
+    """Return the bytes that processes can still take, as Linux estimates them, or psutil elsewhere."""
+    found = re.search(r"^MemAvailable:\s*(\d+) kB$", _read(MEMORY), flags=re.MULTILINE)
+    if found is not None:
+        return int(found[1]) * 1024
+    import psutil  # installed where there is no such file
+
+    return psutil.virtual_memory().available
 
 
 def _left_by_groups() -> Iterator[int]:

@@ -6,19 +6,25 @@ import shlex
 import shutil
 import sys
 from functools import partial
+from glob import glob
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from lasem import cli
 from lasem.report import watch_page
+from lasem.runs import load
 
 README = Path(__file__).parents[2] / "README.md"
 SHORT = ["--set", "training.epochs=2", "--set", "benchmark.first_tasks=2", "--set", "benchmark.max_test=30"]
 
 
-def test_first_python_block_learns_its_stream(capsys):
-    block = re.search(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+def test_first_block_of_the_python_interface_learns_its_stream(capsys):
+    text = README.read_text(encoding="utf-8").partition("## Python")[2]
+    block = re.search(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     assert block is not None
     left: dict = {}
     exec(compile(block[1], str(README), "exec"), left)
@@ -69,3 +75,30 @@ def test_commands_succeed_in_the_order_in_which_they_stand(tmp_path, monkeypatch
         "forgetting.pdf",
         "export",
     }
+
+
+@pytest.mark.slow
+def test_own_images_become_an_onnx_file_by_the_commands_that_stand_there(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    source = np.random.default_rng(0)
+    for number, name in enumerate(("ant", "bee", "cat", "dog")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(40):
+            pixels = source.integers(0, 256, (40, 48, 3)) // (number + 1)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "photos" / name / f"{index}.jpg")
+    shutil.copy(tmp_path / "photos" / "ant" / "0.jpg", "photo.jpg")
+    section = README.read_text(encoding="utf-8").partition("### From your own images to an ONNX file")[2]
+    block, program = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("sh", "python"))
+    lines = block.splitlines()
+    assert len(lines) < 10
+    for line in (shlex.split(line) for line in lines if line.startswith("lasem ")):
+        words = [found for word in line for found in (sorted(glob(word)) or [word])]
+        monkeypatch.setattr(sys, "argv", [*words, *(["--set", "training.epochs=1"] if words[1] == "run" else [])])
+        assert status() == 0, (line, capsys.readouterr().err)
+    left: dict = {}
+    exec(compile(program, str(README), "exec"), left)
+    (folder,) = (tmp_path / "runs" / "photos").iterdir()
+    found = torch.from_numpy(left["logits"]).softmax(1)
+    torch.testing.assert_close(found, load(folder).classify("photo.jpg", task=0).probabilities, rtol=0, atol=1e-4)
+    assert (tmp_path / "predictions.csv").read_text().count("\n") == 161

@@ -1,8 +1,5 @@
 """Memory that is available on a machine and in the control groups that limit a process."""
 
-from types import SimpleNamespace
-
-import psutil
 import pytest
 import torch
 
@@ -16,7 +13,8 @@ AVAILABLE = 64 * 1024
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A machine with little memory; write the files of its control groups, given by path."""
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=AVAILABLE))
+    (tmp_path / "meminfo").write_text(f"MemTotal: 999999 kB\nMemAvailable:    {AVAILABLE // 1024} kB\n")
+    monkeypatch.setattr(memory, "MEMORY", tmp_path / "meminfo")
     monkeypatch.setattr(memory, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(memory, "GROUPS", tmp_path / "groups")
 

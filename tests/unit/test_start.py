@@ -1,6 +1,7 @@
 """What needs no torch starts without it, and public names are there before they are imported."""
 
 import ast
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,15 @@ def test_a_package_has_the_names_that_its_stub_declares(package):
 def test_the_package_shows_what_a_user_begins_with():
     assert {"learn", "load", "benchmarks", "learners", "nn", "report", "runs"} <= {*dir(lasem)}
     assert not {"version", "lazy_exports"} & {*dir(lasem)}
+
+
+@pytest.mark.parametrize(("code", "most"), [("import lasem", 0.3), ("from lasem.cli import main; main()", 0.5)])
+def test_importing_the_package_and_its_help_take_a_moment(code, most):
+    def seconds():
+        """Processor time of a new process, which other processes of a busy machine do not lengthen much."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert any(seconds() < most for _ in range(4))

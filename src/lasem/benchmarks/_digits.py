@@ -17,6 +17,7 @@ from lasem.benchmarks._source import Rows, Source
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.benchmarks._transforms import UNCHANGED, Transform
 from lasem.errors import DataError
+from lasem.extras import require_packages
 from lasem.options import Share, options
 from lasem.seeds import derive_seed, numpy_generator
 
@@ -118,6 +119,7 @@ def read_digits() -> Source:
 
 def _path_of_digits() -> Path:
     # `sklearn.datasets.load_digits` reads the same file, but importing it takes two seconds, for scipy and pandas.
+    require_packages("sklearn", what="the benchmark digits, whose images come with scikit-learn")
     package = find_spec("sklearn")
     folders = package.submodule_search_locations if package else None
     path = Path(folders[0] if folders else "sklearn", "datasets", "data", "digits.csv.gz")

@@ -12,6 +12,7 @@ from lasem.benchmarks._decode import Decoding, decode_images
 from lasem.benchmarks._own_files import own_file, require_own_files
 from lasem.benchmarks._source import Columns, Rows, Source
 from lasem.errors import DataError
+from lasem.extras import require_packages
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,6 +24,7 @@ def hugging_face_source(place: Path | str, *, columns: Columns, decoding: Decodi
     Raises:
         DataError: The data set cannot be read, a column is missing, or labels are not class labels.
     """
+    require_packages("datasets", what=f"images that are no plain files, those of {place}")
     if isinstance(place, Path):
         require_own_files(place)
     splits = _load(place)

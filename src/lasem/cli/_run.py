@@ -30,6 +30,7 @@ from lasem.cli._options import (
     resume_command,
 )
 from lasem.errors import RunStopped, SpecError
+from lasem.extras import is_installed
 from lasem.text import printable
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def run(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write for TensorBoard too, into RUN/tensorboard.")
     ] = False,
+    scalars: Annotated[bool, typer.Option("--csv", help="Write all numbers into RUN/scalars.csv too.")] = False,
     plugins: Plugins = None,
 ) -> None:
     """Run presets or specs. Run the same command again to resume an unfinished run.
@@ -85,7 +87,7 @@ def run(
     from lasem.preflight import Limits, check_with_suggestions, require_data, require_memory
     from lasem.runs import RunFolder, RunOptions, Signals, choose_device, resolve
     from lasem.runs import run as run_spec
-    from lasem.runs.sinks import ProgressDisplay, TensorBoardLog
+    from lasem.runs.sinks import CsvLog, ProgressDisplay, TensorBoardLog
 
     if max_hours is not None and not dry_run:
         raise SpecError("--max-hours must come with --dry-run, which estimates the time; add --dry-run")
@@ -115,7 +117,8 @@ def run(
     with Signals(silent=sys.stdout.isatty() and not quiet) as signals:
         console = OutputConsole(quiet=quiet, closed=signals.output_closed)
         for spec, benchmark in checked:
-            sinks = [ProgressDisplay(console, stopping=signals.received), *([TensorBoardLog()] if tensorboard else [])]
+            logs = [*([TensorBoardLog()] if tensorboard else []), *([CsvLog()] if scalars else [])]
+            sinks = [ProgressDisplay(console, stopping=signals.received), *logs]
             inspect = partial(require_memory, spec, limits=limits, device=where)
             try:
                 run_spec(spec, options, benchmark=benchmark, inspect=inspect, sinks=sinks, stop=signals.received)
@@ -159,8 +162,9 @@ def _trials(spec: "Spec", seeds: str | None) -> "list[Spec]":
 
 def _print_runs(folders: list[Path], console: OutputConsole) -> None:
     """Print the table of a single run, or the comparison of several runs."""
-    from lasem.report import collect, comparison, run_table
+    from lasem.report import collect, comparison, run_list, run_table
 
     runs = collect(folders)
-    console.print(run_table(runs[0]) if len(runs) == 1 else comparison(runs))
+    several = comparison if is_installed("pandas") else run_list
+    console.print(run_table(runs[0]) if len(runs) == 1 else several(runs))
     console.say(f"report: lasem report {shlex.join(map(str, folders))}")

@@ -7,6 +7,7 @@ import typer
 
 from lasem.cli._console import OutputConsole
 from lasem.cli._options import OptionalRuns
+from lasem.extras import is_installed
 
 MANY = 4
 """Number of runs from which each is printed on one line."""
@@ -36,5 +37,5 @@ def show(
     else:
         console.print(run_list(runs))
         console.say("lasem show --tasks prints the tasks of every run, lasem show RUN those of one.")
-    if len(runs) > 1:
+    if len(runs) > 1 and is_installed("pandas"):
         console.print(comparison(runs))

@@ -192,14 +192,14 @@ def _torch_export(
     del everything
     ((_, network),) = networks.items()
     file = io.BytesIO()
-    torch.export.save(exported_program(network, run.image_shape), file, extra_files={"lasem.json": about})
+    torch.export.save(exported_program(network, run.image_shape), file, extra_files={"description.json": about})
     module = torch.export.load(io.BytesIO(file.getvalue())).module()
     return file.getvalue(), lambda pixels, task: module(pixels)
 
 
 def _onnx(run: Learned, networks: Mapping[int, PixelNetwork], about: str, everything: bool) -> tuple[bytes, Answer]:
     """Write one network, or those of all tasks with the task as an input."""
-    require_packages("onnx", "onnxscript", "onnxruntime", extra="export", what="--format onnx")
+    require_packages("onnx", "onnxscript", "onnxruntime", what="--format onnx")
     model = onnx_model(list(networks.values()), run.image_shape)
     model = all_tasks_model(model) if everything and len(networks) > 1 else model
     model.producer_name, model.producer_version = "lasem", lasem.__version__

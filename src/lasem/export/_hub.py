@@ -30,7 +30,7 @@ def push_to_hub(
     Raises:
         RunError: The hub refuses, or cannot be reached.
     """
-    require_packages("huggingface_hub", extra="export", what="--push-to-hub")
+    require_packages("huggingface_hub", what="--push-to-hub")
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api = HfApi(endpoint=endpoint, token=token)

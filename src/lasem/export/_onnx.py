@@ -53,7 +53,7 @@ class Together(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Answer with every network."""
+        """Compute the logits of every network for the same batch."""
         return tuple(network(images) for network in self.networks)
 
 

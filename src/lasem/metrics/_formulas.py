@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lasem.metrics._student import central_quantile
+
 FloatArray = NDArray[np.float64]
 
 
@@ -167,9 +169,7 @@ def spread(values: Sequence[float | None], confidence: float = 0.95) -> Spread:
     if count < 2:
         return Spread(count, _mean(known), np.nan, np.nan)
     deviation = float(known.std(ddof=1))
-    from scipy.special import stdtrit  # a fifth of a second, which few commands need
-
-    quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
+    quantile = central_quantile(confidence, count - 1)
     return Spread(count, _mean(known), deviation, quantile * deviation / count**0.5)
 
 

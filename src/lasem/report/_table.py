@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from lasem.extras import require_packages
 from lasem.metrics import Spread
 from lasem.text import escape_csv, escape_html, escape_latex, escape_markdown
 
@@ -80,6 +81,7 @@ def make_table(
         num_names: Number of columns at the left that name a line.
         settings: Values of settings for every line, which only programs read.
     """
+    require_packages("pandas", "tabulate", "jinja2", what="tables of runs")
     import pandas as pd  # half a second, which `import lasem.report` need not wait for
 
     shown = [column for column in columns if not column.texts or any(str(text) for text in column.texts)]

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import torch
 
 from lasem.benchmarks import AbstractBenchmark, Outline
-from lasem.records import Result
+from lasem.records import Event, Result
 from lasem.runs._attempt import Attempt
 from lasem.runs._build import build_learner
 from lasem.runs._check import check
@@ -27,7 +27,7 @@ from lasem.runs._memory_errors import memory_for
 from lasem.runs._options import RunOptions
 from lasem.runs._result import result_of
 from lasem.runs._resume import keep_stream, note_attempt, restore, threads_before
-from lasem.runs._sink import RunStart, Sink, following
+from lasem.runs._sink import EventCallback, RunStart, Sink, following
 from lasem.runs._spec import Spec
 from lasem.text import printable
 
@@ -39,6 +39,7 @@ def run(
     benchmark: AbstractBenchmark | None = None,
     inspect: Callable[[Outline], None] | None = None,
     sinks: Sequence[Sink] = (),
+    on_event: Callable[[Event], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Result:
     """Run a spec to its end. An unfinished run is resumed; of a finished run, the result is returned.
@@ -52,6 +53,7 @@ def run(
         benchmark: The benchmark that `check` made of this spec; None checks the spec here.
         inspect: Called with the stream's outline before anything is written. An error that it raises refuses the run.
         sinks: Told when the run starts, of every event, and when it ends.
+        on_event: Called with every event as it happens; for more than that, write a sink.
         stop: Asked after every epoch whether to stop there, such as `Signals.received`.
 
     Raises:
@@ -61,6 +63,7 @@ def run(
         RunStopped: The answer of `stop` was yes; the run is resumed when it is run again.
     """
     options = options or RunOptions()
+    sinks = [*sinks, *([] if on_event is None else [EventCallback(on_event)])]
     device = choose_device(options.device)
     folder = RunFolder.of(spec, options.out)
     finished = folder.result()

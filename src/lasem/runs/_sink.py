@@ -1,6 +1,6 @@
 """Sinks: what is told of a run while it goes on, such as the terminal or TensorBoard."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,21 @@ class Sink(Protocol):
 
     def ended(self) -> None:
         """Hear that the run has ended, was stopped or has failed; always called after `started`."""
+
+
+class EventCallback(Sink):
+    """Calls a function with every event of a run.
+
+    Args:
+        on_event: The function.
+    """
+
+    def __init__(self, on_event: Callable[[Event], None]) -> None:
+        self._on_event = on_event
+
+    def event(self, event: Event) -> None:
+        """Call the function with an event of the run."""
+        self._on_event(event)
 
 
 @contextmanager

@@ -76,9 +76,9 @@ def test_other_formats_answer_and_describe_themselves(learned, tmp_path, form):
     pixels, text = pixels_of(learned), made.files[1].read_text()
     expected = learned.learner.logits(learned.preprocessing(1).apply(pixels), 1)
     if form == "torch-export":
-        extra = {"lasem.json": ""}
+        extra = {"description.json": ""}
         found = torch.export.load(str(made.files[0]), extra_files=extra).module()(pixels)
-        assert json.loads(extra["lasem.json"])["tasks"] == json.loads(text)["tasks"]
+        assert json.loads(extra["description.json"])["tasks"] == json.loads(text)["tasks"]
     else:
         from safetensors.torch import load_file
 

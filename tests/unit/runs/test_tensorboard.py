@@ -104,8 +104,8 @@ def test_the_share_map_has_a_cell_per_task_and_layer_the_first_layer_at_the_bott
 
 
 def test_without_the_package_the_remedy_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(RunError, match=r"pip install 'lasem\[tensorboard\]'"):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(RunError, match=r"pip install 'lasem\[tracking\]'"):
         TensorBoardLog()
 
 

@@ -6,9 +6,10 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from lasem.errors import RunError
-from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, EventReader, TaskRecord
+from lasem.extras import require_packages
+from lasem.records import DecisionRecord, EvaluationRecord, Event, EventReader
 from lasem.runs._sink import RunStart, Sink
+from lasem.runs.sinks._scalars import ScalarReader
 
 FOLDER = "tensorboard"
 """Name of the folder inside the run folder."""
@@ -33,7 +34,7 @@ class TensorBoardLog(Sink):
     def __init__(self) -> None:
         self._module = _tensorboard()
         self._writer = None
-        self._names: list[str] | None = None
+        self._reader = ScalarReader()
         self._decided: dict[int, list[int]] = {}
         self._num_tasks = 0
 
@@ -56,52 +57,21 @@ class TensorBoardLog(Sink):
 
     def event(self, event: Event) -> None:
         """Write an event as soon as it happens."""
-        match event:
-            case TaskRecord():
-                self._names = event.candidates
-            case EpochRecord():
-                self._epoch(event)
-            case DecisionRecord():
-                self._decision(event)
-            case EvaluationRecord():
-                self._evaluation(event)
-            case _:
-                pass
-
-    def _scalars(self, step: int, values: dict[str, float | None]) -> None:
         assert self._writer is not None, "a run has started"
-        for tag, value in values.items():
-            if value is not None:
-                self._writer.add_scalar(tag, value, step)
-
-    def _epoch(self, event: EpochRecord) -> None:
-        measures = {
-            "loss/train": event.loss,
-            "accuracy/validation": event.valid_accuracy,
-            "accuracy/test": event.test_accuracy,
-            "search/entropy": event.entropy,
-        }
-        shared = {f"sharing/group_{group:02}": p for group, p in enumerate(event.marginals or [], start=1)}
-        groups = len(event.marginals or [])
-        prior = {f"configuration/{self._name(index, groups)}": p for index, p in event.prior or []}
-        self._scalars(event.epoch, {**measures, **shared, **prior})
-
-    def _name(self, index: int, groups: int) -> str:
-        return self._names[index] if self._names else f"{index:0{groups}b}"
+        found = self._reader.read(event)
+        if found is not None:
+            for tag, value in found.values.items():
+                self._writer.add_scalar(tag, value, found.step)
+        if isinstance(event, DecisionRecord):
+            self._decision(event)
+        elif isinstance(event, EvaluationRecord):
+            self._writer.flush()
 
     def _decision(self, event: DecisionRecord) -> None:
-        self._scalars(event.epoch, {"decision/probability": event.probability, "decision/margin": event.margin})
         if event.configuration is not None and self._writer is not None:
             self._decided[event.task] = event.configuration
             picture = share_map(self._decided, max(self._num_tasks, event.task + 1))
             self._writer.add_image("share_map", picture, event.epoch, dataformats="HWC")
-
-    def _evaluation(self, event: EvaluationRecord) -> None:
-        per_task = {f"task_accuracy/{task:02}": accuracy for task, accuracy in enumerate(event.accuracy)}
-        mean = {"accuracy/mean_of_tasks_so_far": sum(event.accuracy) / len(event.accuracy)}
-        self._scalars(event.epoch, {**per_task, **mean})
-        if self._writer is not None:
-            self._writer.flush()
 
 
 def share_map(decided: dict[int, list[int]], num_tasks: int) -> NDArray[np.uint8]:
@@ -114,9 +84,5 @@ def share_map(decided: dict[int, list[int]], num_tasks: int) -> NDArray[np.uint8
 
 
 def _tensorboard() -> ModuleType:
-    try:
-        return import_module("torch.utils.tensorboard")
-    except ImportError:
-        raise RunError(
-            "the package tensorboard must be installed for --tensorboard; run: pip install 'lasem[tensorboard]'"
-        ) from None
+    require_packages("tensorboard", what="--tensorboard")
+    return import_module("torch.utils.tensorboard")
