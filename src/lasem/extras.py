@@ -21,10 +21,12 @@ EXTRA_OF: Mapping[str, str] = MappingProxyType(
         "onnx": "export",
         "onnxruntime": "export",
         "onnxscript": "export",
-        "mlflow": "tracking",
         "tensorboard": "tracking",
-        "trackio": "tracking",
-        "wandb": "tracking",
+        "ray": "ray",
+        "submitit": "slurm",
+        "timm": "timm",
+        "torchvision": "timm",
+        "transformers": "transformers",
     }
 )
 """Extra of lasem that installs a package, by the name under which the package is imported."""

@@ -38,7 +38,7 @@ def test_a_public_name_that_cannot_be_imported_says_what_to_install(monkeypatch)
         load("export")
 
 
-@pytest.mark.parametrize("package", [name for name in EXTRA_OF if name not in ("wandb", "mlflow", "trackio")])
+@pytest.mark.parametrize("package", EXTRA_OF)
 def test_every_optional_package_is_in_its_extra_and_not_in_the_core(package):
     name = DISTRIBUTIONS.get(package, package)
     assert any(line.startswith(f"{name}>=") for line in PROJECT["optional-dependencies"][EXTRA_OF[package]])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lasem.benchmarks import Task
 from lasem.errors import LasemError
+from lasem.extras import require_packages
 from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, LearnerState, Setup
 from lasem.learners._layers import Kernel, PlainNetwork
 from lasem.learners._parameters import at_first_visits
@@ -66,6 +67,7 @@ class APDOptions(AbstractLearnerOptions):
         Raises:
             SpecError: The network is not made of plain convolutions.
         """
+        require_packages("sklearn", what="the learner apd, which groups values by k-means")
         plain = PlainNetwork.of(setup)
         return APD(plain, options=self, training=setup.training, seed=setup.seed, device=setup.device)
 
