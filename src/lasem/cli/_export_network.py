@@ -27,7 +27,9 @@ def export_network(
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
 ) -> None:
-    """Write a network with its preprocessing and names of classes, after comparing its answers with the run's.
+    """Write networks of a run for other programs.
+
+    Preprocessing and names of classes are inside. Answers are compared with the run's before a file is kept.
 
     Example: lasem export-network runs/RUN --task all --out network.onnx
     """
