@@ -19,7 +19,7 @@ def show(
         bool, typer.Option("--tasks", help="Print the tasks of every run, however many there are.")
     ] = False,
 ) -> None:
-    """Print runs task by task, and compare them if there are several. Without RUN, print those in the folder runs.
+    """Print runs task by task, and compare several. Without RUN, print those in the folder runs.
 
     Unfinished runs are printed too. Of many runs, each is one line.
 
