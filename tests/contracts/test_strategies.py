@@ -4,7 +4,7 @@ import pytest
 
 from lasem.configurations import ConfigurationSpace, Partition
 from lasem.nn import TensorFactorization
-from lasem.search import DARTS, EM, STRATEGIES, CommitAt, Fixed, InTurn
+from lasem.search import DARTS, EM, STRATEGIES, CommitAt, DrawnEM, Fixed, InTurn
 from lasem.testing import SMALL_NETWORKS, StrategyContract
 
 CASES = {
@@ -13,7 +13,9 @@ CASES = {
     "em, counts": EM(prior="counts", restart="epoch", evidence="mean", ties="enumeration"),
     "em, two m-steps": EM(m_steps=2),
     "em, epsilon": EM(epsilon=0.01),
+    "em, sum of held-out evidence": EM(prior="sum", temper=0.5, held_out="half", evidence_from=1),
     "em, commit": EM(commit_at=CommitAt(share=0.5), stop_when_certain=True),
+    "drawn-em": DrawnEM(draws=4),
     "darts": DARTS(),
     "darts, held out": DARTS(optimizer="adam", order="second", held_out="valid"),
     "brute-force": InTurn(),

@@ -185,8 +185,8 @@ def test_a_divided_tree_learns_the_same():
 def test_the_e_step_is_repeatable_and_the_masks_of_stages_count_as_memory():
     search = learner(EM())
     search.begin_task(task())
-    first, _ = search.search._expect(images(BATCH), torch.tensor([0, 1, 2, 0]))
-    second, features = search.search._expect(images(BATCH), torch.tensor([0, 1, 2, 0]))
+    _, first, _ = search.search._expect(images(BATCH), torch.tensor([0, 1, 2, 0]), None)
+    _, second, features = search.search._expect(images(BATCH), torch.tensor([0, 1, 2, 0]), None)
     assert torch.equal(first, second)
     assert features is None  # the M-step drops, so it cannot continue from the E-step
     plain, dropping = (sum(node_bytes(opened(kind), images(), 0)) for kind in (nn.Identity, Functional))

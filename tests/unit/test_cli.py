@@ -116,7 +116,8 @@ def test_a_list_is_short_unless_asked_and_filters(lasem):
     assert "/small" in text
     _, text, _ = lasem("list", "digits", "lasem")
     listed = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]
-    assert listed == ["digits/lasem-dfcnn", "digits/lasem-hps", "digits/lasem-tf"]
+    names = [f"digits/lasem-{mechanism}" for mechanism in ("dfcnn", "hps", "tf")]
+    assert listed == [text for name in names for text in (name, f"{name}-retained")]
     _, text, _ = lasem("list", "--learners")
     assert "hps-top-2" in text
     assert "digits/" not in text
@@ -415,7 +416,7 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
     ("arguments", "words"),
     [
         (["digit/stl"], ["'digit/stl'", "did you mean 'digits'"]),
-        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-dfcnn', 'lasem-hps' or 'lasem-tf'"]),
+        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-dfcnn', 'lasem-dfcnn-retained', 'lasem-hps'"]),
         (["cifar10/stl"], ["'cifar10/stl'", "did you mean 'cifar100-10' or 'cifar100-40'"]),
         (["digits/hps", "--set", "epochs=2"], ["epochs is no section", "did you mean 'training.epochs'"]),
         (["nowhere.toml"], ["there is none at nowhere.toml"]),

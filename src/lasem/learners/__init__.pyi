@@ -9,6 +9,7 @@ from lasem.learners._interface import Grows as Grows
 from lasem.learners._interface import HoldsOut as HoldsOut
 from lasem.learners._interface import LearnerState as LearnerState
 from lasem.learners._interface import LoadsKnowledge as LoadsKnowledge
+from lasem.learners._interface import Retains as Retains
 from lasem.learners._interface import Searches as Searches
 from lasem.learners._interface import Setup as Setup
 from lasem.learners._interface import TakesTurns as TakesTurns
@@ -18,6 +19,7 @@ from lasem.learners._interface import trainings as trainings
 from lasem.learners._layers import PlainNetwork as PlainNetwork
 from lasem.learners._registry import LEARNERS as LEARNERS
 from lasem.learners._retention import RetentionOptions as RetentionOptions
+from lasem.learners._retention import RetentionStatus as RetentionStatus
 from lasem.learners._selective import SelectiveTransfer as SelectiveTransfer
 from lasem.learners._single import SingleNetwork as SingleNetwork
 from lasem.learners._status import Growth as Growth

@@ -12,6 +12,7 @@ from lasem.configurations import ConfigurationSpace, Ties
 from lasem.errors import require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import belongs_to_task
+from lasem.learners._retention import RetentionOptions, RetentionStatus
 from lasem.learners._selective import SelectiveTransfer
 from lasem.learners._selective_state import SelectiveState
 from lasem.learners._status import ParameterCounts, SearchStatus
@@ -87,9 +88,11 @@ class BruteForce(AbstractLearner):
         training: How a candidate is trained; the learning rate counts the epochs of one candidate per earlier task.
         seed: Seed of batches and dropout.
         ties: Which candidate wins if accuracies are equal; see `ConfigurationSpace.preference`.
-        first_task: "searched" like the others; or "as-second": the first task shares all layers, and once the second
-            one has chosen, takes the same configuration, with a copy of its own of what it no longer shares.
+        first_task: "searched" like the others; "shared": it shares all layers without a search; or "as-second": it does
+            so, and once the second task has chosen, takes the same configuration, with a copy of its own of what it no
+            longer shares.
         redraw_unchosen: Draw shared knowledge that no task has chosen yet anew at every task.
+        retention: Hold shared knowledge near what earlier tasks need; None lets it move freely.
     """
 
     def __init__(
@@ -100,18 +103,26 @@ class BruteForce(AbstractLearner):
         training: Training | None = None,
         seed: int = 0,
         ties: Ties = "most-shared",
-        first_task: Literal["searched", "as-second"] = "searched",
+        first_task: Literal["searched", "shared", "as-second"] = "searched",
         redraw_unchosen: bool = False,
+        retention: RetentionOptions | None = None,
     ) -> None:
         require(
-            first_task in ("searched", "as-second"), "first_task must be searched or as-second", first_task=first_task
+            first_task in ("searched", "shared", "as-second"),
+            "first_task must be searched, shared or as-second",
+            first_task=first_task,
         )
         self.backbone = backbone
         self.strategy = strategy or InTurn()
         self.training = training or Training()
         self.first_task = first_task
         self._inner = SelectiveTransfer(
-            backbone, self.strategy, training=self.training, seed=seed, redraw_unchosen=redraw_unchosen
+            backbone,
+            self.strategy,
+            training=self.training,
+            seed=seed,
+            redraw_unchosen=redraw_unchosen,
+            retention=retention,
         )
         self.space = self._inner.space
         self._ranks = self.space.preference(ties)
@@ -195,6 +206,8 @@ class BruteForce(AbstractLearner):
         if search is not None and self.first_task == "as-second" and len(committed) == 2:
             first, second = committed
             self.backbone.detach(first, committed[second])
+            if self._inner.retention is not None:
+                self._inner.retention.release(committed[second])
         self._search = None
 
     def trainings(self, identities: Sequence[int]) -> list[int]:
@@ -221,6 +234,10 @@ class BruteForce(AbstractLearner):
     def trial_logits(self, images: Tensor, task: int) -> Tensor:
         """Answer for an earlier task with the knowledge that the current candidate has changed."""
         return self._inner.trial_logits(images, task)
+
+    def retained(self) -> RetentionStatus | None:
+        """Return how earlier tasks hold the shared knowledge while a task is open; None without retention."""
+        return self._inner.retained()
 
     def status(self) -> SearchStatus | None:
         """Return None: candidates have no probabilities."""

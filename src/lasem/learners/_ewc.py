@@ -44,7 +44,7 @@ class EWCOptions(AbstractLearnerOptions):
             weight=self.penalty_weight,
             count_images=False,
             online=self.online,
-            decay=self.decay,
+            decay=self.decay if self.online else 1.0,
             fisher=self.fisher,
         )
         return SelectiveTransfer(backbone, Fixed("all"), training=training, seed=seed, retention=retention)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lasem.benchmarks import Outline, Task
 from lasem.errors import RunError
+from lasem.learners._retention import RetentionOptions, RetentionStatus
 from lasem.learners._status import Growth, ParameterCounts, SearchStatus
 from lasem.nn import AbstractMechanism, Backbone, Network
 from lasem.search import AbstractStrategy
@@ -205,6 +206,15 @@ class AnswersOnTrial(Protocol):
 
 
 @runtime_checkable
+class Retains(Protocol):
+    """A learner that may hold shared knowledge near what earlier tasks need."""
+
+    def retained(self) -> RetentionStatus | None:
+        """Return how much each stage is held while a task is open; None if it is not."""
+        ...
+
+
+@runtime_checkable
 class HoldsOut(Protocol):
     """A learner that may need more training images than one batch, because its search holds some out."""
 
@@ -243,6 +253,7 @@ class Setup:
         seed: Seed of initial values, batches and dropout.
         device: Where tensors go.
         capture: Whether steps are compiled; see `lasem.search.capture`.
+        retention: Penalty on shared knowledge that moves away from what earlier tasks need; None for none.
     """
 
     network: Network
@@ -253,6 +264,7 @@ class Setup:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     capture: bool = False
+    retention: RetentionOptions | None = None
 
     def backbone(self) -> Backbone:
         """Build the network with own and shared branches, on the device."""
@@ -266,9 +278,11 @@ class AbstractLearnerOptions(ABC):
 
     Attributes:
         reads: What the learner is combined with: "mechanism", "strategy", both or nothing. A spec may give only these.
+        retains: Whether a spec may have a section [retention].
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
+    retains: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, setup: Setup) -> AbstractLearner:

@@ -19,6 +19,7 @@ class SelectiveOptions(AbstractLearnerOptions):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("mechanism", "strategy")
+    retains: ClassVar[bool] = True
     redraw_unchosen: bool = False
 
     def build(self, setup: Setup) -> AbstractLearner:
@@ -32,6 +33,7 @@ class SelectiveOptions(AbstractLearnerOptions):
                 ties=setup.strategy.ties,
                 first_task=setup.strategy.first_task,
                 redraw_unchosen=self.redraw_unchosen,
+                retention=setup.retention,
             )
         return SelectiveTransfer(
             setup.backbone(),
@@ -39,6 +41,7 @@ class SelectiveOptions(AbstractLearnerOptions):
             training=setup.training,
             seed=setup.seed,
             redraw_unchosen=self.redraw_unchosen,
+            retention=setup.retention,
             capture=setup.capture,
         )
 

@@ -1,6 +1,8 @@
 """Retention across tasks: how much every task depends on the shared knowledge that it reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,20 +21,23 @@ class RetentionOptions:
     """Options of the penalty on moving shared knowledge away from what earlier tasks need.
 
     Attributes:
+        kind: "laplace": a quadratic per layer around the values that earlier tasks left.
         weight: The weight lambda. 1 is the weight of Laplace's approximation; 0 switches retention off.
         count_images: Weigh every task by its number of training images: the penalty of a layer is lambda / N times
             1/2 sum_t N_t sum_j F^t_j (theta_j - theta^t_j)^2, where N belongs to the open task. Otherwise it is
             lambda / 2 sum_t sum_j F^t_j (theta_j - theta^t_j)^2.
-        online: Whether there is one running quadratic per layer around the latest values, in which older information
-            fades, instead of the sum over all tasks.
-        decay: The factor gamma by which older information fades at every task of the online form.
+        decay: The factor gamma by which the older information of a layer fades with every task that shares the layer;
+            1 forgets nothing.
+        online: Whether the running quadratic of a layer is centered on its latest values alone (Schwarz et al. 2018).
+            Otherwise it is the sum of the faded quadratics of all tasks, each around its own values.
         fisher: Classes over which the information is averaged; see `fisher_diagonal`.
     """
 
+    kind: Literal["laplace"] = "laplace"
     weight: NonNegative = 1.0
-    count_images: bool = True
+    decay: Share = 1.0
     online: bool = False
-    decay: Share = 0.95
+    count_images: bool = True
     fisher: Outcomes = "exact"
 
 
@@ -87,7 +92,29 @@ class Retention:
             center = {name: value.detach() for name, value in values.items()}
             before = self.quadratics.get(stage, Quadratic())
             faded = before.faded(self.options.decay, found, center) if self.options.online else None
-            self.quadratics[stage] = faded or before.plus(found, center)
+            self.quadratics[stage] = faded or before.times(self.options.decay).plus(found, center)
+
+    def release(self, bits: Sequence[int]) -> None:
+        """Forget what is known of the stages whose bit is 0, because no task reads their shared knowledge any more."""
+        self.quadratics = {stage: known for stage, known in self.quadratics.items() if bits[stage]}
+
+    @torch.no_grad()
+    def status(self, backbone: Backbone, num_images: int) -> "RetentionStatus | None":
+        """Return how much the stages are held, for the open task; None before any task has ended.
+
+        Args:
+            backbone: The network, with the task open.
+            num_images: Training images of the task.
+        """
+        penalty = self.penalty(num_images)
+        if penalty is None:
+            return None
+        held, cost = ([0.0] * len(backbone.stages) for _ in "hc")
+        for stage, term in penalty.terms(backbone):
+            precisions = self.quadratics[stage].precision.values()
+            held[stage] = penalty.weight * num_images * sum(float(value.sum()) for value in precisions)
+            cost[stage] = num_images * float(term)
+        return RetentionStatus(held=held, cost=cost)
 
     @property
     def num_values(self) -> int:
@@ -116,6 +143,20 @@ class Retention:
             )
             for stage, constant in constants.items()
         }
+
+
+@dataclass(frozen=True)
+class RetentionStatus:
+    """How earlier tasks hold the shared knowledge of each stage while a task is open; 0 where none shares it yet.
+
+    Attributes:
+        held: (d,) sum of all precisions, times lambda.
+        cost: (d,) what the distance of the trial copy from the earlier tasks' values costs, in nats over all training
+            images of the open task. A candidate pays it for the stages that it shares.
+    """
+
+    held: list[float]
+    cost: list[float]
 
 
 class Answers(nn.Module):

@@ -11,7 +11,7 @@ from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError, require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import count_parameters, count_trial
-from lasem.learners._retention import Retention, RetentionOptions
+from lasem.learners._retention import Retention, RetentionOptions, RetentionStatus
 from lasem.learners._selective_state import Most, SelectiveState, read_state
 from lasem.learners._status import ParameterCounts, SearchStatus
 from lasem.nn import Backbone
@@ -78,8 +78,7 @@ class SelectiveTransfer(AbstractLearner):
         self.retention = None if retention is None else Retention(retention)
         self.capture = capture
         self.space = strategy.space(len(backbone.stages))
-        like = next(backbone.parameters())
-        self.task = TaskTraining(self.training, seed=seed, shape=backbone.shape, like=like)
+        self.task = TaskTraining(self.training, seed=seed, shape=backbone.shape, like=next(backbone.parameters()))
         self._search: AbstractSearch | None = None
         self.front: Front | None = None
         self._most_rollback = 0
@@ -89,8 +88,7 @@ class SelectiveTransfer(AbstractLearner):
     def search(self) -> AbstractSearch:
         """Search of the open task.
 
-        Raises:
-            LasemError: No task is open.
+        It raises a LasemError if no task is open.
         """
         if self._search is None:
             raise LasemError("a task must be open for this (got none); call begin_task first")
@@ -111,6 +109,8 @@ class SelectiveTransfer(AbstractLearner):
         """
         identity = self.task.identity_of(task)
         committed = self.backbone.configurations.get(identity)
+        if not self.backbone.configurations and getattr(self.strategy, "first_task", "") == "shared":
+            committed = (1,) * len(self.backbone.stages)  # there is no shared knowledge yet to choose
         space = (space or self.space) if committed is None else ConfigurationSpace.only(committed)
         strategy = self.strategy if committed is None else Fixed()
         self.task.check(task, held_out=strategy.held_out)
@@ -119,7 +119,7 @@ class SelectiveTransfer(AbstractLearner):
         images, limit = self.task.sources.num_images, 2**20 * self.training.front_memory
         self.front = Front.find(self.backbone, identity, space=space, images=images, limit=limit)
         features = capture() if self.capture else leaf_features
-        retention = None if self.retention is None else self.retention.penalty(len(task.train))
+        retention = self.retention and self.retention.penalty(len(task.train))
         network = TaskNetwork(self.backbone, identity, features=features, retention=retention, front=len(self.front))
         schedule = Schedule(batches=self.task.batches_per_epoch, epochs=self.training.epochs)
         self._search = strategy.search(space, network=network, schedule=schedule)
@@ -129,9 +129,7 @@ class SelectiveTransfer(AbstractLearner):
     def train_epoch(self) -> float:
         """Train the open task for one epoch and return the mean loss of its batches.
 
-        Raises:
-            LasemError: The epoch cannot begin; see `begin_epoch`.
-            RunError: A loss or a gradient is not finite.
+        It raises what `begin_epoch`, `train_step` and `end_epoch` raise.
         """
         self.begin_epoch()
         losses = [self.search.step(self.task, images, labels) for images, labels in self.task.batches(features=True)]
@@ -143,6 +141,8 @@ class SelectiveTransfer(AbstractLearner):
         Raises:
             LasemError: No task is open, the epoch before was interrupted, or gradients are switched off.
         """
+        if self.search.decision.settled is not None:
+            self.task.sources.return_half()
         if self.front:
             self.task.sources.keep_features(self.front)
         self.task.begin_epoch()
@@ -199,8 +199,7 @@ class SelectiveTransfer(AbstractLearner):
         Raises:
             LasemError: A name or a shape does not fit.
         """
-        names = {name for name, _ in self.backbone.named_parameters()}
-        if any(name.endswith(".shared.weight") for name in names):
+        if any(name.endswith(".shared.weight") for name, _ in self.backbone.named_parameters()):
             self.backbone.load_values(values)
         if self.task.open_identity is not None:
             self.task.sources.drop_features()
@@ -241,10 +240,13 @@ class SelectiveTransfer(AbstractLearner):
         """Return how far the search of the open task has come, read from the device; None if nothing is searched."""
         return SearchStatus.of(self.search)
 
+    def retained(self) -> RetentionStatus | None:
+        """Return how earlier tasks hold the shared knowledge while a task is open; None without retention."""
+        return self.retention and self.retention.status(self.backbone, len(self.task.task.train))
+
     def posterior(self) -> Tensor | None:
         """Return the posterior of the last batch, (K,) in double precision, uniform before it; None without search."""
-        log_posterior = self.search.log_posterior
-        return None if log_posterior is None else log_posterior.exp()
+        return None if self.search.log_posterior is None else self.search.log_posterior.exp()
 
     def network(self, task: int) -> nn.Module:
         """Return the committed network of a task as plain modules with their own values."""
@@ -268,8 +270,7 @@ class SelectiveTransfer(AbstractLearner):
         tensors = add_prefix("backbone.", self.backbone.state_dict()) | self.task.tensors()
         if self._search is not None:
             tensors |= add_prefix("search.", self._search.state())
-        if self.retention is not None:
-            tensors |= self.retention.tensors()
+        tensors |= self.retention.tensors() if self.retention else {}
         return LearnerState.of(values, tensors)
 
     def restore(self, state: LearnerState, *, task: Task | None, space: ConfigurationSpace | None = None) -> None:

@@ -18,6 +18,9 @@ class SearchStatus:
         marginals: (G,) probability of each group that it is shared.
         effort: Work of the current epoch's steps; None if every step takes the same.
         decision: What is known of the outcome before the task ends; None if that is never known.
+        spread: Mean over the current epoch of the largest minus the smallest log-evidence of a batch, in nats; None if
+            the search computed no evidence in it.
+        drawn: Whether the candidates change while the task trains; they are those of the current list then.
     """
 
     names: list[str]
@@ -25,6 +28,8 @@ class SearchStatus:
     marginals: NDArray[np.float64]
     effort: Effort | None = None
     decision: Decision | None = None
+    spread: float | None = None
+    drawn: bool = False
 
     @classmethod
     def of(cls, search: AbstractSearch) -> "SearchStatus | None":
@@ -33,8 +38,18 @@ class SearchStatus:
         if log_prior is None:
             return None
         prior = np.exp(log_prior.cpu().numpy())
-        marginals = prior @ np.array(search.space.candidates, dtype=np.float64)
-        return cls(search.space.names(), prior, marginals, effort=search.effort, decision=search.decision)
+        known = search.marginals()
+        bits = np.array(search.space.candidates, dtype=np.float64)
+        marginals = prior @ bits if known is None else known.cpu().numpy()
+        return cls(
+            search.space.names(),
+            prior,
+            marginals,
+            effort=search.effort,
+            decision=search.decision,
+            spread=search.spread,
+            drawn=search.redraws,
+        )
 
     @property
     def entropy(self) -> float:

@@ -175,7 +175,8 @@ class SearchCost:
         masks = DropoutMasks.held_bytes(candidates, size.widest[-1], self.features, keep=self.keep)
         activations = stored + masks + self.kernel_bytes
         m_steps = self.strategy.m_steps if isinstance(self.strategy, EvaluatesTree) else 1
-        work = em_multiply_adds(self.stage_work, size, m_steps=m_steps, stochastic=self.stochastic)
+        separate = self.stochastic or getattr(self.strategy, "held_out", "none") != "none"
+        work = em_multiply_adds(self.stage_work, size, m_steps=m_steps, separate=separate)
         return StepCost(
             partition=partition,
             candidates=candidates,

@@ -22,13 +22,16 @@ def searched_shares(strategy: object, *, epochs: int) -> Shares:
     """Return how many steps of a task evaluate all candidates; after the others only one candidate is trained.
 
     Args:
-        strategy: A strategy with the options `commit_at`, `stop_when_certain` and `epsilon` of `EM`, or some of them.
+        strategy: A strategy with the options `commit_at`, `stop_when_certain`, `epsilon`, `evidence_from` and
+            `evidence_epochs` of `EM`, or some of them.
         epochs: Number of epochs of a task.
     """
     least, most, reasons = 1.0, 1.0, []
+    warm_up = min(1.0, getattr(strategy, "evidence_from", 0) / epochs)
+    window = min(1 - warm_up, (getattr(strategy, "evidence_epochs", None) or epochs) / epochs)
     commit_at = getattr(strategy, "commit_at", None)
     if commit_at is not None:
-        least = commit_at.share or 0.0
+        least = max(warm_up, commit_at.share or 0.0)
         if commit_at.prior is None:
             most = least
         else:
@@ -36,7 +39,8 @@ def searched_shares(strategy: object, *, epochs: int) -> Shares:
     if getattr(strategy, "stop_when_certain", False):
         # A step adds at most 1 to the leading candidate's margin, which must exceed the number of steps that are left:
         # that takes half of the steps that the prior remembers.
-        earliest = 0.5 if getattr(strategy, "restart", "task") == "task" else 1 - 0.5 / epochs
+        by_task = getattr(strategy, "restart", "task") == "task"
+        earliest = warm_up + 0.5 * window if by_task else 1 - 0.5 / epochs
         if earliest < most:
             least = min(least, earliest)
             reasons.append("stop_when_certain may end the search early or never")

@@ -241,7 +241,8 @@ def check_names(targets: Iterable[str], settings: Iterable[str]) -> None:
 def preset_values() -> dict[tuple[str, str], list[Any]]:
     """Return the values that profiles and networks give to options, by section and key."""
     found: dict[tuple[str, str], list[Any]] = {}
-    for file in (*files("profiles").values(), *files("networks").values()):
+    whole = (*files("profiles").values(), *files("networks").values())
+    for file in (part for one in whole for part in (one, *one.get("when", {}).values())):
         for section, values in file.items():
             for key, value in values.items() if isinstance(values, dict) else ():
                 found.setdefault((section, key), []).append(value)

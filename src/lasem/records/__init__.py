@@ -30,3 +30,5 @@ from lasem.records._result import ResumptionRecord as ResumptionRecord
 from lasem.records._result import RunFacts as RunFacts
 from lasem.records._result import Seconds as Seconds
 from lasem.records._result import read_result as read_result
+from lasem.records._search_track import SearchTrack as SearchTrack
+from lasem.records._search_track import close_call as close_call

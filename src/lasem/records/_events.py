@@ -72,6 +72,10 @@ class EpochRecord(Record):
     """Probability that a group is shared, per group."""
     entropy: float | None = None
     """Entropy of the prior over the whole space, in nats."""
+    margin: float | None = None
+    """Prior probability of the leading candidate minus that of the runner-up."""
+    spread: float | None = None
+    """Mean over the epoch of the largest minus the smallest log-evidence of a batch, in nats; None without evidence."""
     evaluated: float | None = None
     """Mean number of candidates whose evidence an E-step computed; None where that was always all of them."""
     learned: float | None = None
@@ -106,6 +110,10 @@ class DecisionRecord(Record):
     """Number of E-steps after which no other candidate could win any more; None if that was open until the end."""
     settled: Whole | None = None
     """Number of E-steps after which the chosen candidate was trained alone."""
+    held: list[float] | None = None
+    """How earlier tasks hold each stage: its precisions' sum times lambda; None without retention."""
+    moving_cost: list[float] | None = None
+    """What the distance of each stage from earlier tasks' values cost if it was shared, in nats over all images."""
 
 
 class EvaluationRecord(Record):

@@ -20,6 +20,7 @@ from lasem.records._events import (
     NoteRecord,
     TaskRecord,
 )
+from lasem.records._search_track import SearchTrack
 
 
 class Turn:
@@ -67,6 +68,7 @@ class TaskHistory:
         decision: The latest decision; None while the task is open.
         evaluation: Test accuracies of all tasks so far, measured after this one was learned; None until then.
         turns: The training of every candidate by its index; a single entry 0 where candidates do not take turns.
+        track: How the search has come to its decision.
     """
 
     def __init__(self, position: int) -> None:
@@ -75,6 +77,7 @@ class TaskHistory:
         self.decision: DecisionRecord | None = None
         self.evaluation: EvaluationRecord | None = None
         self.turns: dict[int, Turn] = {}
+        self.track = SearchTrack()
         self._chosen: int | None = None
         self._groups = 0
         self._epochs: dict[tuple[int, int], EpochRecord] = {}
@@ -138,6 +141,7 @@ class TaskHistory:
             case EpochRecord():
                 candidate = event.candidate or 0
                 self.turns.setdefault(candidate, Turn(event.candidate)).add(event)
+                self.track.add(event)
                 self._groups = self._groups or len(event.marginals or ())
                 if keep:
                     self._epochs[candidate, event.task_epoch] = event

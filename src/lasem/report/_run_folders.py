@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from lasem.errors import RunError, brief
-from lasem.records import Event, InterruptedRecord, NoteRecord, Result, TaskRecord, read_events, read_result
+from lasem.records import Event, InterruptedRecord, NoteRecord, Result, TaskRecord, close_call, read_events, read_result
 from lasem.report._comparison import task_rows
 from lasem.report._run import Run, listed, nested, whole
 from lasem.text import printable
@@ -131,7 +131,14 @@ def _measurable(run: Run) -> Run:
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         warning = f"{run.folder}: its records contradict each other ({_reason(error)}); its numbers are left out"
         return replace(run, events=(), result=None, warnings=(*run.warnings, warning))
-    return run
+    close = [str(task.position) for task in run.tasks if task.decision and close_call(task.decision)]
+    if not close:
+        return run
+    warning = (
+        f"{run.folder}: {len(close)} of {len(run.tasks)} tasks were decided with a margin that means nothing (task"
+        f" {', '.join(close)}): the runner-up was as probable, so another seed may decide otherwise"
+    )
+    return replace(run, warnings=(*run.warnings, warning))
 
 
 def _try(load: Callable[[Path], Value], file: Path, warnings: list[str]) -> Value | None:

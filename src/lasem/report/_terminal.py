@@ -160,6 +160,8 @@ def show(run: Run) -> RenderableType:
     if not run.finished:
         lines.extend(_progress(run.tasks))
     lines.append(run_table(run))
+    searched = [(task, task.track.sentence()) for task in run.tasks]
+    lines.extend(Text(f"task {task.position}: {sentence}", style="dim") for task, sentence in searched if sentence)
     if run.finished:
         lines.append(_summary(run))
     lines.extend(Text(printable(f"warning: {warning}"), style="yellow") for warning in run.warnings)

@@ -65,5 +65,6 @@ def build_learner(spec: Spec, outline: Outline, *, device: torch.device, capture
         seed=spec.seeds.training,
         device=device,
         capture=capture,
+        retention=spec.retention,
     )
     return spec.learner.options.build(setup)

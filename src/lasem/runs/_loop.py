@@ -16,6 +16,7 @@ from lasem.learners import (
     CountsTies,
     Grows,
     LoadsKnowledge,
+    Retains,
     Searches,
     SearchStatus,
     TakesTurns,
@@ -210,6 +211,7 @@ class Loop:
         before = self._earlier(position, trial=True) if self.evaluation.earlier_tasks == "before-commit" else None
         seconds = time.perf_counter() - start
         tied = self.learner.tied() if isinstance(self.learner, CountsTies) else None
+        retained = self.learner.retained() if isinstance(self.learner, Retains) else None
         self.learner.end_task()
         bits, decision = self._bits(position), None if status is None else status.decision
         yield DecisionRecord(
@@ -223,6 +225,8 @@ class Loop:
             units=self._growth().get("units"),
             certain=decision and decision.certain,
             settled=decision and decision.settled,
+            held=retained and retained.held,
+            moving_cost=retained and retained.cost,
         )
         yield from self._revisions(position)
         start = time.perf_counter()

@@ -13,7 +13,7 @@ from lasem.presets import HEADING, suggest_key
 from lasem.registry import Registry, load_plugins
 from lasem.runs._build import strategy_on
 from lasem.runs._loop import Evaluation
-from lasem.runs._readers import Reader, described, reader_of, readers_by_place
+from lasem.runs._readers import RETENTION, Reader, described, reader_of, readers_by_place
 from lasem.runs._spec import Choice, Heading, Seeds, Spec, TrainingSection
 from lasem.search import STRATEGIES
 
@@ -81,7 +81,7 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
     sections = dict(_sections(table, faults))
     names = _names(sections, faults)
     known = len(faults)
-    readers = (*(_readers(names, faults) if names else ()), *ALWAYS)
+    readers = (*(_readers(names, faults, sections) if names else ()), *ALWAYS)
     if names and len(faults) == known:
         faults.extend(_unread(sections, readers, names[2]))
     whole = [section for section in table if section not in sections]  # told already: no table
@@ -106,6 +106,7 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
         training=by_kind["training"],
         evaluation=by_kind["evaluation"],
         seeds=by_kind["seeds"],
+        retention=by_kind.get("retention"),
         readers=readers,
         sections=dict(_written(sections, readers, learner)),
     )
@@ -165,7 +166,9 @@ def _names(sections: Mapping[str, Table], faults: Faults) -> tuple[NamedBenchmar
     return None if benchmark is None or network is None or learner is None else (benchmark, network, learner)
 
 
-def _readers(names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: Faults) -> list[Reader]:
+def _readers(
+    names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: Faults, sections: Mapping[str, Table]
+) -> list[Reader]:
     """Who reads the sections, in their order; those with an unknown name are left out."""
     benchmark, network, learner = names
     found: list[Reader] = []
@@ -187,14 +190,17 @@ def _readers(names: tuple[NamedBenchmark, NamedNetwork, NamedLearner], faults: F
         find("learner.mechanism", MECHANISMS, learner.mechanism)
     if "strategy" in read:
         find("learner.strategy", STRATEGIES, learner.strategy)
+    if RETENTION.section in sections and any(getattr(reader.cls, "retains", False) for reader in found):
+        found.append(RETENTION)
     return found
 
 
 def readers_of(table: Mapping[str, Any]) -> list[Reader] | None:
     """Return who reads the sections of a spec that may have faults; None if that is not clear."""
     faults = Faults()
-    names = _names({key: dict(value) for key, value in table.items() if isinstance(value, Mapping)}, faults)
-    readers = _readers(names, faults) if names else []
+    sections = {key: dict(value) for key, value in table.items() if isinstance(value, Mapping)}
+    names = _names(sections, faults)
+    readers = _readers(names, faults, sections) if names else []
     return None if faults else [*readers, *ALWAYS]
 
 

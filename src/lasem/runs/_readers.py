@@ -7,16 +7,23 @@ from typing import Any
 
 from lasem.benchmarks import BENCHMARKS
 from lasem.errors import SpecError
-from lasem.learners import LEARNERS
+from lasem.learners import LEARNERS, RetentionOptions
 from lasem.nn import MECHANISMS
 from lasem.options import Table, defaults, validate
 from lasem.registry import Registry
 from lasem.search import STRATEGIES
 
-SECTIONS: Mapping[str, str] = {"selective": "learner", "fixed": "learner", "em": "search", "brute-force": "search"}
+SECTIONS: Mapping[str, str] = {
+    "selective": "learner",
+    "fixed": "learner",
+    "em": "search",
+    "brute-force": "search",
+    "drawn-em": "search",
+}
 """Sections of entries that are not called after the entry, by its name."""
 ELSEWHERE: Mapping[str, Mapping[str, str]] = {
-    "darts": {"partition": "search"},
+    "em": {"first_task": "learner"},
+    "darts": {"partition": "search", "first_task": "learner"},
     "brute-force": {"first_task": "learner"},
 }
 """Sections of single options that do not stand with the others of their entry."""
@@ -74,6 +81,10 @@ def reader_of(registry: Registry[Any], name: str) -> Reader:
     return Reader(registry.kind, name, entry, section, ELSEWHERE.get(name, {}))
 
 
+RETENTION = Reader("retention", "laplace", RetentionOptions, "retention")
+"""The reader of the section [retention], for learners of the kind "selective" whose spec has the section."""
+
+
 def all_readers() -> Iterator[Reader]:
     """All entries of the registries whose options stand in sections; those that cannot be imported are left out."""
     for registry in (BENCHMARKS, LEARNERS, MECHANISMS, STRATEGIES):
@@ -82,13 +93,14 @@ def all_readers() -> Iterator[Reader]:
                 yield reader_of(registry, name)
             except SpecError:
                 continue
+    yield dataclasses.replace(RETENTION, kind="learner", name="selective")  # whose section it is, in words
 
 
 def readers_by_place() -> dict[tuple[str, str], list[Reader]]:
     """Return who could read an option, by section and key."""
     found: dict[tuple[str, str], list[Reader]] = {}
     for reader in all_readers():
-        choices = reader.cls.reads if reader.kind == "learner" else ()
+        choices = getattr(reader.cls, "reads", ()) if reader.kind == "learner" else ()
         for place in [*reader.places, *(("learner", choice) for choice in choices)]:
             found.setdefault(place, []).append(reader)
     return found

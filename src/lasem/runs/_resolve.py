@@ -70,6 +70,11 @@ def without_old_sections(table: Table, *, place: str) -> Table:
     if readers is None:
         return table
     read, by_place = read_places(readers), readers_by_place()
+    if not any(reader.name == "brute-force" for reader in readers):
+        # written into every spec of the profile "release", and now an option of other strategies with other values
+        learner = table.get("learner")
+        old = isinstance(learner, Mapping) and learner.get("first_task") == "as-second"
+        read -= {("learner", "first_task")} if old else set()
     usual = preset_values()
     kept: Table = {}
     for section, values in table.items():

@@ -13,7 +13,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import tomli_w
 
 from lasem.benchmarks import AbstractBenchmark
-from lasem.learners import AbstractLearnerOptions, Training
+from lasem.learners import AbstractLearnerOptions, RetentionOptions, Training
 from lasem.nn import AbstractMechanism, Network
 from lasem.options import Positive, Rate, Seed, Table, merge, must, options
 from lasem.runs._loop import Evaluation
@@ -110,6 +110,7 @@ class Spec:
         training: How tasks are trained.
         evaluation: What is measured, and when.
         seeds: Every source of randomness.
+        retention: Penalty on shared knowledge that moves away from what earlier tasks need; None for none.
         readers: Who reads the sections.
         sections: All sections as plain data, defaults included.
     """
@@ -123,6 +124,7 @@ class Spec:
     training: TrainingSection = field(compare=False)
     evaluation: Evaluation = field(compare=False)
     seeds: Seeds = field(compare=False)
+    retention: RetentionOptions | None = field(default=None, compare=False)
     readers: tuple[Reader, ...] = field(compare=False, repr=False)
     sections: dict[str, Table] = field(hash=False, repr=False)
 
@@ -151,6 +153,7 @@ class Spec:
         plain = {("learner", "kind"): "selective", ("learner", "mechanism"): "hps", ("learner", "strategy"): "fixed"}
         for reader in self.readers:
             plain |= reader.defaults() if reader.section not in ("benchmark", "mechanism") else {}
+        plain.pop(("retention", "kind"), None)  # whether there is retention counts, also if all options are plain
         told = {
             section: {key: value for key, value in table.items() if plain.get((section, key)) != value}
             for section, table in self.sections.items()

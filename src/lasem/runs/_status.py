@@ -10,7 +10,7 @@ from lasem.records import MOST_CANDIDATES
 
 def candidate_names(status: SearchStatus | None) -> list[str] | None:
     """Return the names of the candidates, unless they are simply their indices in binary."""
-    if status is None:
+    if status is None or status.drawn:
         return None
     groups = len(status.marginals)
     if len(status.names) != 2**groups:
@@ -25,6 +25,8 @@ class SearchFields(TypedDict, total=False):
     prior: list[tuple[int, float]]
     marginals: list[float]
     entropy: float
+    margin: float
+    spread: float
     evaluated: float
     learned: float
     skipped: float
@@ -40,11 +42,18 @@ def search_fields(status: SearchStatus | None) -> SearchFields:
         fields["evaluated"] = effort.evaluated / effort.steps
         fields["learned"] = effort.learned / effort.steps
         fields["skipped"] = effort.skipped
+    if status.spread is not None:
+        fields["spread"] = _rounded(status.spread)
     most = np.sort(np.argsort(-status.prior, kind="stable")[:MOST_CANDIDATES])
     return fields | {
-        "prior": [(int(index), _rounded(float(status.prior[index]))) for index in most],
+        # drawn candidates change, so each is recorded as the number that its name is in binary
+        "prior": [
+            (int(status.names[index], 2) if status.drawn else int(index), _rounded(float(status.prior[index])))
+            for index in most
+        ],
         "marginals": [_rounded(float(value)) for value in status.marginals],
         "entropy": status.entropy,
+        "margin": _rounded(status.margin),
     }
 
 

@@ -101,21 +101,21 @@ def _listed_parts(paths: Sequence[Bits], per_node: Sequence[int], depth: int) ->
     )
 
 
-def em_multiply_adds(per_layer: Sequence[int], size: TreeSize, *, m_steps: int = 1, stochastic: bool = False) -> int:
+def em_multiply_adds(per_layer: Sequence[int], size: TreeSize, *, m_steps: int = 1, separate: bool = False) -> int:
     """Count the multiply-adds of the convolutions in one EM step, over all forward and backward passes.
 
     A backward pass costs two forward passes, but only one in the first layer, whose input needs no gradient. E-step and
-    first M-step share one forward pass, unless the tree is divided or modules draw random numbers.
+    first M-step share one forward pass, unless the tree is divided or the two steps are `separate`.
 
     Args:
         per_layer: (d,) multiply-adds of one forward pass of one network.
         size: Size of the tree.
         m_steps: Optimizer steps per posterior.
-        stochastic: Whether modules of stages draw random numbers in the M-step.
+        separate: Whether modules of stages draw random numbers in the M-step, or the E-step has images of its own.
     """
     forward = [count * amount for count, amount in zip(size.total, per_layer, strict=True)]
     learned = 3 * sum(forward) - forward[0]
-    return m_steps * learned + (sum(forward) if size.parts > 1 or stochastic else 0)
+    return m_steps * learned + (sum(forward) if size.parts > 1 or separate else 0)
 
 
 def static_multiply_adds(per_layer: Sequence[int]) -> int:

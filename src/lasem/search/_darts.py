@@ -47,6 +47,7 @@ class DARTS(AbstractStrategy):
         held_out: Images that the architecture learns from: the task's validation split ("valid"), half of its training
             split, which the weights then do without ("half"), or the batch that the weights learn from ("none").
         optimizer: Optimizer of the architecture: "adam", or "rmsprop-tf" with the learning rate of the weights.
+        first_task: Whether the first task is "searched", or shares all layers without a search ("shared").
         learning_rate: Learning rate of Adam; ignored for "rmsprop-tf", as the next two options are.
         betas: Decays of Adam's moments.
         weight_decay: Weight decay of Adam: this many times the logits are added to their gradient.
@@ -57,6 +58,7 @@ class DARTS(AbstractStrategy):
     order: Literal["first", "second"] = "first"
     held_out: Literal["none", "valid", "half"] = "valid"
     optimizer: Literal["adam", "rmsprop-tf"] = "adam"
+    first_task: Literal["searched", "shared"] = "searched"
     learning_rate: Rate = 3e-4
     betas: tuple[Beta, Beta] = (0.5, 0.999)
     weight_decay: NonNegative = 1e-3

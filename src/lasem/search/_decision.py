@@ -41,6 +41,42 @@ class Schedule:
         return 0.0 if self.epochs is None else steps / (self.epochs * self.batches)
 
 
+@dataclass(frozen=True)
+class EvidenceWindow:
+    """The steps whose evidence counts, in epochs of the task's own batches.
+
+    Attributes:
+        schedule: How long the task will be trained.
+        warm_up: Number of epochs before evidence counts. Until then every candidate is trained by its prior.
+        epochs: Number of epochs in which evidence counts; None until the task ends.
+    """
+
+    schedule: Schedule
+    warm_up: int = 0
+    epochs: int | None = None
+
+    @property
+    def begin(self) -> int:
+        """Number of E-steps before evidence counts."""
+        return self.warm_up * self.schedule.batches
+
+    @property
+    def end(self) -> float:
+        """Number of E-steps after which evidence does not count any more; infinity where there is no end."""
+        return float("inf") if self.epochs is None else self.begin + self.epochs * self.schedule.batches
+
+    def counts(self, steps: int) -> bool:
+        """Whether the evidence of the next step counts, after this many E-steps."""
+        return self.begin <= steps < self.end
+
+    def left(self, steps: int, *, restart: str) -> float:
+        """Return the most E-steps that can still add to a prior; see `Schedule.left`."""
+        left = self.schedule.left(steps, restart=restart)
+        if restart == "task":
+            left -= max(0, self.begin - steps)
+        return min(left, max(0.0, self.end - max(steps, self.begin)))
+
+
 @options
 class CommitAt:
     """When to settle for the leading candidate before a task ends. Both conditions must hold if both are given.
@@ -83,6 +119,7 @@ class SearchProgress:
 
     Args:
         schedule: How long the task will be trained.
+        window: Which E-steps inform the prior; all by default.
         restart: When the prior restarts, "task" or "epoch".
 
     Attributes:
@@ -90,20 +127,30 @@ class SearchProgress:
             memory, so that it is saved and restored with the rest of the search.
     """
 
-    def __init__(self, schedule: Schedule, *, restart: str) -> None:
-        self._schedule, self._restart = schedule, restart
+    def __init__(self, schedule: Schedule, *, restart: str, window: EvidenceWindow | None = None) -> None:
+        self._window, self._restart = window or EvidenceWindow(schedule), restart
         self.marks = torch.tensor([0, -1, -1, -1])
 
     @property
     def steps(self) -> int:
         """Number of E-steps so far."""
-        return int(self.marks[0])
+        return self.marks.tolist()[0]
 
     @property
     def decision(self) -> Decision:
         """What is known of the outcome."""
         certain, settled, candidate = (None if mark < 0 else mark for mark in self.marks[1:].tolist())
         return Decision(certain=certain, settled=settled, candidate=candidate)
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the evidence of the next E-step comes before any that counts."""
+        return self.steps < self._window.begin
+
+    @property
+    def counts(self) -> bool:
+        """Whether the evidence of the next E-step informs the prior."""
+        return self._window.counts(self.steps)
 
     def advance(self) -> None:
         """Count one more E-step of the task."""
@@ -116,15 +163,15 @@ class SearchProgress:
             margin: Margin of the leading candidate, in batches; a batch adds at most 1 to a candidate, and takes
                 nothing away.
         """
-        left = self._schedule.left(self.steps, restart=self._restart)
+        left = self._window.left(self.steps, restart=self._restart)
         if self.marks[1] < 0 and left < float("inf") and float(margin) > left:
             self.marks[1] = self.steps
 
     def reached(self, commit_at: CommitAt, log_prior: Tensor) -> bool:
-        """Whether the moment to commit has come; never before the first E-step."""
-        share = commit_at.share is None or self._schedule.share(self.steps) >= commit_at.share
+        """Whether the moment to commit has come; never before the first E-step that counts."""
+        share = commit_at.share is None or self._window.schedule.share(self.steps) >= commit_at.share
         prior = commit_at.prior is None or float(log_prior.max().exp()) >= commit_at.prior
-        return self.steps > 0 and share and prior
+        return self.steps > self._window.begin and share and prior
 
     def settle(self, candidate: int) -> None:
         """Stop the search for a candidate; later calls do nothing."""

@@ -8,15 +8,16 @@ from pydantic import Field
 from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace, Ties
-from lasem.errors import LasemError, RunError, require
-from lasem.options import Positive, Rate, options
-from lasem.search._decision import CommitAt, Decision, Schedule, SearchProgress
-from lasem.search._evidence import EVIDENCE, cross_entropies, log_likelihoods, log_posterior
+from lasem.errors import LasemError, RunError
+from lasem.options import Count, Positive, Rate, options
+from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
+from lasem.search._em_options import most_shared, new_prior, require_combination, require_schedule
+from lasem.search._evidence import EVIDENCE, EvidenceSpread, cross_entropies, log_likelihoods, log_posterior
 from lasem.search._fixed import plain_step
-from lasem.search._open_task import AbstractOpenTask
-from lasem.search._options import Candidates, Groups
+from lasem.search._open_task import AbstractOpenTask, Batch
+from lasem.search._options import Candidates, Groups, HeldOut
 from lasem.search._parts import Budget, Part
-from lasem.search._prior import AbstractPrior, Counts, RunningMean, preferred, require_double_precision
+from lasem.search._prior import preferred, require_double_precision
 from lasem.search._skipping import Effort, Selection
 from lasem.search._strategy import AbstractSearch, AbstractStrategy, candidate_space
 from lasem.search._task_network import TaskNetwork
@@ -31,9 +32,19 @@ class EM(AbstractStrategy):
         partition: Groups of layers that decide together; None = every layer for itself.
         candidates: Configurations to choose from, as bits per group; None = all of them.
         evidence: "product" or "mean" of the likelihoods of a batch's instances.
-        prior: "running-mean" of the posteriors, or Laplace "counts" of the most probable candidate.
+        held_out: Images that the evidence is computed on: the batch that the weights learn from ("none"), the task's
+            validation split ("valid"), or half of its training split ("half"). The weights do without that half until
+            the search has settled; see `commit_at`.
+        prior: "running-mean" of the posteriors, Laplace "counts" of the most probable candidate, or the "sum" of the
+            log-evidence.
+        temper: Factor of the log-evidence in the prior "sum"; None for 1 / epochs, so that every image counts once.
+        evidence_from: Number of epochs at the start of a task whose evidence does not count. All candidates are trained
+            by their prior, which is uniform, so that what learns fastest is not preferred for that.
+        evidence_epochs: Number of epochs whose evidence informs the prior; None for all.
         restart: Whether the prior restarts at every "task" or at every "epoch".
         m_steps: Optimizer steps per posterior.
+        first_task: The first task is "searched", or shares all layers without a search ("shared"), or is searched and
+            takes the candidate that shares most among those at least half as probable as the best ("near-ties").
         ties: Which candidate wins where probabilities are equal; see `ConfigurationSpace.preference`.
         epsilon: Posterior mass that a step may leave out, to save work; 0 computes everything.
         stop_when_certain: Train the leading candidate alone once no other one can win any more.
@@ -45,14 +56,22 @@ class EM(AbstractStrategy):
     partition: Groups | None = None
     candidates: Candidates | None = None
     evidence: Literal["product", "mean"] = "product"
-    prior: Literal["running-mean", "counts"] = "running-mean"
+    held_out: HeldOut = "none"
+    prior: Literal["running-mean", "counts", "sum"] = "running-mean"
+    temper: Rate | None = None
+    evidence_from: Count = 0
+    evidence_epochs: Positive | None = None
     restart: Literal["task", "epoch"] = "task"
     m_steps: Positive = 1
+    first_task: Literal["searched", "shared", "near-ties"] = "searched"
     ties: Ties = "most-shared"
     epsilon: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stop_when_certain: bool = False
     commit_at: CommitAt | None = None
     memory: Rate | None = None
+
+    def __post_init__(self) -> None:
+        require_combination(self)
 
     @property
     def one_tree(self) -> bool:
@@ -70,13 +89,7 @@ class EM(AbstractStrategy):
             SpecError: The number of epochs is not known, and an option looks ahead; or the device has no double
                 precision.
         """
-        ahead = self.stop_when_certain or (self.commit_at is not None and self.commit_at.share is not None)
-        require(
-            schedule.epochs is not None or not ahead,
-            "training.epochs must be given for stop_when_certain and for a share in commit_at, which look ahead",
-            remedy="set it to the number of epochs per task",
-            epochs=schedule.epochs,
-        )
+        require_schedule(self, schedule)
         return EMSearch(self, space, network=network, schedule=schedule)
 
 
@@ -94,12 +107,14 @@ class EMSearch(AbstractSearch):
         self._network = network
         self._options = options
         self._ranks = torch.tensor(space.preference(options.ties), device=device)
-        self._prior: AbstractPrior = (
-            Counts(self._ranks, device=device) if options.prior == "counts" else RunningMean(len(space), device=device)
-        )
+        self._prior = new_prior(options, schedule, ranks=self._ranks)
         self._log_posterior = self._prior.log_prior
         self._sharing = torch.tensor(space.layer_bits, dtype=torch.float64, device=device)
-        self._progress = SearchProgress(schedule, restart=options.restart)
+        window = EvidenceWindow(schedule, warm_up=options.evidence_from, epochs=options.evidence_epochs)
+        self._progress = SearchProgress(schedule, restart=options.restart, window=window)
+        self._spread = EvidenceSpread()
+        self._near_ties = options.first_task == "near-ties" and not network.backbone.configurations
+        self._retained: Tensor | None = None
         self._selection = Selection(space, epsilon=options.epsilon, each_step=device.type == "cpu")
         self._budget = Budget(space, None if options.memory is None else int(options.memory * 2**20))
 
@@ -108,7 +123,7 @@ class EMSearch(AbstractSearch):
         chosen = self.decision.candidate
         if chosen is not None:
             return plain_step(task, self._network, images, labels, space=self._budget.part((chosen,)).space)
-        posterior, features = self._expect(images, labels)
+        evidence, posterior, features = self._expect(images, labels, task.held_out_batch())
         try:
             loss = self._maximize(task, images, labels, posterior.exp(), features)
             for _ in range(1, self._options.m_steps):
@@ -116,29 +131,35 @@ class EMSearch(AbstractSearch):
         except RunError as error:
             raise RunError(f"{error}; the batch before it left the posterior {self._most_probable()}") from None
         self._log_posterior = posterior
-        self._prior.update(posterior)
+        if self._progress.counts:
+            self._prior.update(evidence if self._prior.learns_from == "evidence" else posterior)
+        self._spread.add(evidence)
         self._progress.advance()
         if self._selection.each_step:
             self._decide()
         return loss
 
-    def _expect(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _expect(self, images: Tensor, labels: Tensor, held_out: Batch | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """E-step (equation 2): the posterior from the prior and the batch's evidence, without dropout.
 
         If dropout comes after the last stage only, the first M-step can continue from the same features. Where modules
         of stages drop something, the M-step computes its own.
 
+        `held_out` is the batch that the evidence is computed on; None for that of the M-step, images and labels.
+
         Returns:
-            (K,) log-posterior; and (N, B, F) features, with their graph, of the candidates that the M-step trains, or
-            None if the M-step has to compute them.
+            (K,) log-evidence; (K,) log-posterior; and (N, B, F) features, with their graph, of the candidates that the
+            M-step trains, or None if the M-step has to compute them.
         """
+        trained, (images, labels) = held_out is None, held_out or (images, labels)
         log_prior = self._prior.log_prior
         log_evidence = torch.full_like(log_prior, float("-inf"))
+        self._retained = self._retain(len(labels))
         first = self._selection.first(log_prior)
         parts = self._budget.divide(first, self._network, images)
         features = None
         shares = not self._network.backbone.stochastic and self._selection.should_share_forward_pass(first)
-        if len(parts) == 1 and shares:
+        if trained and len(parts) == 1 and shares:
             features = self._network.leaves(images, parts[0].layout)
             self._enter(log_evidence, parts[0], features.detach(), labels)
         else:
@@ -147,9 +168,9 @@ class EMSearch(AbstractSearch):
         if rest:
             self._evaluate(log_evidence, self._budget.divide(rest, self._network, images), images, labels)
             features = None
-        posterior = log_posterior(log_prior, log_evidence)
+        posterior = log_prior if self._progress.warming_up else log_posterior(log_prior, log_evidence)
         self._selection.choose(posterior, learned=None if features is None else first)
-        return posterior, features
+        return log_evidence, posterior, features
 
     @torch.no_grad()
     def _evaluate(self, log_evidence: Tensor, parts: Sequence[Part], images: Tensor, labels: Tensor) -> None:
@@ -162,7 +183,17 @@ class EMSearch(AbstractSearch):
         """Enter the log-evidence of some candidates into (K,), from their features (N, B, F)."""
         likelihoods = log_likelihoods(self._network.head(features), labels)
         candidates = indices(part.by_leaf, log_evidence.device)
-        log_evidence.index_copy_(0, candidates, EVIDENCE[self._options.evidence](likelihoods))
+        evidence = EVIDENCE[self._options.evidence](likelihoods)
+        if self._retained is not None:
+            evidence = evidence + self._retained[candidates]
+        log_evidence.index_copy_(0, candidates, evidence)
+
+    def _retain(self, images: int) -> Tensor | None:
+        """Return what the earlier tasks add to the log-evidence of every candidate, (K,); None without retention."""
+        if self._network.retention is None:
+            return None
+        density = self._network.retention.log_prior(self._network.backbone, self._sharing)
+        return density * images if self._options.evidence == "product" else density
 
     def _maximize(
         self, task: AbstractOpenTask, images: Tensor, labels: Tensor, q: Tensor, features: Tensor | None = None
@@ -210,21 +241,25 @@ class EMSearch(AbstractSearch):
         if not self._selection.each_step:
             self._decide()
         self._selection.start_epoch()
+        self._spread = EvidenceSpread()
         if self._options.restart == "epoch" and self.decision.candidate is None:
             self._prior.restart()
 
     def _decide(self) -> None:
         """Note whether the outcome is certain, and settle if the options say so."""
         options, progress = self._options, self._progress
-        progress.note_margin(self._prior.margin())
+        if not self._near_ties:  # which may still change among candidates that cannot become the best any more
+            progress.note_margin(self._prior.margin())
         early = options.commit_at is not None and progress.reached(options.commit_at, self._prior.log_prior)
         if early or (options.stop_when_certain and progress.decision.certain is not None):
             progress.settle(self.leader())
 
     def leader(self) -> int:
         """Return the candidate of largest prior, or the one settled for."""
-        chosen = self.decision.candidate
-        return int(preferred(self._prior.log_prior, self._ranks)) if chosen is None else chosen
+        chosen, log_prior = self.decision.candidate, self._prior.log_prior
+        if chosen is None and self._near_ties:
+            return int(most_shared(log_prior, self.space))
+        return int(preferred(log_prior, self._ranks)) if chosen is None else chosen
 
     def log_prior(self) -> Tensor:
         """Return the logarithm of the prior, (K,)."""
@@ -249,6 +284,11 @@ class EMSearch(AbstractSearch):
     def decision(self) -> Decision:
         """When the outcome became certain, and when the search settled."""
         return self._progress.decision
+
+    @property
+    def spread(self) -> float | None:
+        """Mean spread of the log-evidence of a batch over the current epoch, in nats."""
+        return self._spread.mean
 
     @property
     def effort(self) -> Effort:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from math import log
 from types import MappingProxyType
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -32,6 +33,30 @@ def log_mean(log_likelihood: Tensor) -> Tensor:
 
 EVIDENCE: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({"product": log_product, "mean": log_mean})
 """Functions that compute the log-evidence from log-likelihoods, by the option ``search.evidence``."""
+
+
+class EvidenceSpread:
+    """Largest minus smallest log-evidence among the candidates of a batch, averaged over batches.
+
+    Where it is near 0, a batch says nothing about which candidate is better. It is summed on the device.
+    """
+
+    def __init__(self) -> None:
+        self._total: Tensor | None = None
+        self._batches = 0
+
+    def add(self, log_evidence: Tensor) -> None:
+        """Take in the log-evidence of a batch, (K,); -inf for candidates that were not evaluated."""
+        evaluated = log_evidence.isfinite()
+        lowest = torch.where(evaluated, log_evidence, float("inf")).min()
+        highest = torch.where(evaluated, log_evidence, float("-inf")).max()
+        self._total = highest - lowest if self._total is None else self._total + highest - lowest
+        self._batches += 1
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over the batches so far, in nats; None before the first."""
+        return None if self._total is None else float(self._total) / self._batches
 
 
 def log_posterior(log_prior: Tensor, log_evidence: Tensor) -> Tensor:

@@ -75,13 +75,14 @@ class InTurn(AbstractStrategy):
         partition: Groups of layers that decide together; None = every layer for itself.
         candidates: Configurations to choose from, as bits per group; None = all of them.
         ties: Which candidate wins if several validate equally well; see `ConfigurationSpace.preference`.
-        first_task: Whether the first task is "searched", or lets the second task choose for it ("as-second").
+        first_task: Whether the first task is "searched", shares all layers without a search ("shared"), or does so and
+            then takes what the second task chooses ("as-second").
     """
 
     partition: Groups | None = None
     candidates: Candidates | None = None
     ties: Ties = "most-shared"
-    first_task: Literal["searched", "as-second"] = "searched"
+    first_task: Literal["searched", "shared", "as-second"] = "searched"
 
     def space(self, layers: int) -> ConfigurationSpace:
         """Return all configurations of the partition, or those listed."""

@@ -1,6 +1,6 @@
 """Types of options that strategies share: a partition and a list of candidates, written as text in a spec."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -28,6 +28,8 @@ def _parse_bits(value: object) -> object:
     return tuple(map(int, value))
 
 
+HeldOut = Literal["none", "valid", "half"]
+"""Which images a search sees besides the training batches; see `AbstractStrategy`."""
 Groups = Annotated[Partition, BeforeValidator(_parse_partition)]
 """Groups of layers that decide together; a spec writes "{1,2},{3}"."""
 Candidates = Annotated[tuple[Annotated[tuple[int, ...], BeforeValidator(_parse_bits)], ...], Field(min_length=1)]

@@ -5,6 +5,7 @@ A prior is uniform at the start of every task and then follows the posteriors.
 
 from abc import ABC, abstractmethod
 from math import log
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +14,13 @@ from lasem.errors import SpecError
 
 
 class AbstractPrior(ABC):
-    """A prior pi over K candidates that learns from posteriors."""
+    """A prior pi over K candidates that learns from batches.
+
+    Attributes:
+        learns_from: What `update` takes of a batch: its "posterior" or its "evidence".
+    """
+
+    learns_from: ClassVar[Literal["posterior", "evidence"]] = "posterior"
 
     @property
     @abstractmethod
@@ -21,8 +28,8 @@ class AbstractPrior(ABC):
         """Logarithm of pi, (K,), in double precision."""
 
     @abstractmethod
-    def update(self, log_posterior: Tensor) -> None:
-        """Add the posterior of a batch, given as (K,) logarithms."""
+    def update(self, batch: Tensor, /) -> None:
+        """Add the posterior of a batch, or its evidence if the prior `learns_from` that, given as (K,) logarithms."""
 
     @abstractmethod
     def replace(self, log_prior: Tensor) -> None:
@@ -62,7 +69,7 @@ class RunningMean(AbstractPrior):
         """Logarithm of the normalized sum of posteriors, (K,)."""
         return self._log_total.log_softmax(0)
 
-    def update(self, log_posterior: Tensor) -> None:
+    def update(self, log_posterior: Tensor, /) -> None:
         """Add a posterior in log space; the first one replaces the uniform start."""
         # Added as logarithms: a candidate whose posterior underflows keeps a finite total, and can recover later.
         total = torch.logaddexp(self._log_total, log_posterior)
@@ -106,7 +113,7 @@ class Counts(AbstractPrior):
         """Logarithm of the normalized counts, (K,)."""
         return (self._counts + self.SMOOTHING).log().log_softmax(0)
 
-    def update(self, log_posterior: Tensor) -> None:
+    def update(self, log_posterior: Tensor, /) -> None:
         """Count the candidate with the largest posterior of a batch."""
         winner = preferred(log_posterior, self._ranks).unsqueeze(0)
         self._counts.index_add_(0, winner, self._counts.new_ones(1))
@@ -127,6 +134,50 @@ class Counts(AbstractPrior):
     def state(self) -> dict[str, Tensor]:
         """Return how often each candidate won, (K,)."""
         return {"counts": self._counts}
+
+
+class EvidenceSum(AbstractPrior):
+    """Posterior of one configuration for the whole task: log pi_c = tau sum_n log L_c(batch n), normalized.
+
+    Args:
+        candidates: Number of candidates, K.
+        temper: The factor tau. With 1 / epochs, every image counts once, however often it is seen.
+        device: Device of the accumulators.
+    """
+
+    learns_from = "evidence"
+
+    def __init__(self, candidates: int, *, temper: float, device: torch.device) -> None:
+        self._temper = temper
+        self._log_weights = torch.zeros(candidates, dtype=torch.float64, device=device)
+
+    @property
+    def log_prior(self) -> Tensor:
+        """Logarithm of the normalized weights, (K,)."""
+        return self._log_weights.log_softmax(0)
+
+    def update(self, log_evidence: Tensor, /) -> None:
+        """Add the evidence of a batch, tempered."""
+        self._log_weights += self._temper * log_evidence
+
+    def replace(self, log_prior: Tensor) -> None:
+        """Take the place of what all batches so far have added."""
+        self._log_weights.copy_(log_prior)
+
+    def margin(self) -> Tensor:
+        """Return a margin that no batch is too small to make up for, because evidence has no largest value.
+
+        It is positive where one candidate leads, so that the outcome is certain once no batch is left.
+        """
+        return _margin(self._log_weights).clamp_max(torch.finfo(torch.float64).tiny)
+
+    def restart(self) -> None:
+        """Forget all evidence, so that the prior is uniform again."""
+        self._log_weights.zero_()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the sum of tempered evidence, (K,)."""
+        return {"log_weights": self._log_weights}
 
 
 def _margin(totals: Tensor) -> Tensor:

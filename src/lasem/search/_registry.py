@@ -14,6 +14,10 @@ STRATEGIES: "Registry[type[AbstractStrategy]]" = Registry(
     builtin={
         "fixed": Importable("lasem.search:Fixed", "The same static configuration for every task."),
         "em": Importable("lasem.search:EM", "Search by expectation-maximization."),
+        "drawn-em": Importable(
+            "lasem.search:DrawnEM",
+            "Search by expectation-maximization over candidates that are drawn anew, with a prior per group.",
+        ),
         "darts": Importable(
             "lasem.search:DARTS",
             "Search by gradient descent on a relaxation: every stage outputs a mixture of its branches.",

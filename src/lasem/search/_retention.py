@@ -1,8 +1,9 @@
 """Retention: a penalty on moving shared knowledge away from the values that earlier tasks need, layer by layer.
 
 For every layer that a task shares, a Laplace approximation describes how much the task depends on the layer's values:
-a quadratic around them. The sum over earlier tasks is one quadratic R_l per layer, which is added to the loss. Elastic
-weight consolidation (Kirkpatrick et al. 2017) is the case in which every layer is shared.
+a quadratic around them. The sum over earlier tasks is one quadratic R_l per layer, which is added to the loss, and
+subtracted from the log-evidence of the candidates that share the layer. Elastic weight consolidation (Kirkpatrick et
+al. 2017) is the case in which every layer is shared.
 """
 
 from collections.abc import Mapping
@@ -60,6 +61,12 @@ class Quadratic:
         return added
 
     @torch.no_grad()
+    def times(self, factor: float) -> "Quadratic":
+        """Return the quadratic times a factor."""
+        precision = {name: factor * value for name, value in self.precision.items()}
+        return Quadratic(precision, self.center, factor * self.constant)
+
+    @torch.no_grad()
     def faded(self, decay: float, precision: Mapping[str, Tensor], center: Mapping[str, Tensor]) -> "Quadratic":
         """Let the precision decay and add a new one, around the new center alone (Schwarz et al. 2018)."""
         known = self.precision
@@ -82,8 +89,23 @@ class RetentionPenalty:
     def terms(self, backbone: Backbone) -> list[tuple[int, Tensor]]:
         """Return weight R_l as (stage, scalar), for the stages that have a quadratic.
 
-        A search weighs each term by the probability that the stage is shared. The evidence of a candidate could read
-        the same terms, where it shares these stages.
+        A search weighs each term by the probability that the stage is shared.
         """
         knowledge = shared_knowledge(backbone)
         return [(stage, self.weight / 2 * quadratic(knowledge[stage])) for stage, quadratic in self.quadratics.items()]
+
+    @torch.no_grad()
+    def log_prior(self, backbone: Backbone, sharing: Tensor) -> Tensor:
+        """Return what one image adds to the log-evidence of every candidate: -weight sum_l c_l R_l, (K,).
+
+        The quadratics are the logarithm of the density that earlier tasks leave for shared knowledge. The evidence of B
+        images takes the share of B among all images of the task, as the loss does; `weight` has the division.
+
+        Args:
+            backbone: The network, with the task open.
+            sharing: (K, d) bits of the candidates, in double precision.
+        """
+        costs = torch.zeros(sharing.shape[1], dtype=torch.float64, device=sharing.device)
+        for stage, term in self.terms(backbone):
+            costs[stage] = term
+        return -(sharing @ costs)

@@ -1,7 +1,7 @@
 """Search strategies: how the configuration of a task is found while it trains."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -9,6 +9,7 @@ from lasem.configurations import ConfigurationSpace, Partition
 from lasem.errors import LasemError, require
 from lasem.search._decision import Decision, Schedule
 from lasem.search._open_task import AbstractOpenTask
+from lasem.search._options import HeldOut
 from lasem.search._skipping import Effort
 from lasem.search._task_network import TaskNetwork
 
@@ -18,9 +19,11 @@ class AbstractSearch(ABC):
 
     Attributes:
         space: The candidates.
+        redraws: Whether `space` changes while the task trains, because candidates are drawn anew.
     """
 
     space: ConfigurationSpace
+    redraws: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
@@ -55,6 +58,10 @@ class AbstractSearch(ABC):
         log_prior = self.log_prior()
         return None if log_prior is None else log_prior.exp()
 
+    def marginals(self) -> Tensor | None:
+        """Return the probability of every group that it is shared, (G,); None where it follows from the prior."""
+        return None
+
     def set_prior(self, prior: Tensor) -> None:
         """Replace the prior of a search that has one, which is `EM`.
 
@@ -82,6 +89,14 @@ class AbstractSearch(ABC):
         return Decision()
 
     @property
+    def spread(self) -> float | None:
+        """Mean over the current epoch of the largest minus the smallest log-evidence of a batch, in nats.
+
+        None for a search that computes no evidence.
+        """
+        return None
+
+    @property
     def effort(self) -> Effort | None:
         """Work of the current epoch's E-steps; None for a search without E-steps."""
         return None
@@ -99,7 +114,7 @@ class AbstractStrategy(ABC):
             of its training split, which the weights then do without.
     """
 
-    held_out: Literal["none", "valid", "half"] = "none"
+    held_out: HeldOut = "none"
 
     @property
     def one_tree(self) -> bool:

@@ -99,7 +99,10 @@ class StrategyContract(ABC):
 
     def test_a_search_has_the_candidates_that_it_was_opened_with(self) -> None:
         """The space of a search is the space that the strategy was given."""
-        assert self.open().search.space == self.candidates(self.make())
+        search = self.open().search
+        if search.redraws:
+            pytest.skip("this strategy draws its candidates")
+        assert search.space == self.candidates(self.make())
 
     # Steps
 
@@ -208,7 +211,8 @@ class StrategyContract(ABC):
         for task in tasks:
             learn_task(learner, task)
         bits = strategy.space(len(self.network.layers)).layer_bits
-        assert all(learner.configuration(task) in bits for task in (0, 1))
+        drawn = self.open().search.redraws
+        assert all(drawn or learner.configuration(task) in bits for task in (0, 1))
 
 
 def _assert_same_search(one: AbstractSearch, other: AbstractSearch) -> None:

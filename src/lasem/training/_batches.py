@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lasem.benchmarks import Split, Task
 from lasem.errors import DataError
-from lasem.search import Batch, Front
+from lasem.search import Batch, Front, HeldOut
 from lasem.seeds import derive_seed
-
-HeldOut = Literal["none", "valid", "half"]
-"""Which images a search sees besides the training batches; see `AbstractStrategy`."""
 
 
 def least_images(batch_size: int, held_out: HeldOut) -> int:
@@ -75,6 +71,12 @@ class Batches:
     def number(self) -> int:
         """Number of batches in an epoch."""
         return len(self._train) // self.size
+
+    def return_half(self) -> None:
+        """Train on all training images from the next epoch on, also on the half that was held out."""
+        if self._train is not self._whole:
+            self._train, self._held_out = self._whole, None
+            self.drop_features()
 
     @property
     def num_images(self) -> int:

@@ -140,7 +140,10 @@ def test_a_run_travels_with_its_tables(html):
     assert run["rows"][0] == ["0", "t0", "11", "80.0", "82.0", "80.0", "40.0", "0.500", "1"]
     assert run["leading"][1] == [["10", "0.700", "0.475"], ["11", "0.200", "0.225"], ["01", "0.100", "0.175"],
                                  ["00", "0.000", "0.125"]]  # fmt: skip
-    assert run["says"][1] == "Task 1 (t1): layers 10, 1 = shared; chosen with probability 0.500."
+    assert (
+        run["says"][1]
+        == "Task 1 (t1): layers 10, 1 = shared; chosen with probability 0.500; unchanged since epoch 1 of 2."
+    )
 
 
 def test_an_open_task_is_blank_in_the_share_map(html):

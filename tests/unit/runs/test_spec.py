@@ -88,6 +88,17 @@ CHANGES = {
         {"search": {"stop_when_certain": True}},
         {"search": {"commit_at": {"prior": 0.9}}},
         {"search": {"memory": 100}},
+        {"search": {"held_out": "half"}},
+        {"search": {"prior": "sum", "temper": 0.5}},
+        {"search": {"evidence_from": 1}},
+        {"search": {"evidence_epochs": 1}},
+        {"learner": {"first_task": "shared"}},
+        {"retention": {"kind": "laplace"}},
+        {"retention": {"weight": 2.0}},
+        {"retention": {"decay": 0.5}},
+        {"retention": {"online": True}},
+        {"retention": {"count_images": False}},
+        {"retention": {"fisher": "sampled"}},
         {"training": {"epochs": 3}},
         {"training": {"batch_size": 9}},
         {"training": {"learning_rate": 2e-3}},
@@ -107,6 +118,15 @@ CHANGES = {
         {"seeds": {"data": 1}},
         {"seeds": {"training": 1}},
         {"evaluation": {"batch_size": 100}},
+    ],
+    "drawn-em": [
+        {},
+        {"search": {"draws": 4}},
+        {"search": {"redraw": 3}},
+        {"search": {"mixture": 0.3}},
+        {"search": {"expect_every": 2}},
+        {"search": {"commit_groups": 0.1}},
+        {"search": {"seed": 1}},
     ],
     "fixed": [{}, {"learner": {"configuration": "top-1"}}],
     "brute-force": [
@@ -188,7 +208,7 @@ def spec(*changes):
 
 def based(name):
     """The table of a spec that a change is made to."""
-    if name in ("em", "fixed", "brute-force", "darts"):
+    if name in ("em", "drawn-em", "fixed", "brute-force", "darts"):
         return merge(TABLE, {"learner": {"strategy": name}})
     choice = {"mechanism": name} if name in ("tf", "dfcnn") else {"kind": name}
     return merge(TABLE, {"learner": {"name": "x"} | choice}, {}) | {"learner": {"name": "x"} | choice}
@@ -296,7 +316,14 @@ def test_a_spec_cannot_be_changed():
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_spec_shows_what_the_run_uses_and_nothing_else(name):
     sections = set(read_spec(based(name), place="here").sections) - {"benchmark", "network", "learner", "training"}
-    own = {"em": {"search"}, "brute-force": {"search"}, "darts": {"darts"}, "fixed": set(), "snn": set()}
+    own = {
+        "em": {"search"},
+        "drawn-em": {"search"},
+        "brute-force": {"search"},
+        "darts": {"darts"},
+        "fixed": set(),
+        "snn": set(),
+    }
     own |= {"tf": set(), "dfcnn": set()}
     assert sections - {"evaluation", "seeds"} == own.get(name, {name})
 
@@ -312,7 +339,7 @@ def test_a_spec_shows_what_the_run_uses_and_nothing_else(name):
         ),
         ("digits/ewc", "learner.redraw_unchosen=true", "is read by the learner selective"),
         ("digits/lasem-hps", "learner.configuration=all", "is read by the strategy fixed"),
-        ("digits/lasem-hps", "learner.first_task=as-second", "is read by the strategy brute-force"),
+        ("digits/lasem-hps", "learner.first_task=as-second", "first_task must be 'searched', 'shared' or 'near-ties'"),
         ("digits/lasem-hps", "darts.order=second", r"\[darts\] is read by the strategy darts"),
         ("digits/darts-hps", 'search.candidates=["111"]', "is read by the strategies em and brute-force"),
         ("digits/brute-force-hps", "search.epsilon=0.1", "is read by the strategy em"),

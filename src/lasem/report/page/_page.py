@@ -208,7 +208,8 @@ def _says(run: Run) -> list[str]:
         else:
             more = "".join(f"; {label} leads with {last}" for label, last, _ in leader[:1])
         state = f"layers {bits}, 1 = shared" if bits else "it is being learned" if not task.decision else "learned"
-        sentences.append(f"Task {task.position} ({task.name}): {state}{more}.")
+        course = task.track.sentence()
+        sentences.append(f"Task {task.position} ({task.name}): {state}{more}{f'; {course}' if course else ''}.")
     decided = sum(bits is not None for bits in run.configurations)
     return [*sentences, f"{len(run.tasks)} tasks, {decided} decided."]
 

@@ -10,7 +10,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from lasem.records import EpochRecord, EvaluationRecord, Event, NoteRecord, TaskRecord
+from lasem.records import (
+    DecisionRecord,
+    EpochRecord,
+    EvaluationRecord,
+    Event,
+    NoteRecord,
+    SearchTrack,
+    TaskRecord,
+    close_call,
+)
 from lasem.runs._signals import NOTICE
 from lasem.runs._sink import RunStart, Sink
 from lasem.text import escape_markup, printable
@@ -58,6 +67,7 @@ class ProgressDisplay(Sink):
             expand=True,
         )
         self._latest: EpochRecord | None = None
+        self._track = SearchTrack()
         self._live = (
             Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._frame)
             if console.is_terminal
@@ -100,9 +110,12 @@ class ProgressDisplay(Sink):
         """Show an event as soon as it happens."""
         match event:
             case TaskRecord():
-                self._task = event
+                self._task, self._track = event, SearchTrack()
             case EpochRecord():
+                self._track.add(event)
                 self._epoch(event)
+            case DecisionRecord():
+                self._decision(event)
             case EvaluationRecord():
                 self._accuracy, self._printed = event.accuracy, self._clock()
                 mean = sum(event.accuracy) / len(event.accuracy)
@@ -115,6 +128,15 @@ class ProgressDisplay(Sink):
                 self._say(f"note: {event.text}")
             case _:
                 pass
+
+    def _decision(self, event: DecisionRecord) -> None:
+        """Say how the search came to its decision, and warn of one that means nothing."""
+        sentence = self._track.sentence() if self._task and self._task.task == event.task else None
+        if sentence and event.configuration is not None:
+            bits = "".join(map(str, event.configuration))
+            self._say(f"task {event.task + 1}/{self._num_tasks}  layers {bits}, 1 = shared: {sentence}")
+        if warning := close_call(event):
+            self._console.print(f"[yellow]warning:[/] {escape_markup(warning)}", highlight=False, soft_wrap=True)
 
     def _say(self, text: str) -> None:
         """Print a line as it is, which a terminal wraps and a log does not."""

@@ -1,0 +1,278 @@
+"""EM over lists of candidates that are drawn anew, for networks whose configurations cannot all be evaluated.
+
+The prior is a product over groups, pi(c) = prod_g pi_g^{c_g} (1 - pi_g)^{1 - c_g}. A list of M candidates is drawn from
+a proposal, and the posterior of a batch is estimated on the list by importance weights. The cost of a step grows with
+the number of stages, not with that of configurations (PARSEC, Casale, Gordon & Fusi 2019, searches cells this way).
+"""
+
+from math import log
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from lasem.configurations import Bits, ConfigurationSpace, Partition
+from lasem.errors import require
+from lasem.options import Count, Positive, Share, options
+from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
+from lasem.search._draw import DrawnList, draw_list
+from lasem.search._evidence import EVIDENCE, EvidenceSpread, cross_entropies, log_likelihoods
+from lasem.search._fixed import plain_step
+from lasem.search._open_task import AbstractOpenTask
+from lasem.search._options import Groups, HeldOut
+from lasem.search._prior import require_double_precision
+from lasem.search._strategy import AbstractSearch, AbstractStrategy
+from lasem.search._task_network import TaskNetwork
+from lasem.search._tree import indices, plan
+
+SMALLEST = -1e4
+"""Smallest logarithm of a group's probability, so that a branch that a list lacked can come back."""
+
+
+@options
+class DrawnEM(AbstractStrategy):
+    """Search by expectation-maximization over candidates that are drawn anew, with a prior per group.
+
+    Attributes:
+        partition: Groups of layers that decide together; None = every layer for itself.
+        draws: Number M of candidates that are drawn for a list. If it is at least 2^G, the list is all configurations,
+            and the search is exact for its prior.
+        redraw: Number of steps after which a new list is drawn; None for every epoch.
+        mixture: Share of a uniform distribution in the proposal, by which groups that seem decided are still tried.
+        expect_every: Number of steps per E-step; in between, candidates are trained by their prior.
+        commit_groups: A group is settled once the probability of one branch has passed 1 minus this number, and the
+            lists do without the other branch; 0 settles none.
+        evidence: "product" or "mean" of the likelihoods of a batch's instances.
+        held_out: Images that the evidence is computed on; see `EM`.
+        evidence_from: Number of epochs at the start of a task whose evidence does not count; see `EM`.
+        commit_at: Train the leading configuration alone from this moment on.
+        seed: Seed of the lists.
+    """
+
+    partition: Groups | None = None
+    draws: Annotated[int, Field(ge=2, le=4096)] = 8
+    redraw: Positive | None = None
+    mixture: Share = 0.2
+    expect_every: Positive = 1
+    commit_groups: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    evidence: Literal["product", "mean"] = "product"
+    held_out: HeldOut = "none"
+    evidence_from: Count = 0
+    commit_at: CommitAt | None = None
+    seed: Count = 0
+
+    def space(self, layers: int) -> ConfigurationSpace:
+        """Return the two configurations that share nothing and everything: the search draws all others.
+
+        Raises:
+            SpecError: The partition has another number of layers.
+        """
+        groups = self.partition or Partition.single(layers)
+        require(
+            groups.num_layers == layers,
+            f"a partition must cover all {layers} layers of the network",
+            remedy=f"name every layer from 1 to {layers} once",
+            partition=str(groups),
+        )
+        return ConfigurationSpace(groups, tuple((bit,) * groups.num_groups for bit in (0, 1)))
+
+    def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
+        """Begin a search with a uniform prior.
+
+        Raises:
+            SpecError: The number of epochs is not known, and commit_at looks ahead; or the device has no double
+                precision.
+        """
+        require(
+            schedule.epochs is not None or self.commit_at is None or self.commit_at.share is None,
+            "training.epochs must be given for a share in commit_at, which looks ahead",
+            remedy="set it to the number of epochs per task",
+            epochs=schedule.epochs,
+        )
+        return DrawnEMSearch(self, space.partition, network=network, schedule=schedule)
+
+
+class DrawnEMSearch(AbstractSearch):
+    """The search of one task over lists drawn anew; its `space` has the current list and the leading configuration."""
+
+    redraws = True
+
+    def __init__(self, options: DrawnEM, partition: Partition, *, network: TaskNetwork, schedule: Schedule) -> None:
+        require_double_precision(network.device)
+        self._options, self._partition, self._network = options, partition, network
+        groups, device = partition.num_groups, network.device
+        self._log_totals = torch.full((groups, 2), -log(2), dtype=torch.float64, device=device)
+        self._count = torch.zeros((), dtype=torch.float64, device=device)
+        # what the current list was drawn from, in main memory
+        self._proposal = torch.full((groups,), 0.5, dtype=torch.float64)
+        self._fixed = torch.full((groups,), -1)
+        self._number = torch.zeros((), dtype=torch.int64)
+        window = EvidenceWindow(schedule, warm_up=options.evidence_from)
+        self._progress = SearchProgress(schedule, restart="task", window=window)
+        self._spread = EvidenceSpread()
+        self._list: DrawnList | None = None
+
+    def step(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
+        """Make an M-step on the list, after an E-step where one is due; once settled, train the chosen candidate."""
+        if self.decision.candidate is not None:
+            space = ConfigurationSpace(self._partition, (self._leading(),))
+            return plain_step(task, self._network, images, labels, space=space)
+        steps = self._progress.steps
+        if self._number.tolist() == 0 or (self._options.redraw and steps % self._options.redraw == 0):
+            self._redraw()
+        listed, features, held_out = self._listed(), None, task.held_out_batch()
+        log_q = (self._log_prior_of(listed) + listed.log_weights).log_softmax(0)
+        if steps % self._options.expect_every == 0:
+            if held_out is None and not self._network.backbone.stochastic:
+                features = self._network.leaves(images, plan(listed.space))
+                log_evidence = self._evidence(listed, features.detach(), labels)
+            else:
+                scored, answers = held_out or (images, labels)
+                with torch.no_grad():
+                    leaves = self._network.leaves(scored, plan(listed.space))
+                log_evidence = self._evidence(listed, leaves, answers)
+            self._spread.add(log_evidence)
+            log_q = log_q if self._progress.warming_up else (log_q + log_evidence).log_softmax(0)
+            if self._progress.counts:
+                self._update(listed, log_q)
+        loss = self._maximize(task, images, labels, listed=listed, q=log_q.exp(), features=features)
+        self._progress.advance()
+        if self._network.device.type == "cpu":
+            self._decide()
+        return loss
+
+    @torch.no_grad()
+    def _evidence(self, listed: DrawnList, features: Tensor, labels: Tensor) -> Tensor:
+        """Compute the log-evidence of the list, (M,), from features (N, B, F) in the order of the leaves."""
+        likelihoods = log_likelihoods(self._network.head(features), labels)
+        order = indices(plan(listed.space).candidates, likelihoods.device)
+        evidence = torch.zeros(len(listed.space), dtype=torch.float64, device=likelihoods.device)
+        evidence.index_copy_(0, order, EVIDENCE[self._options.evidence](likelihoods))
+        if self._network.retention is None:
+            return evidence
+        density = self._network.retention.log_prior(self._network.backbone, listed.sharing)
+        return evidence + (len(labels) if self._options.evidence == "product" else 1) * density
+
+    def _maximize(
+        self, task: AbstractOpenTask, images: Tensor, labels: Tensor, *, listed: DrawnList, q: Tensor,
+        features: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        """Make an optimizer step on the cross-entropies and penalties of the list, weighted by q, (M,)."""
+        layout = plan(listed.space)
+        seed = self._network.draw_seed(task)
+        leaves = self._network.leaves(images, layout, seed=seed) if features is None else features
+        order = indices(layout.candidates, q.device)
+        masks = task.draw_masks(len(listed.space), len(images), self._network.num_features)
+        losses = cross_entropies(self._network.head(masks.apply(leaves, order)), labels)
+        loss = (q[order].to(losses.dtype) * losses).sum()
+        marginals = q @ listed.sharing
+        for stage, penalty in self._network.penalties():
+            loss = loss + marginals[stage].to(penalty.dtype) * penalty
+        return task.step(loss)
+
+    def _update(self, listed: DrawnList, log_q: Tensor) -> None:
+        """Add the marginals of a posterior over the list to the running mean of every group."""
+        inside = torch.stack([1 - listed.bits, listed.bits], 2).log()  # 0 and -inf
+        marginals = (log_q[:, None, None] + inside).logsumexp(0).clamp_min(SMALLEST)
+        total = torch.logaddexp(self._log_totals, marginals)
+        self._log_totals.copy_(torch.where(self._count > 0, total, marginals))
+        self._count += 1
+
+    @property
+    def _log_groups(self) -> Tensor:
+        """Logarithm of the probability of both branches of every group, (G, 2)."""
+        return self._log_totals.log_softmax(1)
+
+    def _log_prior_of(self, listed: DrawnList) -> Tensor:
+        """Return the logarithm of the factorized prior of the candidates of a list, (M,)."""
+        own, shared = self._log_groups.unbind(1)
+        return listed.bits @ shared + (1 - listed.bits) @ own
+
+    def _redraw(self) -> None:
+        """Settle groups whose probability has passed the bound, and draw the next list from the present prior."""
+        shared = self._log_groups[:, 1].exp().cpu()
+        bound = self._options.commit_groups
+        if bound and float(self._count) > 0:
+            decided = torch.maximum(shared, 1 - shared) > 1 - bound
+            self._fixed.copy_(torch.where((self._fixed < 0) & decided, (shared > 0.5).long(), self._fixed))
+        self._proposal.copy_((1 - self._options.mixture) * shared + self._options.mixture / 2)
+        self._number += 1
+        if bool((self._fixed >= 0).all()):
+            self._progress.settle(_number(self._leading()))
+
+    def _listed(self) -> DrawnList:
+        """Return the current list, which follows from the number of the draw, the proposal and the settled groups."""
+        drawn_from = (int(self._number), tuple(self._proposal.tolist()), tuple(self._fixed.tolist()))
+        if self._list is None or self._list.drawn_from != drawn_from:
+            place = (self._options.seed, self._network.identity)
+            size, device = self._options.draws, self._network.device
+            self._list = draw_list(self._partition, drawn_from, size=size, place=place, device=device)
+        return self._list
+
+    def start_epoch(self) -> None:
+        """Draw the list of the epoch, unless lists are drawn after a number of steps; on a device, decide."""
+        self._spread = EvidenceSpread()
+        if self._network.device.type != "cpu":
+            self._decide()
+        if self._options.redraw is None and self.decision.candidate is None:
+            self._redraw()
+
+    def _decide(self) -> None:
+        """Settle for the leading configuration where the options say so."""
+        commit_at = self._options.commit_at
+        if commit_at is not None and self._progress.reached(commit_at, self._log_groups.max(1).values.sum(0, True)):
+            self._progress.settle(_number(self._leading()))
+
+    def _leading(self) -> Bits:
+        """Return the most probable configuration, the settled groups as they were settled; ties are shared."""
+        if (chosen := self.decision.candidate) is not None:
+            return tuple(map(int, f"{chosen:0{self._partition.num_groups}b}"))
+        probable = (self._log_groups[:, 1] >= self._log_groups[:, 0]).long().cpu()
+        return tuple(torch.where(self._fixed < 0, probable, self._fixed).tolist())
+
+    @property
+    def space(self) -> ConfigurationSpace:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The current list and the leading configuration, in the order of their numbers."""
+        listed = () if self.decision.candidate is not None else self._listed().space.candidates
+        return ConfigurationSpace(self._partition, tuple(sorted({*listed, self._leading()})))
+
+    def leader(self) -> int:
+        """Return the index of the most probable configuration in `space`."""
+        return self.space.candidates.index(self._leading())
+
+    def log_prior(self) -> Tensor:
+        """Return the logarithm of the prior of the candidates in `space`, normalized over them, (K,)."""
+        bits = torch.tensor(self.space.candidates, dtype=torch.float64, device=self._network.device)
+        own, shared = self._log_groups.unbind(1)
+        return (bits @ shared + (1 - bits) @ own).log_softmax(0)
+
+    def marginals(self) -> Tensor:
+        """Return the probability of every group that it is shared, (G,)."""
+        return self._log_groups[:, 1].exp()
+
+    @property
+    def decision(self) -> Decision:
+        """When the search settled; no outcome is certain before."""
+        return self._progress.decision
+
+    @property
+    def spread(self) -> float | None:
+        """Mean spread of the log-evidence of the lists of the current epoch, in nats."""
+        return self._spread.mean
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the sums of marginals, what the current list was drawn from, and the progress so far."""
+        return {
+            "log_totals": self._log_totals,
+            "count": self._count,
+            "proposal": self._proposal,
+            "fixed": self._fixed,
+            "number": self._number,
+            "course": self._progress.marks,
+        }
+
+
+def _number(bits: Bits) -> int:
+    """Return the number that a configuration makes in binary."""
+    return int("".join(map(str, bits)), base=2)

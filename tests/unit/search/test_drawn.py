@@ -1,0 +1,149 @@
+"""EM over lists of candidates drawn anew, against an exact search with the same prior, and as a learner."""
+
+from itertools import product
+
+import pytest
+import torch
+import torch.nn.functional as F
+from quarters import CLASSES, make_learner, make_task, opened
+
+from lasem.configurations import Partition
+from lasem.errors import SpecError
+from lasem.learners import RetentionOptions, SelectiveTransfer, Training
+from lasem.nn import NETWORKS
+from lasem.runs import resolve
+from lasem.search import CommitAt, DrawnEM
+from lasem.search._draw import draw_list
+
+CPU = torch.device("cpu")
+GROUPS = Partition.single(5)
+
+
+@pytest.mark.parametrize("held_out", ["none", "half"])
+def test_with_all_configurations_it_is_the_exact_algorithm_with_a_factorized_prior(held_out):
+    learner = make_learner(DrawnEM(draws=8, held_out=held_out, expect_every=2), keep=1.0, epochs=3)
+    learner.begin_task(make_task())
+    bits = torch.tensor(list(product((0, 1), repeat=3)), dtype=torch.float64)
+    sums, count, step = torch.zeros(3, dtype=torch.float64), 0, 0
+    for _ in range(3):
+        learner.begin_epoch()
+        losses, held = [], learner.task._opened.held_out
+        twin = None if held is None else type(held)(held._batches, held._split, held._epoch)
+        for images, labels in learner.task.batches():
+            scored = (images, labels) if twin is None else twin.next()
+
+            def entropies(images, labels):
+                learner.backbone.eval()
+                paths = [learner.backbone.path_logits(images, 0, bits=tuple(map(int, row))) for row in bits]
+                return torch.stack([F.cross_entropy(p.double(), labels, reduction="sum") for p in paths]).detach()
+
+            shared = sums / count if count else torch.full((3,), 0.5, dtype=torch.float64)
+            q = (bits * shared + (1 - bits) * (1 - shared)).prod(1)
+            if step % 2 == 0:
+                q = (q.log() - entropies(*scored)).softmax(0)
+                sums, count = sums + q @ bits, count + 1
+            losses.append(learner.train_step(images, labels))
+            expected = (q * entropies(images, labels)).sum() / len(labels)
+            torch.testing.assert_close(learner.search.marginals(), sums / count, rtol=1e-6, atol=1e-6)
+            step += 1
+            del expected
+        learner.end_epoch(losses)
+    assert float(learner.search.marginals().std()) > 0
+
+
+def test_loss_is_weighted_by_the_posterior_over_the_list():
+    learner = make_learner(DrawnEM(draws=4), keep=1.0, epochs=3)
+    learner.begin_task(make_task())
+    learner.begin_epoch()
+    images, labels = make_task().train.images[:6], make_task().train.labels[:6]
+    listed = learner.search._listed()
+    paths = [learner.backbone.path_logits(images, 0, bits=bits) for bits in listed.space.layer_bits]
+    losses = torch.stack([F.cross_entropy(path.double(), labels) for path in paths]).detach()
+    q = (listed.log_weights - 6 * losses).softmax(0)  # the prior is uniform
+    torch.testing.assert_close(learner.train_step(images, labels).double(), (q * losses).sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_lists_are_pairs_of_opposites_and_try_every_branch():
+    for number in range(20):
+        listed = draw_list(GROUPS, (number, (0.99,) * 5, (-1,) * 5), size=4, place=(0, 0), device=CPU)
+        candidates = set(listed.space.candidates)
+        assert candidates == {tuple(1 - bit for bit in bits) for bits in candidates}
+        assert 2 <= len(candidates) <= 4
+
+
+def test_settled_groups_stay_as_they_are_and_few_free_ones_are_listed_in_full():
+    listed = draw_list(GROUPS, (1, (0.5,) * 5, (-1, 1, 0, -1, 1)), size=4, place=(0, 0), device=CPU)
+    assert sorted(listed.space.candidates) == [(a, 1, 0, b, 1) for a, b in product((0, 1), repeat=2)]
+    assert torch.equal(listed.log_weights, torch.zeros(4, dtype=torch.float64))
+
+
+def test_importance_weights_estimate_sums_over_all_configurations_without_bias():
+    """The mean over many lists of sum_m weight_m f(c_m) / M is the sum of f over all configurations."""
+    theta, values = (0.8, 0.3, 0.6, 0.5, 0.2), torch.arange(1.0, 33.0, dtype=torch.float64)
+    estimates = []
+    for number in range(1500):
+        listed = draw_list(GROUPS, (number, theta, (-1,) * 5), size=4, place=(0, 0), device=CPU)
+        places = [int("".join(map(str, bits)), 2) for bits in listed.space.candidates]
+        estimates.append((listed.log_weights.exp() * values[places]).sum() / 4)
+    found = torch.stack(estimates)
+    assert abs(float(found.mean() - values.sum())) < 4 * float(found.std()) / 1500**0.5
+
+
+def test_groups_settle_one_by_one_and_end_the_search():
+    learner = opened(DrawnEM(draws=4, redraw=2, commit_groups=0.45), epochs=30)
+    settled = []
+    for _ in range(6):
+        learner.train_epoch()
+        settled.append(int((learner.search._fixed >= 0).sum()))
+    assert settled == sorted(settled)
+    assert settled[-1] == 3
+    assert learner.search.decision.settled is not None
+    assert learner.configuration(0) == tuple(learner.search._fixed.tolist())
+    learner.end_task()
+
+
+@pytest.mark.parametrize("options", [{"redraw": 3}, {"commit_at": CommitAt(share=0.5)}, {"held_out": "half"}])
+def test_it_is_resumed_bit_for_bit(options):
+    strategy = DrawnEM(draws=4, commit_groups=0.05, **options)
+    one, other = opened(strategy, epochs=6), make_learner(strategy, epochs=6)
+    for _ in range(3):
+        one.train_epoch()
+    other.restore(one.state(), task=make_task())
+    for learner in (one, other):
+        for _ in range(2):
+            learner.train_epoch()
+    for name, value in one.state().tensors.items():
+        assert torch.equal(value, other.state().tensors[name]), name
+    assert one.configuration(0) == other.configuration(0)
+
+
+def test_a_network_of_17_groups_is_searched_with_8_candidates_and_retention():
+    backbone = NETWORKS["resnet-18"].build((3, 8, 8), seed=0)
+    training = Training(batch_size=2, epochs=1, learning_rate=1e-3)
+    learner = SelectiveTransfer(backbone, DrawnEM(), training=training, retention=RetentionOptions())
+    task = make_task()
+    learner.begin_task(type(task)(**{**vars(task), **_colored(task)}))
+    learner.begin_epoch()
+    images, labels = learner.task.task.train.images[:2], learner.task.task.train.labels[:2]
+    learner.end_epoch([learner.train_step(images, labels)])
+    status = learner.status()
+    assert len(status.marginals) == len(backbone.stages) > 15
+    assert status.prior.sum() == pytest.approx(1)
+    assert CLASSES == 3
+    learner.end_task()
+    assert len(learner.configuration(0)) == len(backbone.stages)
+
+
+def _colored(task):
+    split = type(task.train)(images=torch.rand(4, 3, 8, 8), labels=torch.arange(4) % CLASSES)
+    return {"train": split, "valid": split, "test": split}
+
+
+def test_a_spec_chooses_it_and_wrong_options_are_refused():
+    spec = resolve("digits/lasem-hps", ["learner.strategy=drawn-em", "search.draws=4"])
+    assert spec.strategy.options.draws == 4
+    for wrong in ({"draws": 1}, {"commit_groups": 0.5}, {"mixture": 2.0}):
+        with pytest.raises(SpecError):
+            DrawnEM(**wrong)
+    with pytest.raises(SpecError, match=r"training.epochs must be given"):
+        make_learner(DrawnEM(commit_at=CommitAt(share=0.5)), epochs=None).begin_task(make_task())
