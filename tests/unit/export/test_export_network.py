@@ -15,7 +15,12 @@ from lasem.benchmarks import PixelScaling, Preprocessing, Transform
 from lasem.errors import LasemError, RunError, SpecError
 from lasem.export import PixelNetwork, export_network, push_to_hub
 from lasem.export import _export as exporting
+from lasem.export._onnx import onnx_model, read_onnx
+from lasem.learners import SelectiveTransfer, Training
+from lasem.nn import Backbone
 from lasem.runs import RunOptions, load, resolve, run
+from lasem.search import Fixed
+from lasem.testing import learn_task, make_task
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -190,3 +195,17 @@ def test_every_learner_exports_to_onnx(tmp_path, learner, capsys):
 def test_a_network_with_batch_norm_exports_to_onnx(tmp_path):
     learned = trained(tmp_path, "digits/lasem-hps", "network.name=resnet-18-bn", "learner.strategy=fixed")
     assert export_network(learned, tmp_path / "n.onnx", task=2).difference < 1e-3
+
+
+@pytest.mark.slow
+def test_backbones_cut_out_of_other_networks_export_to_onnx():
+    timm = pytest.importorskip("timm")
+    model = timm.create_model("resnet18", pretrained=False)
+    stages = ["conv1", "layer1", "layer2", "layer3", "layer4"]
+    backbone = Backbone.of(model, stages=stages, shape=(3, 32, 32), own="copy")
+    learner = SelectiveTransfer(backbone, Fixed("top-2"), training=Training(batch_size=4))
+    learn_task(learner, make_task(shape=(3, 32, 32), identity=0), epochs=1)
+    answer = read_onnx(onnx_model([learner.network(0)], (3, 32, 32)).SerializeToString(), with_task=False)
+    images = torch.rand(3, 3, 32, 32)
+    expected = learner.logits(images, 0)
+    torch.testing.assert_close(answer(images, 0), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
