@@ -63,3 +63,7 @@ def test_an_interval_is_the_t_interval():
 def test_the_version_to_cite_is_that_of_the_package():
     cited = (Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {PROJECT['version']}\n" in cited
+
+
+def test_the_tested_version_of_torch_is_pinned_where_environments_are_made():
+    assert "\ntorch==" in (Path(__file__).parents[2] / "constraints.txt").read_text(encoding="utf-8")
