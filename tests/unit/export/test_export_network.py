@@ -15,7 +15,12 @@ from lasem.benchmarks import PixelScaling, Preprocessing, Transform
 from lasem.errors import LasemError, RunError, SpecError
 from lasem.export import PixelNetwork, export_network, push_to_hub
 from lasem.export import _export as exporting
+from lasem.export._onnx import onnx_model, read_onnx
+from lasem.learners import SelectiveTransfer, Training
+from lasem.nn import Backbone
 from lasem.runs import RunOptions, load, resolve, run
+from lasem.search import Fixed
+from lasem.testing import learn_task, make_task
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -190,3 +195,37 @@ def test_every_learner_exports_to_onnx(tmp_path, learner, capsys):
 def test_a_network_with_batch_norm_exports_to_onnx(tmp_path):
     learned = trained(tmp_path, "digits/lasem-hps", "network.name=resnet-18-bn", "learner.strategy=fixed")
     assert export_network(learned, tmp_path / "n.onnx", task=2).difference < 1e-3
+
+
+class Residual(torch.nn.Module):
+    """A block with batch norm and a residual connection, as libraries have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(8, 8, 3, 1, 1), torch.nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return torch.relu(x + self.norm(self.conv(x)))
+
+
+class Library(torch.nn.Module):
+    """A network of such a block, and a classifier."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.block, self.last = torch.nn.Conv2d(3, 8, 3, 2, 1), Residual(), torch.nn.Conv2d(8, 8, 3, 2, 1)
+        self.fc = torch.nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.fc(self.last(self.block(self.stem(x))).mean((2, 3)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", ["000", "101", "111"])
+def test_backbones_cut_out_of_other_networks_export_to_onnx(bits):
+    backbone = Backbone.of(Library(), stages=["stem", "block", "last"], shape=(3, 16, 16), own="copy")
+    learner = SelectiveTransfer(backbone, Fixed(bits), training=Training(batch_size=4))
+    learn_task(learner, make_task(shape=(3, 16, 16), identity=0), epochs=1)
+    answer = read_onnx(onnx_model([learner.network(0)], (3, 16, 16)).SerializeToString(), with_task=False)
+    images = torch.rand(3, 3, 16, 16)
+    torch.testing.assert_close(answer(images, 0), learner.logits(images, 0), rtol=1e-4, atol=1e-4)
