@@ -8,7 +8,7 @@ import codecs
 import html
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TextIO
 
@@ -78,6 +78,17 @@ def escape_html(text: object) -> str:
     '&lt;script&gt;'
     """
     return html.escape(printable(text))
+
+
+def html_table(caption: str, heads: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table in HTML below a line of text, as objects show themselves in notebooks.
+
+    >>> html_table("two", ["a", "b"], [[1, "<"]])
+    '<p>two</p><table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr><td>1</td><td>&lt;</td></tr></tbody></table>'
+    """
+    head = "".join(f"<th>{escape_html(text)}</th>" for text in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape_html(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<p>{escape_html(caption)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def escape_markdown(text: object) -> str:

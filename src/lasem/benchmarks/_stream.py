@@ -13,7 +13,7 @@ from lasem.benchmarks._scaling import PixelScaling
 from lasem.benchmarks._task import Task
 from lasem.errors import DataError
 from lasem.formats import extent
-from lasem.text import escape_html
+from lasem.text import html_table
 
 SHOWN = 40
 """Number of tasks that a notebook shows."""
@@ -136,9 +136,7 @@ class TaskStream(Sequence[Task]):
             for position in range(min(len(self), SHOWN))
         ]
         rows += [("…",) * len(heads)] if len(self) > SHOWN else []
-        cells = "".join("<tr>" + "".join(f"<td>{escape_html(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        head = "".join(f"<th>{text}</th>" for text in heads)
-        return f"<p>{escape_html(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
+        return html_table(repr(self), heads, rows)
 
     def _name(self, position: int) -> object:
         """Return the name of a task, without building its tensors where the choices have it."""

@@ -18,8 +18,11 @@ from lasem.runs._predictions import Predictions, source_name
 from lasem.runs._resume import restore_learner
 from lasem.runs._spec import Spec
 from lasem.runs._stream_file import StreamDescription, read_stream
+from lasem.text import html_table
 
 CPU = torch.device("cpu")
+SHOWN = 40
+"""Number of tasks that a notebook shows."""
 
 
 class Learned:
@@ -50,6 +53,27 @@ class Learned:
         self.num_tasks = stream.outline.num_tasks
         self._stream = stream
         self.device = device
+
+    def __repr__(self) -> str:
+        final, shape = self.result.final_accuracy, " x ".join(map(str, self.image_shape))
+        accuracy = "" if final is None else f", final accuracy {final:.1%}"
+        tasks = f"{self.num_tasks} task{'s' * (self.num_tasks != 1)} of {shape} images"
+        return f"Learned({self.spec.name!r}, seed {self.spec.seeds.training}, {tasks}{accuracy})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the tasks, which a notebook shows; a long stream ends with an ellipsis."""
+        heads = ("task", "name", "classes", "configuration", "accuracy at the end, %")
+        rows = [
+            (
+                task,
+                self.task_name(task),
+                self._stream.outline.classes[task],
+                "".join(map(str, (self.result.configurations or {task: ()})[task])),
+                "" if (accuracy := self.result.accuracy[-1][task]) is None else f"{100 * accuracy:.1f}",
+            )
+            for task in range(min(self.num_tasks, SHOWN))
+        ]
+        return html_table(repr(self), heads, [*rows, *([("…",) * len(heads)] if self.num_tasks > SHOWN else [])])
 
     def predict(self, images: Tensor, task: int) -> Tensor:
         """Classify images of a task: (B, C, H, W) -> (B,), with classes numbered as in the task.

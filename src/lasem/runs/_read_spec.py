@@ -84,6 +84,8 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
     readers = (*(_readers(names, faults, sections) if names else ()), *ALWAYS)
     if names and len(faults) == known:
         faults.extend(_unread(sections, readers, names[2]))
+    else:  # who reads the sections is not clear, but some options are read by nobody
+        faults.extend(_unknown(sections))
     whole = [section for section in table if section not in sections]  # told already: no table
     made = [
         None if reader.section in whole else faults.attempt(lambda reader=reader: reader.build(sections))
@@ -254,6 +256,16 @@ def _unread(sections: Mapping[str, Table], readers: Iterable[Reader], learner: N
                 yield _told(f"{key} in [{section}]", who, learner, repr(sections[section][key]))
             else:
                 yield f"{key} is not an option of [{section}]; {nearest(key, here)}"
+
+
+def _unknown(sections: Mapping[str, Table]) -> Iterator[str]:
+    """Options that nothing in the registries reads."""
+    choices = {("learner", "mechanism"), ("learner", "strategy")}
+    known = read_places(ALWAYS) | choices | readers_by_place().keys()
+    for section, table in sections.items():
+        here = [key for place, key in known if place == section]
+        for key in (key for key in table if key not in here):
+            yield f"{key} is not an option of [{section}]; {nearest(key, here)}"
 
 
 def _told(place: str, who: list[Reader], learner: NamedLearner, got: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from run_folders import grown, write_learner
 
 from lasem.errors import ReportError
-from lasem.report import FIGURES, collect, write_figure
+from lasem.report import FIGURES, collect, draw_figure, write_figure
 from lasem.report.figures._style import stroke
 from report_runs import multiply
 
@@ -106,6 +106,19 @@ def test_tasks_can_be_picked_and_unknown_ones_are_refused(runs, tmp_path):
 def test_unknown_figures_and_formats_are_refused(runs, tmp_path, name, out, words):
     with pytest.raises(ReportError, match=re.escape(words)):
         write_figure(name, runs, tmp_path / out)
+
+
+def test_a_notebook_shows_a_figure_and_it_can_be_changed_and_saved(runs, tmp_path):
+    drawing = draw_figure("cost", runs)
+    drawing.save(tmp_path / "before.svg")
+    assert drawing._repr_png_().startswith(b"\x89PNG")
+    write_figure("cost", runs, tmp_path / "written.svg")
+    assert (tmp_path / "before.svg").read_bytes() == (tmp_path / "written.svg").read_bytes()
+    drawing.figure.suptitle("my own title")
+    drawing.save(str(tmp_path / "after.svg"))
+    assert "my own title" in (tmp_path / "after.svg").read_text(encoding="utf-8")
+    with pytest.raises(ReportError, match="must end in one of"):
+        drawing.save("figure.gif")
 
 
 def test_many_runs_made_of_one_read_like_runs(finished, tmp_path):

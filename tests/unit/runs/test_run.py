@@ -425,6 +425,14 @@ def test_a_loaded_run_answers_as_its_records_say(uninterrupted):
             logits, learned.learner.logits(task.test.images, stream.outline.identities[position])
         )
     assert learned.spec == spec
+    final, tasks = learned.result.final_accuracy, len(stream)
+    assert (
+        repr(learned)
+        == f"Learned('digits/lasem-hps', seed 0, {tasks} tasks of 1 x 8 x 8 images, final accuracy {final:.1%})"
+    )
+    shown, bits = learned._repr_html_(), "".join(map(str, learned.result.configurations[1]))
+    assert (shown.count("<tr>"), shown.count("<td>")) == (1 + tasks, 5 * tasks)
+    assert f"<tr><td>1</td><td>{stream[1].name}</td><td>{stream[1].classes}</td><td>{bits}</td><td>" in shown
 
 
 def test_a_loaded_single_network_answers_too(uninterrupted):

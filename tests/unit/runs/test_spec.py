@@ -402,6 +402,21 @@ def test_a_misspelt_key_is_named_with_the_nearest(change, words):
 
 
 @pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"benchmark": {"kind": "digitz", "taskss": 1}}, "taskss is not an option of [benchmark]; did you mean"),
+        ({"learner": {"strategy": "emm"}, "search": {"evidense": 1}}, "evidense is not an option of [search]"),
+        ({"network": {"name": "nix", "units": 3}}, "units is not an option of [network]; known: name"),
+    ],
+)
+def test_an_unknown_name_hides_no_unknown_option(change, words):
+    with pytest.raises(SpecError, match="unknown (benchmark|strategy|network)") as caught:
+        spec(change)
+    assert words in str(caught.value)
+    assert str(caught.value).count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("change", "place"),
     [
         ({"training": {"epochs": 2.5}}, "epochs"),

@@ -1,6 +1,7 @@
 """The figures by name: what each needs of the runs, and the words for what is missing."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
@@ -21,7 +22,7 @@ from lasem.report.figures import (
     _network_figure,
     _over_tasks_figures,
 )
-from lasem.report.figures._style import UNDATED, save, styled
+from lasem.report.figures._style import UNDATED, content, save, styled
 
 Item = TypeVar("Item")
 
@@ -43,6 +44,54 @@ class FigureEntry(NamedTuple):
     draw: Callable[[Sequence[Run], Selection], Figure]
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn figure, which a notebook shows without further commands, and which can be saved.
+
+    Attributes:
+        figure: The figure of Matplotlib, which you may change.
+    """
+
+    figure: Figure
+
+    def save(self, out: str | Path) -> None:
+        """Write the figure into a file.
+
+        Args:
+            out: The file, whose suffix decides the format: .pdf, .svg or .png.
+
+        Raises:
+            ReportError: The suffix is another one.
+            RunError: The system refuses to write the file.
+        """
+        _require_suffix(Path(out))
+        save(self.figure, Path(out))
+
+    def _repr_png_(self) -> bytes:
+        """Return the figure as a notebook shows it."""
+        return content(self.figure, ".png")
+
+
+def draw_figure(name: str, runs: Sequence[Run], *, tasks: Sequence[int] = ()) -> Drawing:
+    """Draw a figure of runs.
+
+    Args:
+        name: Key of `FIGURES`.
+        runs: The runs to draw.
+        tasks: Positions of the tasks to draw, for figures with one panel per task; all tasks where it is empty.
+
+    Raises:
+        ReportError: There is no such figure, or runs that it shows are missing.
+
+    Example:
+        >>> lasem.report.draw_figure("forgetting", lasem.report.collect(["runs"]))  # doctest: +SKIP
+    """
+    if name not in FIGURES:
+        raise ReportError(f"a figure must be one of {', '.join(FIGURES)} (got {name!r}); {nearest(name, FIGURES)}")
+    with styled():
+        return Drawing(FIGURES[name].draw(runs, Selection(tuple(tasks))))
+
+
 def write_figure(name: str, runs: Sequence[Run], out: Path, *, tasks: Sequence[int] = ()) -> None:
     """Draw a figure of runs into a file.
 
@@ -55,15 +104,21 @@ def write_figure(name: str, runs: Sequence[Run], out: Path, *, tasks: Sequence[i
     Raises:
         ReportError: There is no such figure or format, or runs that it shows are missing.
     """
-    if name not in FIGURES:
-        raise ReportError(f"a figure must be one of {', '.join(FIGURES)} (got {name!r}); {nearest(name, FIGURES)}")
+    if name in FIGURES:
+        _require_suffix(out)
+    draw_figure(name, runs, tasks=tasks).save(out)
+
+
+def _require_suffix(out: Path) -> None:
+    """Refuse a file of another format.
+
+    Raises:
+        ReportError: The suffix is not one of a figure.
+    """
     if out.suffix not in UNDATED:
         raise ReportError(
             f"a figure's file must end in one of {', '.join(UNDATED)} (got --out {out}); choose one of these suffixes"
         )
-    with styled():
-        figure = FIGURES[name].draw(runs, Selection(tuple(tasks)))
-    save(figure, out)
 
 
 def _draw_search(runs: Sequence[Run], selection: Selection) -> Figure:

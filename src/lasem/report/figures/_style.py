@@ -77,11 +77,16 @@ def save(figure: Figure, out: Path) -> None:
     Raises:
         RunError: The system refuses to write it.
     """
+    write_output(out, content(figure, out.suffix))
+
+
+def content(figure: Figure, suffix: str) -> bytes:
+    """Return the content of a file with a figure, in the format that a suffix asks for."""
     drawn = BytesIO()
     with styled():
-        metadata = dict(UNDATED[out.suffix])
-        figure.savefig(drawn, format=out.suffix[1:], metadata=metadata, bbox_inches="tight", pad_inches=0.04)
-    write_output(out, drawn.getvalue())
+        metadata = dict(UNDATED[suffix])
+        figure.savefig(drawn, format=suffix[1:], metadata=metadata, bbox_inches="tight", pad_inches=0.04)
+    return drawn.getvalue()
 
 
 def canvas(height: float, width: float = WIDTH) -> Figure:
