@@ -1,6 +1,9 @@
 """Which parameters of a backbone belong to which task, and how many a learner stores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
+from torch import nn
 
 from lasem.learners._status import ParameterCounts
 from lasem.nn import Backbone
@@ -10,6 +13,15 @@ def belongs_to_task(parameter: str, task: int) -> bool:
     """Whether a parameter of a backbone, by name, is one task's own: its head, an own branch or a mapping."""
     words = parameter.split(".")
     return words[:2] == ["heads", str(task)] or words[2:4] in (["own", str(task)], ["mapping", str(task)])
+
+
+def layers_of(backbone: Backbone) -> Callable[[], list[Iterator[nn.Parameter]]]:
+    """Return a function that returns the parameters of every stage, and last those of all heads."""
+    return partial(_layers, backbone)  # unlike a lambda, it can be pickled with its learner
+
+
+def _layers(backbone: Backbone) -> list[Iterator[nn.Parameter]]:
+    return [*(stage.parameters() for stage in backbone.iter_stages()), backbone.heads.parameters()]
 
 
 def at_first_visits(visits: Sequence[int], sizes: Mapping[int, int]) -> list[int]:

@@ -10,7 +10,7 @@ from lasem.benchmarks import Task
 from lasem.configurations import ConfigurationSpace
 from lasem.errors import LasemError, require
 from lasem.learners._interface import AbstractLearner, LearnerState
-from lasem.learners._parameters import count_parameters, count_trial
+from lasem.learners._parameters import count_parameters, count_trial, layers_of
 from lasem.learners._retention import Retention, RetentionOptions, RetentionStatus
 from lasem.learners._selective_state import Most, SelectiveState, read_state
 from lasem.learners._status import ParameterCounts, SearchStatus
@@ -71,14 +71,14 @@ class SelectiveTransfer(AbstractLearner):
             remedy="leave these out, or do without capture",
             strategy=type(strategy).__name__,
         )
-        self.backbone = backbone
-        self.strategy = strategy
+        self.backbone, self.strategy = backbone, strategy
         self.training = training or Training()
         self.redraw_unchosen = redraw_unchosen
         self.retention = None if retention is None else Retention(retention)
         self.capture = capture
         self.space = strategy.space(len(backbone.stages))
-        self.task = TaskTraining(self.training, seed=seed, shape=backbone.shape, like=next(backbone.parameters()))
+        like = next(backbone.parameters())
+        self.task = TaskTraining(self.training, seed=seed, shape=backbone.shape, like=like, layers=layers_of(backbone))
         self._search: AbstractSearch | None = None
         self.front: Front | None = None
         self._most_rollback = 0

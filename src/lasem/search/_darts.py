@@ -115,7 +115,7 @@ class DARTSSearch(AbstractSearch):
         if self._options.optimizer == "rmsprop-tf":
             self._optimizer.param_groups[0]["lr"] = task.learning_rate
         self._optimizer.step()
-        return task.step(self._loss(batch, self.alpha, self._noise(task, batch)))
+        return task.step(self._loss(batch, self.alpha, self._noise(task, batch), smoothing=task.label_smoothing))
 
     def architecture_gradient(self, task: AbstractOpenTask, batch: Batch, held_out: Batch) -> Tensor:
         """Return the gradient of the held-out loss in alpha, (G, 2), of the order chosen."""
@@ -129,7 +129,8 @@ class DARTSSearch(AbstractSearch):
         """Compute the gradient of equations 7 and 8 of [Liu2019]; the inner step is one of plain gradient descent."""
         weights = self._network.backbone.task_parameters(self._network.identity)
         noises = self._noise(task, batch), self._noise(task, held_out)
-        inner = _gradients(self._loss(batch, self.alpha, noises[0]), weights)
+        smoothing = task.label_smoothing
+        inner = _gradients(self._loss(batch, self.alpha, noises[0], smoothing=smoothing), weights)
         with _moved(weights, inner, by=-task.learning_rate):
             loss = self._loss(held_out, alpha, noises[1])
             direct, *direction = _gradients(loss, [alpha, *weights])
@@ -140,10 +141,10 @@ class DARTSSearch(AbstractSearch):
         ends: list[Tensor] = []
         for by in (radius, -radius):
             with _moved(weights, direction, by=by):
-                ends += _gradients(self._loss(batch, alpha, noises[0]), [alpha])
+                ends += _gradients(self._loss(batch, alpha, noises[0], smoothing=smoothing), [alpha])
         return direct - task.learning_rate * (ends[0] - ends[1]) / (2 * radius)
 
-    def _loss(self, batch: Batch, alpha: Tensor, noise: Noise) -> Tensor:
+    def _loss(self, batch: Batch, alpha: Tensor, noise: Noise, *, smoothing: float = 0.0) -> Tensor:
         """Compute the cross-entropy of the mixed network, plus each penalty times its branch's weight (a constant)."""
         (images, labels), network = batch, self._network
         weights = alpha.softmax(1)
@@ -152,7 +153,7 @@ class DARTSSearch(AbstractSearch):
         features = network.backbone.walk(
             images, lambda stage, hidden: mixed[stage].branch(1)(hidden), start=network.front
         )
-        loss = cross_entropies(network.head(noise.masks.apply(features)), labels)[0]
+        loss = cross_entropies(network.head(noise.masks.apply(features)), labels, smoothing=smoothing)[0]
         for stage, penalty in network.penalties():
             loss = loss + weights[self._group_of[stage], 1].detach().to(penalty.dtype) * penalty
         return loss

@@ -216,7 +216,8 @@ class EMSearch(AbstractSearch):
         for part in self._budget.divide(self._selection.learned, self._network, images, whole=features is not None):
             leaves = self._network.leaves(images, part.layout, seed=seed) if features is None else features
             candidates = indices(part.by_leaf, q.device)
-            losses = cross_entropies(self._network.head(masks.apply(leaves, candidates)), labels)
+            logits = self._network.head(masks.apply(leaves, candidates))
+            losses = cross_entropies(logits, labels, smoothing=task.label_smoothing)
             loss = (q[candidates].to(losses.dtype) * losses).sum()
             task.backward(loss if penalty is None else loss + penalty)  # before the next sub-tree, to free this one
             penalty = None

@@ -67,8 +67,15 @@ def log_posterior(log_prior: Tensor, log_evidence: Tensor) -> Tensor:
     return (log_prior + log_evidence).log_softmax(0)
 
 
-def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """Compute the mean cross-entropy of the batch under every candidate: (K, B, classes), (B,) -> (K,)."""
+def cross_entropies(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Compute the mean cross-entropy of the batch under every candidate: (K, B, classes), (B,) -> (K,).
+
+    Args:
+        logits: Logits under every candidate.
+        labels: Labels of the batch.
+        smoothing: Share of a label that is spread evenly over all classes.
+    """
     candidates, batch = logits.shape[:2]
     targets = labels.expand(candidates, batch).flatten()
-    return F.cross_entropy(logits.flatten(0, 1), targets, reduction="none").unflatten(0, (candidates, batch)).mean(1)
+    losses = F.cross_entropy(logits.flatten(0, 1), targets, reduction="none", label_smoothing=smoothing)
+    return losses.unflatten(0, (candidates, batch)).mean(1)

@@ -121,7 +121,7 @@ def plain_step(
     """
     masks = task.draw_masks(1, len(images), network.num_features)
     logits = network.head(masks.apply(network.leaves(images, plan(space), seed=network.draw_seed(task))))
-    loss = cross_entropies(logits, labels)[0]
+    loss = cross_entropies(logits, labels, smoothing=task.label_smoothing)[0]
     for stage, penalty in network.penalties():
         if space.layer_bits[0][stage]:
             loss = loss + penalty

@@ -22,6 +22,11 @@ class AbstractOpenTask(ABC):
     def learning_rate(self) -> float:
         """Learning rate of the next optimizer step."""
 
+    @property
+    def label_smoothing(self) -> float:
+        """Share of a label that the training loss spreads over all classes; evidence takes labels as they are."""
+        return 0.0
+
     @abstractmethod
     def draw_masks(self, candidates: int, batch: int, features: int) -> DropoutMasks:
         """Draw the dropout masks of one optimizer step: for each candidate, one for (B, F) features."""

@@ -1,12 +1,12 @@
 """Checks of images and labels against the network that will train on them or answer for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from lasem.benchmarks import Task
-from lasem.errors import DataError
+from lasem.errors import DataError, LasemError
 
 
 def require_fit(task: Task, *, shape: Sequence[int], like: Tensor) -> None:
@@ -75,4 +75,38 @@ def require_labels(labels: Tensor, *, images: Tensor, classes: int) -> None:
         raise DataError(
             f"labels of a task with {classes} classes must be from 0 to {classes - 1} (got {int(labels.min())} to"
             f" {int(labels.max())} in a batch); renumber the labels"
+        )
+
+
+def require_trained(identity: int, classes: Mapping[int, int]) -> None:
+    """Check that a learner can answer for a task.
+
+    Args:
+        identity: Identity of the task.
+        classes: Number of classes of every task that was trained, by identity.
+
+    Raises:
+        LasemError: The learner has not been trained on the task.
+    """
+    if identity not in classes:
+        raise LasemError(
+            f"a learner must have been trained on a task to answer for it (got task {identity});"
+            f" tasks trained: {sorted(classes) or 'none'}"
+        )
+
+
+def require_closed(opened: int | None, *, following: int) -> None:
+    """Check that no task is open when the next one begins.
+
+    Args:
+        opened: Identity of the open task; None for none.
+        following: Identity of the task that is about to begin.
+
+    Raises:
+        LasemError: A task is open.
+    """
+    if opened is not None:
+        raise LasemError(
+            f"one task must end before the next begins (got task {following} while task {opened} is open);"
+            " call end_task first"
         )

@@ -3,6 +3,8 @@
 from math import cos, pi
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from lasem.errors import SpecError, nearest, require
 from lasem.optimizers import DECAYS, OPTIMIZERS
 from lasem.options import NonNegative, Positive, Probability, Rate, must, options
@@ -34,10 +36,15 @@ class Training:
             it.
         warmup: Batches over which a task's learning rate rises linearly from 0: a number, or a share of the task.
         schedule: Learning rate after the warm-up: "constant", or "cosine" down to 0 at the end of the task's epochs.
+        layer_decay: Factor by which the learning rate falls with every layer away from the head: layer l of d, counted
+            from 1, has the rate times layer_decay^(d + 1 - l).
+        head_rate: Factor of the learning rate of heads.
         clip_norm: Largest norm of the gradient of all parameters together; a longer one is shortened to it. None
             leaves gradients as they are.
         front_memory: MiB that may be taken by kept features of an open task's images, of stages in front of the network
             that no candidate trains. 0 computes them in every step.
+        label_smoothing: Share of a label that the training loss spreads evenly over all classes. Evidence, held-out
+            losses of DARTS and accuracies read the labels as they are.
         epochs: Epochs per task. Searches and phases that look ahead need to know it; None if only the runner knows. The
             runner decides how long a task is trained, whatever is given here.
     """
@@ -50,8 +57,11 @@ class Training:
     weight_decay: NonNegative = 0.0
     warmup: Warmup = 0
     schedule: Literal["constant", "cosine"] = "constant"
+    layer_decay: Probability = 1.0
+    head_rate: Rate = 1.0
     clip_norm: Rate | None = None
     front_memory: NonNegative = 512.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     epochs: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +81,31 @@ class Training:
             "epochs must be given for a cosine schedule and for a warmup that is a share, which look ahead",
             remedy="set it to the number of epochs per task",
             epochs=self.epochs,
+        )
+
+    def require_support(self, *, layers: bool, weight_decay: bool) -> None:
+        """Check that a learner has what the options ask for.
+
+        Args:
+            layers: Whether its layers can have learning rates of their own.
+            weight_decay: Whether all that it trains may shrink.
+
+        Raises:
+            SpecError: An option must be left out.
+        """
+        require(
+            layers or (self.layer_decay == 1 and self.head_rate == 1),
+            "layer_decay and head_rate must be 1 for a learner that changes the layers themselves (den, apd)",
+            remedy="leave them out",
+            layer_decay=self.layer_decay,
+            head_rate=self.head_rate,
+        )
+        require(
+            weight_decay or self.weight_decay == 0,
+            "weight_decay must be 0 for a learner that holds a part of its weights fixed for earlier tasks (den, apd,"
+            " gating), which it would shrink too",
+            remedy="leave it out",
+            weight_decay=self.weight_decay,
         )
 
     def rate(self, epochs: int) -> float:

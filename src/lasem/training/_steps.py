@@ -13,7 +13,7 @@ class OptimizerSteps:
     the epoch to learn of it: reading a number in every step would make the host wait for the device.
 
     Args:
-        optimizer: An optimizer of all parameters that the task trains.
+        optimizer: An optimizer of all parameters that the task trains; see `make_optimizer`.
         clip_norm: Largest norm of the gradient of all parameters together; None for no limit.
 
     Attributes:
@@ -58,7 +58,7 @@ class OptimizerSteps:
         if self._clip_norm is not None:
             clip_grads_with_norm_(trained, self._clip_norm, norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["factor"]
         if not self.on_host:
             self._step_if_finite(batch)
         elif self.finite:

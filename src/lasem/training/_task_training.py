@@ -8,11 +8,11 @@ from torch.optim import Optimizer
 
 from lasem.benchmarks import Task
 from lasem.errors import DataError, LasemError
-from lasem.optimizers import OPTIMIZERS, optimizer_tensors, restore_optimizer
+from lasem.optimizers import optimizer_tensors, restore_optimizer
 from lasem.search import AbstractOpenTask, Batch, DropoutMasks
 from lasem.training._batches import Batches, HeldOut
-from lasem.training._fit import require_fit, require_images, require_labels
-from lasem.training._groups import parameter_groups
+from lasem.training._fit import require_closed, require_fit, require_images, require_labels, require_trained
+from lasem.training._groups import Layers, make_optimizer
 from lasem.training._options import Training
 from lasem.training._state import TrainingState
 from lasem.training._steps import OptimizerSteps
@@ -32,6 +32,8 @@ class TaskTraining(AbstractOpenTask):
         seed: Seed of batches and dropout.
         shape: (C, H, W) of the images that the network was built for.
         like: Any tensor with the network's dtype, on its device.
+        layers: The network's layers, for learning rates that differ between them; None if the learner has one rate.
+        freezes_items: Whether the learner holds items of parameters by gradients of 0; weight decay would move them.
 
     Attributes:
         training: How a task is trained.
@@ -40,18 +42,29 @@ class TaskTraining(AbstractOpenTask):
         classes: Number of classes by identity.
         epochs_trained: Epochs trained over the whole stream.
         most_trained: Most parameters trained at once.
+
+    Raises:
+        SpecError: The options ask for what the learner does not have.
     """
 
-    def __init__(self, training: Training, *, seed: int, shape: Sequence[int], like: Tensor) -> None:
-        self.training = training
+    def __init__(
+        self,
+        training: Training,
+        *,
+        seed: int,
+        shape: Sequence[int],
+        like: Tensor,
+        layers: Layers | None = None,
+        freezes_items: bool = False,
+    ) -> None:
+        training.require_support(layers=layers is not None, weight_decay=not freezes_items)
+        self.training, self._layers = training, layers
         self.seed = seed
-        self._shape = tuple(shape)
-        self._like = like
+        self._shape, self._like = tuple(shape), like
         self._visit: Visit | None = None
         self.order: list[int] = []
         self.classes: dict[int, int] = {}
-        self.epochs_trained = 0
-        self.most_trained = 0
+        self.epochs_trained = self.most_trained = 0
 
     def identity_of(self, task: Task) -> int:
         """Return the identity of a task that comes next: its own, or else its position in the stream."""
@@ -65,11 +78,7 @@ class TaskTraining(AbstractOpenTask):
         Raises:
             LasemError: The learner has not been trained on it.
         """
-        if identity not in self.classes:
-            raise LasemError(
-                f"a learner must have been trained on a task to answer for it (got task {identity});"
-                f" tasks trained: {sorted(self.classes) or 'none'}"
-            )
+        require_trained(identity, self.classes)
         return self.classes[identity]
 
     def check_images(self, images: Tensor, task: int) -> None:
@@ -94,11 +103,7 @@ class TaskTraining(AbstractOpenTask):
             LasemError: Another task is open.
         """
         require_fit(task, shape=self._shape, like=self._like)
-        if self._visit is not None:
-            raise LasemError(
-                f"one task must end before the next begins (got task {self.identity_of(task)} while task"
-                f" {self._visit.identity} is open); call end_task first"
-            )
+        require_closed(self.open_identity, following=self.identity_of(task))
         size, visit = self.training.batch_size, len(self.order)
         return Batches(task, size=size, held_out=held_out, seed=self.seed, visit=visit)
 
@@ -111,14 +116,13 @@ class TaskTraining(AbstractOpenTask):
         self.classes[identity] = task.classes
 
     def renew_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
-        """Begin a new optimizer over other parameters of the open task, at the current learning rate."""
+        """Begin a new optimizer over other parameters of the open task."""
         self._opened.steps = self._new_steps(parameters)
         return self.optimizer
 
     def _new_steps(self, parameters: Sequence[nn.Parameter]) -> OptimizerSteps:
         self.most_trained = max(self.most_trained, sum(parameter.numel() for parameter in parameters))
-        groups = parameter_groups(parameters, weight_decay=self.training.weight_decay)
-        optimizer = OPTIMIZERS[self.training.optimizer](groups, self.learning_rate)
+        optimizer = make_optimizer(self.training, parameters, layers=self._layers)
         return OptimizerSteps(optimizer, clip_norm=self.training.clip_norm)
 
     def end(self) -> None:
@@ -239,10 +243,12 @@ class TaskTraining(AbstractOpenTask):
     @property
     def learning_rate(self) -> float:
         """Learning rate of the next optimizer step."""
-        rate, visit = self.training.rate(self.epochs_trained), self._visit
-        if visit is None:
-            return rate
-        return rate * self.training.schedule_factor(visit.batches_trained, per_epoch=visit.batches.number)
+        return self.training.rate(self.epochs_trained) * self._opened.schedule_factor(self.training)
+
+    @property
+    def label_smoothing(self) -> float:
+        """Share of a label that the training loss spreads over all classes."""
+        return self.training.label_smoothing
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss, a scalar, to those of the next optimizer step."""
@@ -254,14 +260,7 @@ class TaskTraining(AbstractOpenTask):
         Raises:
             RunError: The sum or a gradient is not finite, and parameters lie on the host.
         """
-        visit = self._opened
-        for loss in losses:
-            visit.steps.backward(loss)
-        batch = visit.batch or 0
-        total = visit.steps.step(self.learning_rate, batch=batch)
-        if visit.steps.on_host and not visit.steps.finite:
-            raise visit.not_finite(float(total), batch=batch)
-        return total
+        return self._opened.step(losses, learning_rate=self.learning_rate)
 
     def end_epoch(self, losses: Sequence[Tensor]) -> float:
         """Count the epoch, which lets the learning rate decay, and return the mean loss of its batches.

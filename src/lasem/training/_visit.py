@@ -11,6 +11,7 @@ from lasem.benchmarks import Task
 from lasem.errors import LasemError, RunError
 from lasem.search import Batch
 from lasem.training._batches import Batches, HeldOutBatches
+from lasem.training._options import Training
 from lasem.training._steps import OptimizerSteps
 
 
@@ -53,10 +54,24 @@ class Visit:
         """The task and the epoch, for messages."""
         return f"task {self.position} ('{self.task.name}'), epoch {self.epoch + 1} of the task"
 
-    @property
-    def batches_trained(self) -> int:
-        """Number of batches before the current one, over all epochs of the visit."""
-        return self.epoch * self.batches.number + max(0, (self.batch or 0) - 1)
+    def schedule_factor(self, training: Training) -> float:
+        """Return the schedule's factor of the learning rate at the current batch."""
+        before = self.epoch * self.batches.number + max(0, (self.batch or 0) - 1)
+        return training.schedule_factor(before, per_epoch=self.batches.number)
+
+    def step(self, losses: Sequence[Tensor], *, learning_rate: float) -> Tensor:
+        """Make an optimizer step on these losses and those that came before, and return their sum.
+
+        Raises:
+            RunError: The sum or a gradient is not finite, and parameters lie on the host.
+        """
+        for loss in losses:
+            self.steps.backward(loss)
+        batch = self.batch or 0
+        total = self.steps.step(learning_rate, batch=batch)
+        if self.steps.on_host and not self.steps.finite:
+            raise self.not_finite(float(total), batch=batch)
+        return total
 
     def require_between_epochs(self) -> None:
         """Check that the last epoch has ended.

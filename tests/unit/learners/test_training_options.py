@@ -1,24 +1,32 @@
 """Options of training: weight decay, warm-up and schedule, clipping, and resuming a task with all of them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from lasem.benchmarks import Outline
 from lasem.errors import SpecError
 from lasem.learners import SelectiveTransfer, Training
-from lasem.search import EM
+from lasem.runs import build_learner, resolve
+from lasem.search import DARTS, EM, Fixed
 from lasem.training import TaskTraining
 from toys import assert_same, make_backbone, make_task, through_disk
 
 SHAPE = (1, 6, 6)
+OUTLINE = Outline((1, 8, 8), classes=(3, 3), images={"train": 12, "valid": 9, "test": 9}, identities=(0, 1))
 ALL = {
     "optimizer": "adamw",
     "weight_decay": 0.1,
     "warmup": 2,
     "schedule": "cosine",
     "clip_norm": 0.5,
+    "label_smoothing": 0.1,
+    "layer_decay": 0.7,
+    "head_rate": 2.0,
 }
 
 
@@ -115,12 +123,100 @@ def test_clipping_is_that_of_torch(clip):
         ({"schedule": "cosine"}, "epochs must be given"),
         ({"warmup": 1.5, "epochs": 2}, "warmup must be a whole number of batches or a share from 0 to below 1"),
         ({"warmup": -1}, "warmup must be a whole number of batches"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be below 1"),
+        ({"layer_decay": 1.1}, "layer_decay must be at most 1"),
         ({"clip_norm": 0.0}, "clip_norm must be above 0"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options, message):
     with pytest.raises(SpecError, match=message):
         Training(**options)
+
+
+# Layers
+
+
+def test_the_learning_rate_falls_with_every_layer_away_from_the_head():
+    """Plain gradient descent moves each layer by its factor times what it moves without."""
+    moved = {}
+    for name, options in (("plain", {}), ("layers", {"layer_decay": 0.5, "head_rate": 3.0})):
+        training = Training(batch_size=12, learning_rate=0.01, optimizer="sgd", keep=1.0, **options)
+        learner = SelectiveTransfer(make_backbone(depth=3), Fixed("none"), training=training)
+        learner.begin_task(make_task())
+        before = {key: value.detach().clone() for key, value in learner.backbone.named_parameters()}
+        learner.train_epoch()
+        moved[name] = {key: value.detach() - before[key] for key, value in learner.backbone.named_parameters()}
+    factors = {"stages.0.own": 0.125, "stages.1.own": 0.25, "stages.2.own": 0.5, "heads": 3.0}
+    for key, step in moved["plain"].items():
+        factor = next((value for start, value in factors.items() if key.startswith(start)), 1.0)
+        torch.testing.assert_close(moved["layers"][key], step * factor, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["prognn", "gating"])
+def test_learners_of_columns_and_gates_have_a_rate_for_every_layer(name):
+    spec = resolve(f"digits/{name}", ["training.layer_decay=0.5", "training.head_rate=2.0", "training.batch_size=6"])
+    learner, task = build_learner(spec, OUTLINE, device=torch.device("cpu")), make_task(shape=OUTLINE.shape)
+    for position in range(2):
+        learner.begin_task(replace(task, identity=position))
+        groups = learner.task.optimizer.param_groups
+        assert {group["factor"] for group in groups} == {2.0, 0.5, 0.25, 0.125}
+        heads = next(group for group in groups if group["factor"] == 2.0)["params"]
+        assert any(parameter.shape[0] == task.classes for parameter in heads)
+        learner.end_task()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "message"),
+    [
+        ("den", "training.layer_decay=0.5", "layer_decay and head_rate must be 1 for a learner"),
+        ("apd", "training.head_rate=2.0", "layer_decay and head_rate must be 1 for a learner"),
+        ("gating", "training.weight_decay=0.1", "weight_decay must be 0 for a learner that holds"),
+    ],
+)
+def test_learners_refuse_what_would_break_their_promises(name, option, message):
+    spec = resolve(f"digits/{name}", [option, "training.optimizer=adamw"])
+    with pytest.raises(SpecError, match=message):
+        build_learner(spec, OUTLINE, device=torch.device("cpu"))
+
+
+# Label smoothing
+
+
+@pytest.mark.parametrize("strategy", [Fixed("all"), EM(), DARTS(held_out="none")], ids=["fixed", "em", "darts"])
+def test_label_smoothing_is_that_of_torch(strategy):
+    """With equal candidates, the first loss is the smoothed cross-entropy of any of them."""
+    losses = {}
+    for smoothing in (0.0, 0.3):
+        training = Training(batch_size=12, learning_rate=1e-3, keep=1.0, label_smoothing=smoothing)
+        learner = SelectiveTransfer(make_backbone(), strategy, training=training)
+        task = make_task()
+        learner.begin_task(task)
+        learner.backbone.heads["0"].requires_grad_(False)[-1].weight.mul_(30).requires_grad_()
+        for stage in learner.backbone.iter_stages():  # own and shared branches alike
+            for own, trial in zip(*(part.parameters() for part in branches(stage)), strict=True):
+                own.data.copy_(trial)
+        logits = learner.backbone.path_logits(task.train.images, 0, bits=(1, 1))
+        losses[smoothing] = learner.train_epoch()
+        expected = F.cross_entropy(logits, task.train.labels, label_smoothing=smoothing)
+        assert losses[smoothing] == pytest.approx(expected.item(), rel=1e-4)
+    assert losses[0.0] != pytest.approx(losses[0.3], rel=1e-3)
+
+
+def branches(stage):
+    """Parts with the own and the trial parameters of the first task; without an own branch the trial twice."""
+    return dict(stage.own).get("0", stage.trial), stage.trial
+
+
+def test_evidence_reads_labels_as_they_are():
+    posteriors = []
+    for smoothing in (0.0, 0.5):
+        training = Training(batch_size=12, learning_rate=1e-2, label_smoothing=smoothing)
+        learner = SelectiveTransfer(make_backbone(), EM(), training=training)
+        learner.begin_task(make_task())
+        learner.train_epoch()
+        posteriors.append(learner.posterior())
+    assert torch.equal(*posteriors)
+    assert posteriors[0].max() > 0.251  # the candidates differ
 
 
 def make_learner():

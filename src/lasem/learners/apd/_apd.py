@@ -105,7 +105,7 @@ class APD(AbstractLearner):
         self.store = Store()
         self.open: Decomposition | None = None
         like = torch.empty(0, device=self.device)
-        self.task = TaskTraining(self.training, seed=seed, shape=network.shape, like=like)
+        self.task = TaskTraining(self.training, seed=seed, shape=network.shape, like=like, freezes_items=True)
         self._rollback = 0
 
     def begin_task(self, task: Task) -> None:
@@ -154,7 +154,12 @@ class APD(AbstractLearner):
             if options.shrinkage == "gradient":
                 penalty = penalty + options.sparsity * parameters.norm()
             # The reported loss is the cross-entropy: of the penalty only the gradient counts.
-            losses.append(self.task.step(F.cross_entropy(logits, labels) + (penalty - penalty.detach())))
+            losses.append(
+                self.task.step(
+                    F.cross_entropy(logits, labels, label_smoothing=self.task.label_smoothing)
+                    + (penalty - penalty.detach())
+                )
+            )
             if options.shrinkage == "proximal":
                 parameters.shrink(self.task.optimizer, options.sparsity, finite=self.task.finite)
         return self.task.end_epoch(losses)

@@ -84,7 +84,9 @@ class DEN(AbstractLearner):
         self.grown = GrownNetwork(network, device=device or torch.device("cpu"))
         self.open: OpenNetwork | None = None
         self.phase: str | None = None
-        self.task = TaskTraining(training, seed=seed, shape=network.shape, like=torch.empty(0, device=device))
+        self.task = TaskTraining(
+            training, seed=seed, shape=network.shape, like=torch.empty(0, device=device), freezes_items=True
+        )
         self._chosen: list[list[int]] = []
         self._squares: dict[str, float] = {}
         self._rollback = 0
@@ -119,7 +121,10 @@ class DEN(AbstractLearner):
             logits = self.plain.logits(images, network.kernels, drop=self.task.dropout)
             penalty = phase.penalty()
             # The reported loss is the cross-entropy: of the penalty only the gradient counts.
-            self.task.backward(F.cross_entropy(logits, labels) + (penalty - penalty.detach()))
+            self.task.backward(
+                F.cross_entropy(logits, labels, label_smoothing=self.task.label_smoothing)
+                + (penalty - penalty.detach())
+            )
             phase.mask_gradients()
             losses.append(self.task.step())
             phase.shrink(self.task.optimizer, steps=steps, finite=self.task.finite)

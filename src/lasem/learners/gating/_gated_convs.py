@@ -134,6 +134,12 @@ class GatedConvs(nn.Module):
         source = generator(derive_seed(self.plain.seed, "gate", layer, task))
         return Gate(inputs, outputs, hidden=self.hidden, open_share=self.open_share, gain=self.gain, source=source)
 
+    def layers(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of every layer, with all of its gates, and last those of all heads."""
+        gates = [self.task_gates(int(name)) for name in self.gates]
+        layers = [[kernel, *(of_task[layer] for of_task in gates)] for layer, kernel in enumerate(self.kernels)]
+        return [[p for module in modules for p in module.parameters()] for modules in [*layers, [self.heads]]]
+
     def task_gates(self, task: int) -> list[Gate]:
         """Return the gate of every layer for a task."""
         return [cast(Gate, gate) for gate in cast(nn.ModuleList, self.gates[str(task)])]

@@ -103,7 +103,9 @@ class ChannelGating(AbstractLearner):
             network, hidden=self.options.hidden, open_share=self.options.open_share, gain=self.options.gain
         ).to(device)
         like = next(self.convs.parameters())
-        self.task = TaskTraining(self.training, seed=seed, shape=network.shape, like=like)
+        self.task = TaskTraining(
+            self.training, seed=seed, shape=network.shape, like=like, layers=self.convs.layers, freezes_items=True
+        )
 
     @property
     def held_out(self) -> Literal["valid", "none"]:
@@ -145,7 +147,7 @@ class ChannelGating(AbstractLearner):
         task, options = self.task.identity, self.options
         gated = self.convs(images, task, self.task.masks)
         logits = self.convs.heads[str(task)](self.task.dropout(gated.features))
-        entropy = F.cross_entropy(logits, labels)
+        entropy = F.cross_entropy(logits, labels, label_smoothing=self.task.label_smoothing)
         counts = learned_share(entropy, classes=logits.shape[1]) if options.sparsity == "learned" else 1.0
         weight = options.sparsity_weight if self.task.epoch >= options.patience else 0.0
         return self.task.step(entropy + weight * counts * gated.open_share)

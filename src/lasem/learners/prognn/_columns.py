@@ -96,6 +96,16 @@ class Columns(nn.Module):
         self.columns[str(task)] = column.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return column
 
+    def layers(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of every layer over all columns, lateral connections included, and last the heads'."""
+        columns, found = [cast(Column, column) for column in self.columns.values()], list[list[nn.Parameter]]()
+        for layer in range(self.plain.num_convs):
+            laterals = [part for column in columns for part in column.laterals[max(0, layer - 1) : layer]]
+            parts = [*(column.kernels[layer] for column in columns), *laterals]
+            found.append([parameter for part in parts for parameter in part.parameters()])
+        heads = [part for column in columns for part in (column.head, column.head_laterals)]
+        return [*found, [parameter for part in heads for parameter in part.parameters()]]
+
     def column(self, task: int) -> Column:
         """Return the column of a task, by its identity."""
         return cast(Column, self.columns[str(task)])

@@ -82,7 +82,7 @@ class ProgressiveNetworks(AbstractLearner):
         self._frozen: FrozenActivations | None = None
         self.device = device or torch.device("cpu")
         like = torch.empty(0, device=self.device)
-        self.task = TaskTraining(self.training, seed=seed, shape=network.shape, like=like)
+        self.task = TaskTraining(self.training, seed=seed, shape=network.shape, like=like, layers=self.columns.layers)
 
     def begin_task(self, task: Task) -> None:
         """Open a task with a new column or, if it has come back, with the column that it has.
@@ -123,7 +123,7 @@ class ProgressiveNetworks(AbstractLearner):
             )
         older = self._frozen.read(images, self.task.rows)
         logits = self.columns.logits(images, task, drop=self.task.dropout, older=older)
-        return self.task.step(F.cross_entropy(logits, labels))
+        return self.task.step(F.cross_entropy(logits, labels, label_smoothing=self.task.label_smoothing))
 
     def end_task(self) -> None:
         """Close the open task and freeze its column."""
