@@ -13,7 +13,7 @@ from lasem.benchmarks import Outline, Task
 from lasem.errors import RunError
 from lasem.learners._retention import RetentionOptions, RetentionStatus
 from lasem.learners._status import Growth, ParameterCounts, SearchStatus
-from lasem.nn import AbstractMechanism, Backbone, Network
+from lasem.nn import AbstractMechanism, AnyNetwork, Backbone
 from lasem.search import AbstractStrategy
 from lasem.training import NamedTensors, Training
 
@@ -256,7 +256,7 @@ class Setup:
         retention: Penalty on shared knowledge that moves away from what earlier tasks need; None for none.
     """
 
-    network: Network
+    network: AnyNetwork
     outline: Outline
     mechanism: AbstractMechanism
     strategy: AbstractStrategy

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from lasem.errors import SpecError
 from lasem.learners._interface import Setup
 from lasem.nn import (
+    AnyNetwork,
     Conv,
     FlattenPositionsFirst,
-    Network,
     SameMaxPool2d,
     SkipSequential,
     constant_bias,
@@ -72,7 +72,7 @@ class PlainNetwork:
         """
         return cls(setup.network, shape=setup.outline.shape, seed=setup.seed)
 
-    def __init__(self, network: Network, *, shape: tuple[int, int, int], seed: int = 0) -> None:
+    def __init__(self, network: AnyNetwork, *, shape: tuple[int, int, int], seed: int = 0) -> None:
         self.rows = _convolutions(network)
         self.hidden = network.hidden
         self.skips = network.skips
@@ -187,7 +187,7 @@ def count(kernels: Sequence[Kernel]) -> int:
     return sum(part.numel() for kernel in kernels for part in cast(tuple[Tensor, ...], kernel))
 
 
-def _convolutions(network: Network) -> tuple[Conv, ...]:
+def _convolutions(network: AnyNetwork) -> tuple[Conv, ...]:
     rows = tuple(row for row in network.layers if isinstance(row, Conv))
     if len(rows) < len(network.layers):
         raise SpecError(

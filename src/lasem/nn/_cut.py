@@ -40,6 +40,8 @@ class CutOptions(TypedDict, total=False):
             model that was trained are frozen.
         mechanism: How stages share parameters; hard parameter sharing by default.
         tokens: Whether inputs are numbers of tokens, as a text encoder reads them.
+        mean: Mean of each channel, subtracted from inputs before the first stage; empty for none.
+        deviation: Number for each channel by which the difference is divided.
         check: Whether the model and its stages are compared on random inputs.
         seed: Seed of all initial values that are drawn.
     """
@@ -53,6 +55,8 @@ class CutOptions(TypedDict, total=False):
     norms: Norms | None
     mechanism: AbstractMechanism
     tokens: bool
+    mean: Sequence[float]
+    deviation: Sequence[float]
     check: bool
     seed: int
 
@@ -76,6 +80,8 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
     example = _example(whole, shape, tokens=tokens)
     if options.get("check", True):
         _check(whole, pieces, example)
+    if options.get("mean"):
+        pieces.stages[0] = nn.Sequential(_Normalized(options["mean"], options["deviation"]), pieces.stages[0])
     norms = options.get("norms") or ("frozen" if _was_trained(whole) else "task")
     kinds = {"own": options.get("own", "copy"), "norms": norms}
     mechanism = options.get("mechanism") or HardParameterSharing()
@@ -125,6 +131,23 @@ class _Chain(nn.Module):
         for part in self.parts:
             x = first_tensor(part(x))
         return x
+
+
+class _Normalized(nn.Module):
+    """A normalization of channels with given numbers."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("deviation", torch.tensor(deviation))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize: (B, C, ...) -> (B, C, ...)."""
+        shape = (-1, *[1] * (x.dim() - 2))
+        return (x - self.mean.view(shape)) / self.deviation.view(shape)
 
 
 class _Numbers(nn.Module):

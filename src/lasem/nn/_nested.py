@@ -3,10 +3,10 @@
 from itertools import pairwise
 
 from lasem.configurations import Partition
-from lasem.nn._networks import Network
+from lasem.nn._library_network import AnyNetwork
 
 
-def nested_partitions(network: Network) -> list[Partition]:
+def nested_partitions(network: AnyNetwork) -> list[Partition]:
     """List partitions into contiguous groups: one group of all layers, two groups, and so on, to one group per stage.
 
     Groups are divided first where the number of channels changes, then between residual blocks, then anywhere. Of
@@ -22,7 +22,7 @@ def nested_partitions(network: Network) -> list[Partition]:
     return [_between(network, sorted(order[:number])) for number in range(len(order) + 1)]
 
 
-def _inside_block(network: Network, before: int) -> bool:
+def _inside_block(network: AnyNetwork, before: int) -> bool:
     """Whether the boundary behind a stage does not separate residual blocks: it is inside one, or not next to any."""
     skips = network.skips
     inside = any(skip.start <= before < skip.end for skip in skips)
@@ -31,7 +31,7 @@ def _inside_block(network: Network, before: int) -> bool:
     return inside or not adjacent
 
 
-def _between(network: Network, boundaries: list[int]) -> Partition:
+def _between(network: AnyNetwork, boundaries: list[int]) -> Partition:
     """Return the partition whose groups end behind these stages, counted in convolutions."""
     last = len(network.layers) - 1
     groups: list[tuple[int, ...]] = []

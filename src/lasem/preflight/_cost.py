@@ -13,7 +13,7 @@ from lasem.benchmarks import Outline
 from lasem.configurations import LARGEST_SPACE, Bits, Partition
 from lasem.formats import duration, memory_size
 from lasem.memory import available_memory
-from lasem.nn import NETWORKS, Backbone, Network, nested_partitions
+from lasem.nn import AnyNetwork, Backbone, nested_partitions
 from lasem.runs import Spec, build_mechanism, build_strategy
 from lasem.search import (
     DropoutMasks,
@@ -118,7 +118,7 @@ class SearchCost:
         seconds: Predicts the seconds of a whole run from the cost of a step; None if nothing was timed.
     """
 
-    network: Network
+    network: AnyNetwork
     strategy: ListsCandidates
     node_bytes: Sequence[int]
     stage_work: Sequence[int]
@@ -247,7 +247,7 @@ def search_cost(spec: Spec, outline: Outline, *, device: torch.device) -> Search
     Returns:
         The cost; None if the strategy does not choose among candidates that can be counted.
     """
-    network = NETWORKS[spec.network.name]
+    network = spec.network.options
     strategy = build_strategy(spec)
     if not isinstance(strategy, ListsCandidates):
         return None

@@ -14,7 +14,6 @@ from lasem.benchmarks import Outline
 from lasem.learners import AbstractLearner, ParameterCounts, SelectiveTransfer, TakesTurns, parameter_counts
 from lasem.learners import trainings as times_trained
 from lasem.memory import available_memory
-from lasem.nn import NETWORKS
 from lasem.preflight._cost import EvaluatesTree, SearchCost, StepCost, search_cost
 from lasem.preflight._shares import searched_shares
 from lasem.preflight._steps import LEAST_REPEATS, StepTimes, measure, random_task
@@ -76,11 +75,11 @@ def estimate(
         SpecError: The learner's steps cannot be captured.
     """
     learner = build_learner(spec, outline, device=device, capture=capture)
-    layers = len(NETWORKS[spec.network.name].layers)
+    layers = len(spec.network.options.layers)
     strategy = build_strategy(spec)
     candidates = strategy.space(layers).names()
     run = _Run(spec, outline, device, capture, tuple(times_trained(learner, outline.identities)))
-    suited = suited_threads(NETWORKS[spec.network.name].multiply_adds(outline.shape))
+    suited = suited_threads(spec.network.options.multiply_adds(outline.shape))
     with torch_threads(threads or suited), arithmetic(spec.training.precision, device):
         search = search_cost(spec, outline, device=device)
         if isinstance(strategy, EvaluatesTree) and search is not None:

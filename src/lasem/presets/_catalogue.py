@@ -9,11 +9,11 @@ from typing import Any
 
 from lasem.configurations import static_names
 from lasem.errors import nearest
-from lasem.nn import NETWORKS
+from lasem.nn import find_network
 from lasem.options import Table
 
 AXES = ("profiles", "benchmarks", "networks", "learners", "sizes")
-ABOUT = ("summary", "static", "short", "networks", "partitions")
+ABOUT = ("summary", "static", "short", "networks", "partitions", "on")
 """Keys of a file that describe it; all others are sections of a spec, or `when`."""
 HEADING = ("name", "profile", "plugins", "small")
 """Keys of a spec that stand above its sections."""
@@ -107,7 +107,7 @@ def learners_of(table: Table, *, layers: int | None = None) -> list[Entry]:
         table: The file.
         layers: Number of layers for which static configurations are listed; None for those of the network.
     """
-    excluded = NETWORKS[table["network"]["name"]].excludes
+    excluded = find_network(table["network"]).excludes
     layers = _depth(table) if layers is None else layers
     entries: list[Entry] = []
     for name, file in files("learners").items():
@@ -131,7 +131,7 @@ def _with_static(learner: str, layers: int) -> Iterator[Entry]:
 
 def _depth(table: Table) -> int:
     """Number of stages of the network that a file names."""
-    return len(NETWORKS[table["network"]["name"]].layers)
+    return len(find_network(table["network"]).layers)
 
 
 def searches(file: Mapping[str, Any]) -> bool:

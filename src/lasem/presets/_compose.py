@@ -3,7 +3,7 @@
 The name of a preset chooses a file of every axis: `<benchmark>/<learner>`, `<benchmark>/<network>/<learner>`, and
 `.../small` for a variant that takes minutes. The files are laid over each other in the order of `compose`.
 In a file, `[when.X.section]` is laid over the rest of the file if X is the profile, the mechanism, the strategy or the
-kind of learner of the experiment.
+kind of learner of the experiment, and in the file of a network `[on.X.section]` if X is the benchmark.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ from typing import Any
 
 from lasem.configurations import Partition
 from lasem.errors import LasemError, SpecError, nearest
-from lasem.nn import NETWORKS
+from lasem.nn import find_network
 from lasem.options import Table, merge, parse_assignment
 from lasem.presets._catalogue import (
     ABOUT,
@@ -105,6 +105,11 @@ def compose(preset: str | None, above: Mapping[str, Any]) -> Composed:
     ]
     if network:
         layers.append(Layer(f"networks/{network}.toml", files("networks")[network]))
+        layers += [
+            Layer(f"networks/{network}.toml, on.{name}", table)
+            for name, table in files("networks")[network].get("on", {}).items()
+            if name == benchmark
+        ]
     layers += _learner(learner, files("networks")[network] if network else file)
     if small:
         layers += _small(benchmark, network, merge(*(layer.table for layer in layers), above))
@@ -180,7 +185,7 @@ def _candidates(table: Mapping[str, Any]) -> int:
             return len(search["candidates"])
         if isinstance(search, Mapping) and "partition" in search:
             return 2 ** Partition.parse(search["partition"]).num_groups
-        return 2 ** len(NETWORKS[network["name"]].layers) if isinstance(network, Mapping) else 0
+        return 2 ** len(find_network(network).layers) if isinstance(network, Mapping) else 0
     except (LasemError, LookupError, TypeError):
         return 0
 

@@ -8,7 +8,7 @@ import torch
 from lasem.benchmarks import Outline
 from lasem.errors import require
 from lasem.learners import AbstractLearner, Setup
-from lasem.nn import AbstractMechanism, Network
+from lasem.nn import AbstractMechanism, AnyNetwork
 from lasem.runs._spec import Spec
 from lasem.search import AbstractStrategy
 
@@ -27,7 +27,7 @@ def build_strategy(spec: Spec) -> AbstractStrategy:
     return strategy_on(spec.network.options, spec.strategy.options)
 
 
-def strategy_on(network: Network, strategy: AbstractStrategy) -> AbstractStrategy:
+def strategy_on(network: AnyNetwork, strategy: AbstractStrategy) -> AbstractStrategy:
     """Return a strategy with its partition in stages of a network, where a spec counts layers.
 
     Raises:

@@ -13,7 +13,7 @@ from lasem.presets import HEADING, suggest_key
 from lasem.registry import Registry, load_plugins
 from lasem.runs._build import strategy_on
 from lasem.runs._loop import Evaluation
-from lasem.runs._readers import RETENTION, Reader, described, reader_of, readers_by_place
+from lasem.runs._readers import LIBRARY_NETWORK, RETENTION, Reader, described, reader_of, readers_by_place, with_digest
 from lasem.runs._spec import Choice, Heading, Seeds, Spec, TrainingSection
 from lasem.search import STRATEGIES
 
@@ -93,15 +93,16 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
     ]
     by_kind: dict[str, Any] = {reader.kind: one for reader, one in zip(readers, made, strict=True)}
     if faults or names is None or heading is None:
-        network, strategy = names and NETWORKS.get(names[1].name), by_kind.get("strategy")
+        network, strategy = by_kind.get("network", names and NETWORKS.get(names[1].name)), by_kind.get("strategy")
         if network and strategy:  # told here too, so that all faults come together
             faults.attempt(lambda: strategy_on(network, strategy).space(len(network.layers)))
         raise SpecError(f"{place}: " + "\n  ".join(faults))
     benchmark, network, learner = names
+    layers = with_digest(by_kind.get("network") or NETWORKS[network.name], sections)
     return Spec(
         heading=heading,
         benchmark=Choice(benchmark.kind, by_kind["benchmark"], benchmark.name),
-        network=Choice(network.name, NETWORKS[network.name], network.name),
+        network=Choice(network.name, layers, network.name),
         learner=Choice(learner.kind, by_kind["learner"], learner.name),
         mechanism=Choice(learner.mechanism, by_kind.get("mechanism") or MECHANISMS["hps"]()),
         strategy=Choice(learner.strategy, by_kind.get("strategy") or STRATEGIES["fixed"]()),
@@ -181,10 +182,13 @@ def _readers(
         except SpecError as error:
             faults.append(f"{key}: {error}")
 
-    try:
-        NETWORKS[network.name]
-    except SpecError as error:
-        faults.append(f"network.name: {error}")
+    if ":" in network.name:
+        found.append(LIBRARY_NETWORK)
+    else:
+        try:
+            NETWORKS[network.name]
+        except SpecError as error:
+            faults.append(f"network.name: {error}")
     find("benchmark.kind", BENCHMARKS, benchmark.kind)
     find("learner.kind", LEARNERS, learner.kind)
     read = choices_of(found)

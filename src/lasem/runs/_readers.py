@@ -8,7 +8,7 @@ from typing import Any
 from lasem.benchmarks import BENCHMARKS
 from lasem.errors import SpecError
 from lasem.learners import LEARNERS, RetentionOptions
-from lasem.nn import MECHANISMS
+from lasem.nn import MECHANISMS, AnyNetwork, LibraryNetwork
 from lasem.options import Table, defaults, validate
 from lasem.registry import Registry
 from lasem.search import STRATEGIES
@@ -83,10 +83,13 @@ def reader_of(registry: Registry[Any], name: str) -> Reader:
 
 RETENTION = Reader("retention", "laplace", RetentionOptions, "retention")
 """The reader of the section [retention], for learners of the kind "selective" whose spec has the section."""
+LIBRARY_NETWORK = Reader("network", "of a library", LibraryNetwork, "network")
+"""The reader of [network] where its name is that of a library's network."""
 
 
 def all_readers() -> Iterator[Reader]:
     """All entries of the registries whose options stand in sections; those that cannot be imported are left out."""
+    yield LIBRARY_NETWORK
     for registry in (BENCHMARKS, LEARNERS, MECHANISMS, STRATEGIES):
         for name in registry:
             try:
@@ -115,3 +118,16 @@ def described(readers: list[Reader]) -> str:
         listed = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
         words.append(f"the {plural} {listed}")
     return " and ".join(words)
+
+
+def with_digest(network: AnyNetwork, sections: dict[str, Table]) -> AnyNetwork:
+    """Note the SHA-256 of a network's weights in its section, so that a run is continued with the same ones.
+
+    Raises:
+        SpecError: The weights cannot be read.
+    """
+    if not isinstance(network, LibraryNetwork) or not network.weights or network.weights_sha256:
+        return network
+    digest = network.fingerprint()
+    sections["network"]["weights_sha256"] = digest
+    return dataclasses.replace(network, weights_sha256=digest)

@@ -14,7 +14,7 @@ import tomli_w
 
 from lasem.benchmarks import AbstractBenchmark
 from lasem.learners import AbstractLearnerOptions, RetentionOptions, Training
-from lasem.nn import AbstractMechanism, Network
+from lasem.nn import AbstractMechanism, AnyNetwork
 from lasem.options import Positive, Rate, Seed, Table, merge, must, options
 from lasem.runs._loop import Evaluation
 from lasem.runs._readers import Reader
@@ -117,7 +117,7 @@ class Spec:
 
     heading: Heading
     benchmark: Choice[AbstractBenchmark] = field(compare=False)
-    network: Choice[Network] = field(compare=False)
+    network: Choice[AnyNetwork] = field(compare=False)
     learner: Choice[AbstractLearnerOptions] = field(compare=False)
     mechanism: Choice[AbstractMechanism] = field(compare=False)
     strategy: Choice[AbstractStrategy] = field(compare=False)

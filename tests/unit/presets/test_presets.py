@@ -28,7 +28,7 @@ def resolve(name, settings=()):
 
 
 def candidates(spec):
-    layers = len(NETWORKS[spec.network.name].layers)
+    layers = len(spec.network.options.layers)
     return len(build_strategy(spec).space(layers))
 
 
@@ -44,7 +44,7 @@ def test_every_preset_resolves_and_passes_its_check(benchmark, profile):
         check(spec)
         assert spec.name == name
         assert spec.profile == profile
-        network = f"{spec.network.name}/" if name.count("/") == 2 else ""
+        network = f"{name.split('/')[1]}/" if name.count("/") == 2 else ""
         assert name == f"{spec.benchmark.name}/{network}{spec.learner.name}"
 
 

@@ -205,7 +205,8 @@ def _layers(rows: Sequence[Mapping[str, Any]], size: int | None) -> list[Layer]:
     layers = []
     for row in rows:
         shape = "block" if row["kind"] == "block" else f"{row['kernel']}x{row['kernel']}"
-        text = f"{shape}, {row['channels']}" + (", norm" if row["kind"].startswith("normed") else "")
+        text = row["name"] if row["kind"] == "stage" else f"{shape}, {row['channels']}"
+        text += ", norm" if row["kind"].startswith("normed") else ""
         divides = row["divides"]
         size = size and (-(-size // divides) if divides else 1)
         reduction = "average" if divides == 0 else f"/{divides}" if divides > 1 else ""
