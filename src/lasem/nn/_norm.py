@@ -1,6 +1,7 @@
 """Batch norm in a tree of networks: each node normalizes by its own batch, and a task by its running statistics."""
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -203,23 +204,23 @@ class NormedConv2d(nn.Conv2d, AbstractNodeNorm):
         return self.normalize(y, self.norm_scale, self.bias)
 
     def plain(self, statistics: Statistics | None) -> nn.Sequential:
-        """Return a Conv2d without bias and a BatchNorm2d."""
+        """Return a Conv2d without bias and a BatchNorm2d; before a 1x1 convolution a pooling makes its stride."""
+        stride, size = self.stride[0], self.weight.shape[-1]
+        # Why a convolution of size 1 has no stride, `forward` tells. A window of 1 pixel is that pixel.
+        pool = {"pool": nn.MaxPool2d(1, stride)} if size == 1 and stride > 1 else {}
         conv = nn.Conv2d(
             self.in_channels,
             self.out_channels,
-            self.weight.shape[-1],
-            stride=self.stride[0],
-            padding=self.weight.shape[-1] // 2,
+            size,
+            stride=1 if pool else stride,
+            padding=size // 2,
             bias=False,
             device="meta",
         )
         conv.weight = self.weight
-        return nn.Sequential(
-            conv,
-            _batch_norm(
-                nn.BatchNorm2d, statistics, self.out_channels, self.norm_scale, cast(nn.Parameter, self.bias), eps=1e-5
-            ),
-        )
+        shift = cast(nn.Parameter, self.bias)
+        norm = _batch_norm(nn.BatchNorm2d, statistics, self.out_channels, self.norm_scale, shift, eps=1e-5)
+        return nn.Sequential(OrderedDict[str, nn.Module](**pool, **{"0": conv, "1": norm}))
 
 
 def _batch_norm(

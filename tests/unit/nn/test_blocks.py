@@ -23,13 +23,19 @@ def test_a_projection_equals_a_strided_convolution_but_makes_none():
     """Torch 2.13 writes outside of memory in the backward pass of some 1x1 convolutions with a stride."""
     block = NormBlock(4, 6, 3, stride=2, residual=True, source=generator(0))
     images = torch.rand(3, 4, 7, 8, generator=generator(1)).to(memory_format=torch.channels_last).requires_grad_()
-    projection = block.projection
+    projection, plain = block.projection, block.projection.plain(None)
+    assert list(plain.state_dict())[:1] == ["0.weight"]  # as without the pooling
     with Strides() as strides:
         found = projection(images)
-    assert strides.found == [[1, 1]]
+        same = plain(images)
+    assert strides.found == [[1, 1]] * 2
+    torch.testing.assert_close(same, found)
     expected = F.batch_norm(
         F.conv2d(images.contiguous(), projection.weight, stride=2), None, None, training=True, eps=1e-5
     )
     torch.testing.assert_close(found, expected)
-    gradients = [torch.autograd.grad(y.square().mul(y).sum(), [images, projection.weight]) for y in (found, expected)]
-    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
+    gradients = [
+        torch.autograd.grad(y.square().mul(y).sum(), [images, projection.weight]) for y in (found, same, expected)
+    ]
+    torch.testing.assert_close(gradients[0], gradients[2], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(gradients[1], gradients[2], rtol=1e-3, atol=1e-3)

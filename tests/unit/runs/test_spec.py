@@ -413,7 +413,7 @@ def test_a_misspelt_key_is_named_with_the_nearest(change, words):
     ],
 )
 def test_an_unknown_name_hides_no_unknown_option(change, words):
-    with pytest.raises(SpecError, match="unknown (benchmark|strategy|network)") as caught:
+    with pytest.raises(SpecError, match=r"unknown (benchmark|strategy|network)") as caught:
         spec(change)
     assert words in str(caught.value)
     assert str(caught.value).count("\n") == 1
