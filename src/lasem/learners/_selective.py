@@ -116,7 +116,7 @@ class SelectiveTransfer(AbstractLearner):
         self.task.check(task, held_out=strategy.held_out)
         self.backbone.begin_task(identity, classes=task.classes, uses=space.uses, redraw_unchosen=self.redraw_unchosen)
         self.task.begin(task, self.backbone.task_parameters(identity), held_out=strategy.held_out)
-        images, limit = self.task.sources.num_images, 2**20 * self.training.front_memory
+        images, limit = self.task.sources.num_images, self.training.front_bytes
         self.front = Front.find(self.backbone, identity, space=space, images=images, limit=limit)
         features = capture() if self.capture else leaf_features
         retention = self.retention and self.retention.penalty(len(task.train))

@@ -116,7 +116,7 @@ def _kept_bytes(run: "_Run") -> int:
     learner.begin_task(random_task(learner, run.outline, device=run.device))
     images = run.outline.images
     number = images["train"] + (images["valid"] if learner.strategy.held_out == "valid" else 0)
-    limit = int(2**20 * run.spec.training.front_memory)
+    limit = run.spec.training.front_bytes
     return min(limit, number * learner.front.bytes_per_image) if learner.front else 0
 
 

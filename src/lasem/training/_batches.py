@@ -121,6 +121,10 @@ class Batches:
         seed = derive_seed(self._seed, "dropout", self._visit, epoch)
         return torch.Generator(self._train.labels.device).manual_seed(seed)
 
+    def augmentation_seed(self, epoch: int, number: int) -> int:
+        """Return the seed of the random changes of an epoch's batch."""
+        return derive_seed(self._seed, "augmentation", self._visit, epoch, number)
+
     def module_seed(self, epoch: int, number: int) -> int:
         """Return the seed of what the modules of stages draw in one of an epoch's optimizer steps."""
         return derive_seed(self._seed, "modules", self._visit, epoch, number)

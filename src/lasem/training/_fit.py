@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lasem.benchmarks import Task
-from lasem.errors import DataError, LasemError
+from lasem.errors import DataError, LasemError, require
 
 
 def require_fit(task: Task, *, shape: Sequence[int], like: Tensor) -> None:
@@ -110,3 +110,18 @@ def require_closed(opened: int | None, *, following: int) -> None:
             f"one task must end before the next begins (got task {following} while task {opened} is open);"
             " call end_task first"
         )
+
+
+def require_crop(padding: int, *, shape: Sequence[int]) -> None:
+    """Check that images are large enough to be padded by reflection.
+
+    Raises:
+        SpecError: They are not.
+    """
+    require(
+        padding < min(shape[-2:]),
+        f"random_crop must be below the height and width of images, {shape[-2]} x {shape[-1]} here",
+        remedy="lower it",
+        where="[training]",
+        random_crop=padding,
+    )

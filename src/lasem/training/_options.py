@@ -7,7 +7,7 @@ from pydantic import Field
 
 from lasem.errors import SpecError, nearest, require
 from lasem.optimizers import DECAYS, OPTIMIZERS
-from lasem.options import NonNegative, Positive, Probability, Rate, must, options
+from lasem.options import Count, NonNegative, Positive, Probability, Rate, Share, must, options
 
 Warmup = Annotated[
     int | float,
@@ -45,6 +45,10 @@ class Training:
             that no candidate trains. 0 computes them in every step.
         label_smoothing: Share of a label that the training loss spreads evenly over all classes. Evidence, held-out
             losses of DARTS and accuracies read the labels as they are.
+        random_flip: Mirror every training image left to right with probability 1/2.
+        random_crop: Pixels by which training images are padded, by reflection, before each is cut at a random place to
+            its former size.
+        color_jitter: Largest share by which brightness, contrast and saturation of training images change.
         epochs: Epochs per task. Searches and phases that look ahead need to know it; None if only the runner knows. The
             runner decides how long a task is trained, whatever is given here.
     """
@@ -62,6 +66,9 @@ class Training:
     clip_norm: Rate | None = None
     front_memory: NonNegative = 512.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    random_flip: bool = False
+    random_crop: Count = 0
+    color_jitter: Share = 0.0
     epochs: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +89,16 @@ class Training:
             remedy="set it to the number of epochs per task",
             epochs=self.epochs,
         )
+
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed at random."""
+        return self.random_flip or self.random_crop > 0 or self.color_jitter > 0
+
+    @property
+    def front_bytes(self) -> int:
+        """Bytes that kept features may take: none if images are changed at random, whose features are always new."""
+        return 0 if self.augments else int(2**20 * self.front_memory)
 
     def require_support(self, *, layers: bool, weight_decay: bool) -> None:
         """Check that a learner has what the options ask for.

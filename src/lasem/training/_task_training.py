@@ -11,7 +11,14 @@ from lasem.errors import DataError, LasemError
 from lasem.optimizers import optimizer_tensors, restore_optimizer
 from lasem.search import AbstractOpenTask, Batch, DropoutMasks
 from lasem.training._batches import Batches, HeldOut
-from lasem.training._fit import require_closed, require_fit, require_images, require_labels, require_trained
+from lasem.training._fit import (
+    require_closed,
+    require_crop,
+    require_fit,
+    require_images,
+    require_labels,
+    require_trained,
+)
 from lasem.training._groups import Layers, make_optimizer
 from lasem.training._options import Training
 from lasem.training._state import TrainingState
@@ -103,6 +110,7 @@ class TaskTraining(AbstractOpenTask):
             LasemError: Another task is open.
         """
         require_fit(task, shape=self._shape, like=self._like)
+        require_crop(self.training.random_crop, shape=self._shape)
         require_closed(self.open_identity, following=self.identity_of(task))
         size, visit = self.training.batch_size, len(self.order)
         return Batches(task, size=size, held_out=held_out, seed=self.seed, visit=visit)
@@ -194,7 +202,7 @@ class TaskTraining(AbstractOpenTask):
 
     def batches(self, *, features: bool = False) -> Iterator[Batch]:
         """Shuffle images, or features kept of them, and yield each complete batch; begin the epoch if need be."""
-        return self._opened.iter_batches(features=features)
+        return self._opened.iter_batches(features=features, training=self.training)
 
     @property
     def rows(self) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from lasem.benchmarks import Task
 from lasem.errors import LasemError, RunError
 from lasem.search import Batch
+from lasem.training._augment import augment
 from lasem.training._batches import Batches, HeldOutBatches
 from lasem.training._options import Training
 from lasem.training._steps import OptimizerSteps
@@ -106,12 +107,16 @@ class Visit:
         self.drawn += 1
         return self.batches.module_seed(self.epoch, self.drawn)
 
-    def iter_batches(self, *, features: bool = False) -> Iterator[Batch]:
+    def iter_batches(self, *, features: bool, training: Training) -> Iterator[Batch]:
         """Yield and count every complete batch of the epoch; begin the epoch if that was not done."""
         if self.batch != 0:
             self.begin_epoch()
         for number, (rows, batch) in enumerate(self.batches.epoch(self.epoch, features=features), start=1):
             self.batch, self.rows = number, rows
+            if training.augments:
+                images, labels = batch
+                seed = self.batches.augmentation_seed(self.epoch, number)
+                batch = (augment(images, training, seed=seed), labels)
             yield batch
 
     def take_batch(self) -> None:

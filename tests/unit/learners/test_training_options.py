@@ -27,6 +27,9 @@ ALL = {
     "label_smoothing": 0.1,
     "layer_decay": 0.7,
     "head_rate": 2.0,
+    "random_flip": True,
+    "random_crop": 1,
+    "color_jitter": 0.2,
 }
 
 

@@ -120,6 +120,9 @@ CHANGES = {
         {"training": {"label_smoothing": 0.1}},
         {"training": {"layer_decay": 0.8}},
         {"training": {"head_rate": 3.0}},
+        {"training": {"random_flip": True}},
+        {"training": {"random_crop": 2}},
+        {"training": {"color_jitter": 0.2}},
         {"training": {"precision": "bfloat16"}},
         {"evaluation": {"every": 1}},
         {"evaluation": {"earlier_tasks": "before-commit"}},
@@ -163,6 +166,9 @@ CHANGES = {
     "prognn": [
         {},
         {"prognn": {"reduction": 3}},
+        {"prognn": {"form": "joint"}},
+        {"prognn": {"head": True}},
+        {"prognn": {"start": "release"}},
     ],
     "ewc": [
         {},

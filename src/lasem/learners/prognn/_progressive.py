@@ -117,11 +117,11 @@ class ProgressiveNetworks(AbstractLearner):
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         task = self.task.identity
-        if self._frozen is None:
+        if self._frozen is None and not self.training.augments:
             self._frozen = FrozenActivations(
                 self.columns, task, self.task.task.train.images, batch_size=self.training.batch_size
             )
-        older = self._frozen.read(images, self.task.rows)
+        older = None if self._frozen is None else self._frozen.read(images, self.task.rows)
         logits = self.columns.logits(images, task, drop=self.task.dropout, older=older)
         return self.task.step(F.cross_entropy(logits, labels, label_smoothing=self.task.label_smoothing))
 
