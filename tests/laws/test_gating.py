@@ -174,3 +174,18 @@ def test_sparsity_closes_gates(make_task):
         with torch.no_grad():
             shares.append(float(learner.convs(task.test.images, 0).open_share))
     assert shares[1] < shares[0] - 0.1
+
+
+def test_growth_counts_the_channels_that_any_task_which_has_ended_uses(make_task):
+    network = PlainNetwork(NETWORKS["digits-3"], shape=(1, 8, 8))
+    learner = ChannelGating(network, training=Training(batch_size=4, learning_rate=1e-2))
+    for seed in range(2):
+        learner.begin_task(make_task(seed=seed, shape=(1, 8, 8)))
+        learner.train_epoch()
+        learner.end_task()
+        for gate in learner.convs.task_gates(seed):
+            gate.relevant.fill_(False)
+            gate.relevant[seed : seed + 2] = True
+        assert learner.growth().units == [2 + seed] * 3
+    learner.begin_task(make_task(seed=2, shape=(1, 8, 8)))
+    assert learner.growth().units == [3] * 3

@@ -39,3 +39,10 @@ def trained(preset: str, tasks: list[Task], *, epochs: list[int], settings: tupl
 def accuracy(learner, task: Task, identity: int) -> float:
     """Measure the test accuracy of a task."""
     return float((learner.logits(task.test.images, identity).argmax(1) == task.test.labels).float().mean())
+
+
+@cache
+def permuted(seed: int, *, tasks: int, train: int) -> list[Task]:
+    """Make tasks of all ten digits, each with its own permutation of the pixels."""
+    benchmark = Digits(tasks=tasks, classes_per_task=10, train_per_class=train, changes=("permutation",))
+    return list(benchmark.stream(stream_seed=seed, data_seed=seed, data=None))

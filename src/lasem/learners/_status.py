@@ -71,10 +71,16 @@ class Growth:
     Attributes:
         phase: Training phase of the open task; None if no task is open, or if the learner has no phases.
         units: Number of units in every hidden layer, of all tasks together.
+        selected: Units that the last task retrained, per hidden layer; None where none were selected, as below.
+        expanded: Units that stayed of those that were added for the last task, per hidden layer.
+        split: Units that were split because they had drifted in the last task, per hidden layer.
     """
 
     phase: str | None
     units: list[int]
+    selected: list[int] | None = None
+    expanded: list[int] | None = None
+    split: list[int] | None = None
 
 
 @dataclass(frozen=True)

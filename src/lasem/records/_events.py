@@ -103,7 +103,13 @@ class DecisionRecord(Record):
     probability: float | None = None
     """Prior probability of the chosen configuration at the end of the task."""
     units: list[Whole] | None = None
-    """Units per hidden layer after the commit, for learners whose network grows."""
+    """Units per hidden layer after the commit, for learners whose network grows or whose channels are taken."""
+    selected: list[Whole] | None = None
+    """Units per hidden layer that the task retrained (DEN)."""
+    expanded: list[Whole] | None = None
+    """Units per hidden layer that stayed of those added for the task (DEN)."""
+    split: list[Whole] | None = None
+    """Units per hidden layer that were split because they had drifted (DEN)."""
     margin: float | None = None
     """Prior probability of the chosen configuration minus that of the runner-up."""
     certain: Whole | None = None

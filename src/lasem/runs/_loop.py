@@ -36,7 +36,7 @@ from lasem.records import (
     TaskRecord,
 )
 from lasem.runs._memory_errors import memory_for
-from lasem.runs._status import GrowthFields, candidate_names, growth_fields, search_fields
+from lasem.runs._status import GrowthFields, candidate_names, decided_growth, growth_fields, search_fields
 
 CACHED_BYTES = 2**30
 """Largest size of the test splits that stay on the device; splits beyond it are loaded anew for every evaluation."""
@@ -222,7 +222,7 @@ class Loop:
             tied=tied,
             probability=None if status is None else float(status.prior.max()),
             margin=None if status is None else status.margin,
-            units=self._growth().get("units"),
+            **decided_growth(self.learner.growth() if isinstance(self.learner, Grows) else None),
             certain=decision and decision.certain,
             settled=decision and decision.settled,
             held=retained and retained.held,

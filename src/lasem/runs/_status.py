@@ -69,6 +69,27 @@ def growth_fields(growth: Growth | None) -> GrowthFields:
     return {} if growth is None else {"phase": growth.phase, "units": growth.units}
 
 
+class DecidedGrowthFields(TypedDict, total=False):
+    """Fields of a `DecisionRecord` that tell how a task has changed a network that grows."""
+
+    units: list[int]
+    selected: list[int] | None
+    expanded: list[int] | None
+    split: list[int] | None
+
+
+def decided_growth(growth: Growth | None) -> DecidedGrowthFields:
+    """Return the fields of a decision's record that tell how the task has changed a network that grows."""
+    if growth is None:
+        return {}
+    return {
+        "units": growth.units,
+        "selected": growth.selected,
+        "expanded": growth.expanded,
+        "split": growth.split,
+    }
+
+
 def _rounded(value: float) -> float:
     """Round to six significant digits, which suffice for drawing and take a third of the bytes."""
     return float(f"{value:.6g}")

@@ -4,6 +4,7 @@ from bisect import bisect_right
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
@@ -30,6 +31,7 @@ class DENState(TrainingState):
         phase: Phase of the open task; None if no task is open, as for the attributes below.
         chosen: Per hidden layer, the units that the phase "select" has found.
         squares: What RMSProp knew of the size of gradients when the last phase ended.
+        changes: Units per hidden layer that the open task has "selected", "expanded" and "split".
         open: The open task's network.
     """
 
@@ -38,6 +40,7 @@ class DENState(TrainingState):
     phase: str | None
     chosen: list[list[int]]
     squares: dict[str, float]
+    changes: dict[str, list[int]] = Field(default_factory=dict)
     open: OpenNetworkState | None = None
 
 
@@ -89,6 +92,7 @@ class DEN(AbstractLearner):
         )
         self._chosen: list[list[int]] = []
         self._squares: dict[str, float] = {}
+        self._changes: dict[str, list[int]] = {}
         self._rollback = 0
 
     def begin_task(self, task: Task) -> None:
@@ -100,7 +104,7 @@ class DEN(AbstractLearner):
         """
         self.task.check(task)
         identity = self.task.identity_of(task)
-        self.open = self.grown.begin(identity, classes=task.classes)
+        self.open, self._changes = self.grown.begin(identity, classes=task.classes), {}
         self._rollback = max(self._rollback, count(self.open.start))
         self.phase = "select" if self.grown.seen_by_others(identity) else "first"
         self.task.begin(task, self._begin_phase().trained)
@@ -113,7 +117,7 @@ class DEN(AbstractLearner):
         """
         network = self._network
         self.task.begin_epoch()
-        self.grown.clear_cache()
+        self.grown.clear_trials()
         self._advance_to(self._phase_due(self.task.epoch))
         phase, losses = self._make_phase(), list[Tensor]()
         steps = max(1, self.options.length(phase.name, self.epochs)) * self.task.batches_per_epoch
@@ -155,10 +159,11 @@ class DEN(AbstractLearner):
         """Do what a phase leaves to do once its epochs are over."""
         if name == "select":
             self._chosen = self._network.connected_units()
+            self._changes["selected"] = [len(units) for units in self._chosen]
         if name == "expand":
-            self._network.prune()
+            self._changes["expanded"] = self._network.prune()
         if name == "drift":
-            self._network.split(self.options)
+            self._changes["split"] = self._network.split(self.options)
 
     def _expand(self) -> bool:
         """Add units if the open task cannot be fitted without; whether they were added."""
@@ -205,8 +210,9 @@ class DEN(AbstractLearner):
         return self.grown.kernels(task, overlay=self.open if trial else None)
 
     def growth(self) -> Growth:
-        """Return the phase, and the numbers of units that all tasks have together."""
-        return Growth(phase=self.phase, units=self.grown.num_units(self.open))
+        """Return the phase, the numbers of units that all tasks have together, and those of the last task's changes."""
+        changes = {name: list(numbers) for name, numbers in self._changes.items()}
+        return Growth(phase=self.phase, units=self.grown.num_units(self.open), **changes)
 
     def network(self, task: int) -> nn.Module:
         """Return the network of the units that a task sees, with its own values: (B, C, H, W) -> (B, classes)."""
@@ -233,6 +239,7 @@ class DEN(AbstractLearner):
             phase=self.phase,
             chosen=self._chosen,
             squares=self._squares,
+            changes=self._changes,
             open=opened,
         )
         prefixed = add_prefix("backbone.", tensors) | add_prefix("open.", open_tensors)
@@ -245,7 +252,7 @@ class DEN(AbstractLearner):
         self.grown.restore(values.units, strip_prefix(state.tensors, "backbone."))
         self.task.restore(values)
         self._rollback, self.phase = values.rollback, values.phase
-        self._chosen, self._squares = values.chosen, values.squares
+        self._chosen, self._squares, self._changes = values.chosen, values.squares, values.changes
         if task is not None and values.open is not None:
             self.open = self.grown.begin(self.task.identity_of(task), classes=task.classes)
             self.open.restore(values.open, strip_prefix(state.tensors, "open."))

@@ -103,8 +103,14 @@ class GrownNetwork:
         return list(self._cache[key])
 
     def clear_cache(self) -> None:
-        """Drop gathered kernels; called whenever parameters change, in this network or in the open one."""
+        """Drop all gathered kernels; called whenever parameters of this network change."""
         self._cache.clear()
+
+    def clear_trials(self) -> None:
+        """Drop the gathered kernels over which the open network's values lie; called whenever these change."""
+        for task, trial in list(self._cache):
+            if trial:
+                del self._cache[task, trial]
 
     def commit(self, task: int, network: OpenNetwork) -> None:
         """Store what a task has trained: new units get numbers, units that it shares get their new values."""

@@ -20,6 +20,8 @@ class DENOptions(AbstractLearnerOptions):
     Attributes:
         expand: Number k of units that are added to every hidden layer.
         l1: Weight of the l1 norm: of all weights in the first task, later of the new head and of added units.
+        select_l1: Weight of the l1 norm of the new head while units are selected; None for `l1`. A unit that no class
+            reads is not retrained.
         l2: Weight of the squared l2 norm while connected units are retrained.
         group_lasso: Weight of the norm of every added unit's incoming weights.
         drift: Weight of the squared distance from the weights before the task.
@@ -39,6 +41,7 @@ class DENOptions(AbstractLearnerOptions):
 
     expand: Count = 32
     l1: NonNegative = 1e-5
+    select_l1: NonNegative | None = None
     l2: NonNegative = 1e-4
     group_lasso: NonNegative = 1e-3
     drift: NonNegative = 0.5

@@ -1,7 +1,7 @@
 """The phases of DEN: which parameters each of them trains, and its penalty."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +73,9 @@ class Phase:
         weights, options = self.network.weights, self.options
         if self.name in ("first", "select"):
             shrunk = weights if self.name == "first" else weights[-1:]
-            shrink_weights(shrunk, optimizer, options, steps=steps, finite=finite)
+            selects = self.name == "select" and options.select_l1 is not None
+            l1 = options.select_l1 if selects else options.l1
+            shrink_weights(shrunk, optimizer, replace(options, l1=l1), steps=steps, finite=finite)
         if self.name == "expand":
             shrink_added_units(self.network, optimizer, options, steps=steps, finite=finite)
 

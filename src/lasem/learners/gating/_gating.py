@@ -13,7 +13,7 @@ from lasem.errors import require
 from lasem.learners._interface import AbstractLearner, AbstractLearnerOptions, LearnerState, Setup
 from lasem.learners._layers import PlainNetwork
 from lasem.learners._parameters import at_first_visits
-from lasem.learners._status import ParameterCounts
+from lasem.learners._status import Growth, ParameterCounts
 from lasem.learners.gating._gated_convs import GatedConvs
 from lasem.options import Count, Fraction, NonNegative, Positive, Rate, options
 from lasem.training import TaskTraining, Training, TrainingState, add_prefix, load_values, strip_prefix
@@ -179,6 +179,11 @@ class ChannelGating(AbstractLearner):
         """Return per layer, (C',), whether a channel is relevant to a task; while it is learned, all are."""
         self.task.classes_of(task)
         return [gate.relevant.clone() for gate in self.convs.task_gates(task)]
+
+    def growth(self) -> Growth:
+        """Return how many channels of every layer are relevant to any task that has ended."""
+        used = self.convs.used(excluding=self.task.open_identity)
+        return Growth(phase=None, units=[int(channels.sum()) for channels in used])
 
     def network(self, task: int) -> nn.Module:
         """Return the gated network of a task with its own values: (B, C, H, W) -> (B, classes)."""
