@@ -11,11 +11,11 @@ import json
 import time
 
 import torch
+from lasem.nn._library import import_library
 
 from lasem.benchmarks import Split, Task
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Backbone
-from lasem.nn._library import import_library
 from lasem.search import Fixed
 
 
