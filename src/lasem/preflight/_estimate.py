@@ -205,7 +205,8 @@ def _estimate_turns(run: _Run, candidates: Sequence[str], search: SearchCost) ->
 def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _Found:
     """Estimate a search in a tree from steps of one network, and from its own if they are soon done and fit."""
     step, table = search.step(), run.spec.table()
-    one, _ = run.measure({"learner": table["learner"] | {"strategy": "fixed", "configuration": "all"}})
+    learned = {key: value for key, value in table["learner"].items() if key != "first_task"}  # only searches read it
+    one, _ = run.measure({"learner": learned | {"strategy": "fixed", "configuration": "all"}})
     soon = (1 + LEAST_REPEATS) * step.work * one.step <= LONGEST
     fits = step.bytes <= available_memory(run.device)
     timed = soon and fits and search.within_budget(step)
