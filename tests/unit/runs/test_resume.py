@@ -466,6 +466,6 @@ def test_a_folder_that_is_read_only_is_named(tmp_path):
 
 
 def test_the_result_counts_what_is_kept_for_the_roll_back(whole):
-    learner = build_learner(SPEC, load(whole.path)._outline, device=torch.device("cpu"))
+    learner = build_learner(SPEC, load(whole.path)._stream.outline, device=torch.device("cpu"))
     shared = sum(p.numel() for name, p in learner.backbone.named_parameters() if ".shared." in name)
     assert json.loads(whole.result_path.read_bytes())["parameters"]["rollback"] == shared

@@ -192,6 +192,7 @@ CHANGES = {
         {},
         {"den": {"expand": 8}},
         {"den": {"l1": 0.0}},
+        {"den": {"select_l1": 0.1}},
         {"den": {"l2": 0.0}},
         {"den": {"group_lasso": 0.0}},
         {"den": {"drift": 0.0}},
