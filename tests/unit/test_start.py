@@ -54,7 +54,8 @@ def test_help_lists_status_completion_and_wrong_names_import_nothing_slow(planne
         check=True,
     )
     assert found.stdout.splitlines()[:3] == [
-        "['digits/lasem-hps', 'digits/lasem-hps-retained', 'digits/lasem-hps/small', 'digits/lasem-hps-retained/small']",
+        "['digits/lasem-hps', 'digits/lasem-hps-retained',"
+        " 'digits/lasem-hps/small', 'digits/lasem-hps-retained/small']",
         "['hps-top-1'] ['training.epochs=']",
         "['comparison']",
     ]
