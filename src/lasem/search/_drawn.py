@@ -17,12 +17,12 @@ from lasem.errors import require
 from lasem.options import Count, Positive, Share, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
 from lasem.search._draw import DrawnList, draw_list
-from lasem.search._evidence import EVIDENCE, EvidenceSpread, cross_entropies, log_likelihoods
+from lasem.search._evidence import EVIDENCE, EvidenceSpread, log_likelihoods
 from lasem.search._fixed import plain_step
 from lasem.search._open_task import AbstractOpenTask
 from lasem.search._options import Groups, HeldOut
 from lasem.search._prior import require_double_precision
-from lasem.search._strategy import AbstractSearch, AbstractStrategy
+from lasem.search._strategy import AbstractSearch, AbstractStrategy, layer_groups
 from lasem.search._task_network import TaskNetwork
 from lasem.search._tree import indices, plan
 
@@ -68,13 +68,7 @@ class DrawnEM(AbstractStrategy):
         Raises:
             SpecError: The partition has another number of layers.
         """
-        groups = self.partition or Partition.single(layers)
-        require(
-            groups.num_layers == layers,
-            f"a partition must cover all {layers} layers of the network",
-            remedy=f"name every layer from 1 to {layers} once",
-            partition=str(groups),
-        )
+        groups = layer_groups(layers, self.partition)
         return ConfigurationSpace(groups, tuple((bit,) * groups.num_groups for bit in (0, 1)))
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
@@ -149,10 +143,9 @@ class DrawnEMSearch(AbstractSearch):
         order = indices(plan(listed.space).candidates, likelihoods.device)
         evidence = torch.zeros(len(listed.space), dtype=torch.float64, device=likelihoods.device)
         evidence.index_copy_(0, order, EVIDENCE[self._options.evidence](likelihoods))
-        if self._network.retention is None:
-            return evidence
-        density = self._network.retention.log_prior(self._network.backbone, listed.sharing)
-        return evidence + (len(labels) if self._options.evidence == "product" else 1) * density
+        kind = self._options.evidence
+        retained = self._network.retained_evidence(listed.sharing, images=len(labels), evidence=kind)
+        return evidence if retained is None else evidence + retained
 
     def _maximize(
         self, task: AbstractOpenTask, images: Tensor, labels: Tensor, *, listed: DrawnList, q: Tensor,
@@ -164,12 +157,10 @@ class DrawnEMSearch(AbstractSearch):
         leaves = self._network.leaves(images, layout, seed=seed) if features is None else features
         order = indices(layout.candidates, q.device)
         masks = task.draw_masks(len(listed.space), len(images), self._network.num_features)
-        losses = cross_entropies(self._network.head(masks.apply(leaves, order)), labels)
-        loss = (q[order].to(losses.dtype) * losses).sum()
-        marginals = q @ listed.sharing
-        for stage, penalty in self._network.penalties():
-            loss = loss + marginals[stage].to(penalty.dtype) * penalty
-        return task.step(loss)
+        logits = self._network.head(masks.apply(leaves, order))
+        loss = self._network.expected_loss(task, logits, labels, q=q[order])
+        penalty = self._network.expected_penalty(q, listed.sharing)
+        return task.step(loss if penalty is None else loss + penalty)
 
     def _update(self, listed: DrawnList, log_q: Tensor) -> None:
         """Add the marginals of a posterior over the list to the running mean of every group."""

@@ -12,7 +12,7 @@ from lasem.errors import LasemError, RunError
 from lasem.options import Count, Positive, Rate, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
 from lasem.search._em_options import most_shared, new_prior, require_combination, require_schedule
-from lasem.search._evidence import EVIDENCE, EvidenceSpread, cross_entropies, log_likelihoods, log_posterior
+from lasem.search._evidence import EVIDENCE, EvidenceSpread, log_likelihoods, log_posterior
 from lasem.search._fixed import plain_step
 from lasem.search._open_task import AbstractOpenTask, Batch
 from lasem.search._options import Candidates, Groups, HeldOut
@@ -154,7 +154,8 @@ class EMSearch(AbstractSearch):
         trained, (images, labels) = held_out is None, held_out or (images, labels)
         log_prior = self._prior.log_prior
         log_evidence = torch.full_like(log_prior, float("-inf"))
-        self._retained = self._retain(len(labels))
+        kind = self._options.evidence
+        self._retained = self._network.retained_evidence(self._sharing, images=len(labels), evidence=kind)
         first = self._selection.first(log_prior)
         parts = self._budget.divide(first, self._network, images)
         features = None
@@ -188,13 +189,6 @@ class EMSearch(AbstractSearch):
             evidence = evidence + self._retained[candidates]
         log_evidence.index_copy_(0, candidates, evidence)
 
-    def _retain(self, images: int) -> Tensor | None:
-        """Return what the earlier tasks add to the log-evidence of every candidate, (K,); None without retention."""
-        if self._network.retention is None:
-            return None
-        density = self._network.retention.log_prior(self._network.backbone, self._sharing)
-        return density * images if self._options.evidence == "product" else density
-
     def _maximize(
         self, task: AbstractOpenTask, images: Tensor, labels: Tensor, q: Tensor, features: Tensor | None = None
     ) -> Tensor:
@@ -212,24 +206,15 @@ class EMSearch(AbstractSearch):
         """
         masks = task.draw_masks(len(self.space), len(images), self._network.num_features)
         seed = self._network.draw_seed(task)
-        penalty = self._penalty(q)  # added once, however many sub-trees there are
+        penalty = self._network.expected_penalty(q, self._sharing)  # added once, however many sub-trees there are
         for part in self._budget.divide(self._selection.learned, self._network, images, whole=features is not None):
             leaves = self._network.leaves(images, part.layout, seed=seed) if features is None else features
             candidates = indices(part.by_leaf, q.device)
             logits = self._network.head(masks.apply(leaves, candidates))
-            losses = cross_entropies(logits, labels, smoothing=task.label_smoothing)
-            loss = (q[candidates].to(losses.dtype) * losses).sum()
+            loss = self._network.expected_loss(task, logits, labels, q=q[candidates])
             task.backward(loss if penalty is None else loss + penalty)  # before the next sub-tree, to free this one
             penalty = None
         return task.step()
-
-    def _penalty(self, q: Tensor) -> Tensor | None:
-        """Sum the penalties of shared branches, each times the posterior mass that shares its stage."""
-        penalties = self._network.penalties()
-        if not penalties:
-            return None
-        marginals = q @ self._sharing
-        return torch.stack([marginals[stage].to(penalty.dtype) * penalty for stage, penalty in penalties]).sum()
 
     def _most_probable(self) -> str:
         """Name the most probable candidates of the last batch, for an error."""

@@ -153,6 +153,16 @@ def candidate_space(
     Raises:
         SpecError: The partition has another number of layers, or a candidate does not fit it.
     """
+    groups = layer_groups(layers, partition)
+    return ConfigurationSpace.full(groups) if candidates is None else ConfigurationSpace(groups, candidates)
+
+
+def layer_groups(layers: int, partition: Partition | None) -> Partition:
+    """Return a partition of this many layers; without one, groups of one layer each.
+
+    Raises:
+        SpecError: The partition has another number of layers.
+    """
     groups = partition or Partition.single(layers)
     require(
         groups.num_layers == layers,
@@ -160,4 +170,4 @@ def candidate_space(
         remedy=f"name every layer from 1 to {layers} once",
         partition=str(groups),
     )
-    return ConfigurationSpace.full(groups) if candidates is None else ConfigurationSpace(groups, candidates)
+    return groups

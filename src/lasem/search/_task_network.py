@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lasem.nn import Backbone
 from lasem.search._capture import LeafFeatures
+from lasem.search._evidence import cross_entropies
 from lasem.search._open_task import AbstractOpenTask
 from lasem.search._retention import RetentionPenalty
 from lasem.search._tree import Plan, leaf_features
@@ -70,3 +71,41 @@ class TaskNetwork:
         """
         retained = [] if self.retention is None else self.retention.terms(self.backbone)
         return [*self.backbone.penalties(self.identity), *retained]
+
+    def expected_loss(self, task: AbstractOpenTask, logits: Tensor, labels: Tensor, *, q: Tensor) -> Tensor:
+        """Compute the loss of an M-step: cross-entropies weighted by the posterior, a scalar.
+
+        Args:
+            task: The open task, which says how labels are smoothed.
+            logits: Logits under K candidates, (K, B, classes).
+            labels: (B,).
+            q: (K,) posterior of these candidates.
+        """
+        losses = cross_entropies(logits, labels, smoothing=task.label_smoothing)
+        return (q.to(losses.dtype) * losses).sum()
+
+    def expected_penalty(self, q: Tensor, sharing: Tensor) -> Tensor | None:
+        """Sum the penalties of shared branches, each times the posterior mass that shares its stage; None for none.
+
+        Args:
+            q: (K,) posterior.
+            sharing: (K, d) bits of the candidates, in the dtype of q.
+        """
+        penalties = self.penalties()
+        if not penalties:
+            return None
+        marginals = q @ sharing
+        return torch.stack([marginals[stage].to(penalty.dtype) * penalty for stage, penalty in penalties]).sum()
+
+    def retained_evidence(self, sharing: Tensor, *, images: int, evidence: str) -> Tensor | None:
+        """Compute what earlier tasks add to the log-evidence of every candidate, (K,); None without retention.
+
+        Args:
+            sharing: (K, d) bits of the candidates, in double precision.
+            images: Number of images that the evidence is computed on.
+            evidence: "product", or "mean", which stands for one image.
+        """
+        if self.retention is None:
+            return None
+        density = self.retention.log_prior(self.backbone, sharing)
+        return density * images if evidence == "product" else density

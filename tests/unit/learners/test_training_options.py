@@ -12,7 +12,7 @@ from lasem.benchmarks import Outline
 from lasem.errors import SpecError
 from lasem.learners import SelectiveTransfer, Training
 from lasem.runs import build_learner, resolve
-from lasem.search import DARTS, EM, Fixed
+from lasem.search import DARTS, EM, DrawnEM, Fixed
 from lasem.training import TaskTraining
 from toys import assert_same, make_backbone, make_task, through_disk
 
@@ -185,7 +185,9 @@ def test_learners_refuse_what_would_break_their_promises(name, option, message):
 # Label smoothing
 
 
-@pytest.mark.parametrize("strategy", [Fixed("all"), EM(), DARTS(held_out="none")], ids=["fixed", "em", "darts"])
+@pytest.mark.parametrize(
+    "strategy", [Fixed("all"), EM(), DrawnEM(), DARTS(held_out="none")], ids=["fixed", "em", "drawn-em", "darts"]
+)
 def test_label_smoothing_is_that_of_torch(strategy):
     """With equal candidates, the first loss is the smoothed cross-entropy of any of them."""
     losses = {}

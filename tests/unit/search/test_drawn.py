@@ -42,11 +42,11 @@ def test_with_all_configurations_it_is_the_exact_algorithm_with_a_factorized_pri
             if step % 2 == 0:
                 q = (q.log() - entropies(*scored)).softmax(0)
                 sums, count = sums + q @ bits, count + 1
-            losses.append(learner.train_step(images, labels))
             expected = (q * entropies(images, labels)).sum() / len(labels)
+            losses.append(learner.train_step(images, labels))
+            torch.testing.assert_close(losses[-1].double(), expected, rtol=1e-5, atol=1e-6)
             torch.testing.assert_close(learner.search.marginals(), sums / count, rtol=1e-6, atol=1e-6)
             step += 1
-            del expected
         learner.end_epoch(losses)
     assert float(learner.search.marginals().std()) > 0
 
