@@ -56,8 +56,7 @@ def _with_one_group(spec: Spec) -> Spec | None:
     groups = len(network.layers) if strategy.partition is None else strategy.partition.num_groups
     if 2**groups <= LARGEST_SPACE:
         return None
-    section = spec.sections.get("search", {}) | {"partition": str(nested_partitions(network)[0])}
-    return spec.changed({"search": section})
+    return spec.changed({"search": {"partition": str(nested_partitions(network)[0])}})
 
 
 def _outline(spec: Spec) -> Outline | None:

@@ -4,9 +4,8 @@ The steps of a new learner are timed on random images. If a search's steps would
 those of one network are timed instead and multiplied by the search's work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -14,6 +13,7 @@ from lasem.benchmarks import Outline
 from lasem.learners import AbstractLearner, ParameterCounts, SelectiveTransfer, TakesTurns, parameter_counts
 from lasem.learners import trainings as times_trained
 from lasem.memory import available_memory
+from lasem.options import Table
 from lasem.preflight._cost import EvaluatesTree, SearchCost, StepCost, search_cost
 from lasem.preflight._shares import searched_shares
 from lasem.preflight._steps import LEAST_REPEATS, StepTimes, measure, random_task
@@ -22,8 +22,8 @@ from lasem.runs import Spec, arithmetic, build_learner, build_strategy, suited_t
 LONGEST = 10.0
 """Longest that the steps of a search may take, in seconds, to be timed themselves."""
 
-SHORTCUTS = ("epsilon", "stop_when_certain", "commit_at")
-"""Options of `[search]` that leave work out, by an amount that only the run can tell."""
+SHORTCUTS = ("search.epsilon", "search.stop_when_certain", "search.commit_at")
+"""Options that leave work out, by an amount that only the run can tell."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def estimate(
         else:
             times = measure(learner, outline, device=device)
             training = run.steps * sum(run.trainings) * times.step
-            found = _Found(times, parameter_counts(learner), (training, training))
+            found = _Found(times, learner, (training, training))
     m_steps = strategy.m_steps if isinstance(strategy, EvaluatesTree) else 1
-    counts = found.counts
+    counts = parameter_counts(found.learner)
     compiling, reasons = run.compiling(found.times)
     return Estimate(
         candidates=len(candidates),
@@ -101,19 +101,17 @@ def estimate(
         seconds=(found.seconds[0], found.seconds[1] + compiling),
         evaluation_seconds=run.evaluation(found.times, sum(run.trainings)),
         activation_bytes=search.step().activation_bytes if search and not search.in_turn else found.times.saved_bytes,
-        model_bytes=4 * (3 * counts.search + counts.rollback) + _kept_bytes(run),
+        model_bytes=4 * (3 * counts.search + counts.rollback) + _kept_bytes(run, found.learner),
         search=found.search,
         counted=found.counted,
         reasons=(*found.reasons, *reasons),
     )
 
 
-def _kept_bytes(run: "_Run") -> int:
-    """Return the bytes of the features that a learner keeps of a task's images."""
-    learner = build_learner(run.spec, run.outline, device=run.device)
+def _kept_bytes(run: "_Run", learner: AbstractLearner) -> int:
+    """Return the bytes of the features that a learner, which has a task open, keeps of a task's images."""
     if not isinstance(learner, SelectiveTransfer):
         return 0
-    learner.begin_task(random_task(learner, run.outline, device=run.device))
     images = run.outline.images
     number = images["train"] + (images["valid"] if learner.strategy.held_out == "valid" else 0)
     limit = run.spec.training.front_bytes
@@ -122,10 +120,10 @@ def _kept_bytes(run: "_Run") -> int:
 
 @dataclass(frozen=True)
 class _Found:
-    """Times and counts that an estimate is made of."""
+    """What an estimate is made of: times, and the learner that was measured, with a task open."""
 
     times: StepTimes
-    counts: ParameterCounts
+    learner: AbstractLearner
     seconds: tuple[float, float]
     search: SearchCost | None = None
     counted: bool = False
@@ -152,9 +150,9 @@ class _Run:
         """Visits that search; a task that comes back trains the configuration that it has committed."""
         return len(set(self.outline.identities))
 
-    def measure(self, changes: dict[str, Any]) -> tuple[StepTimes, AbstractLearner]:
-        """Time a new learner of the spec with some of its sections changed."""
-        spec = self.spec.changed(changes)
+    def measure(self, changes: Table, *, without: Collection[str] = ()) -> tuple[StepTimes, AbstractLearner]:
+        """Time a new learner of the spec with other options; see `Spec.changed`."""
+        spec = self.spec.changed(changes, without=without)
         learner = build_learner(spec, self.outline, device=self.device, capture=self.capture)
         return measure(learner, self.outline, device=self.device), learner
 
@@ -190,8 +188,7 @@ class _Run:
 
 def _estimate_turns(run: _Run, candidates: Sequence[str], search: SearchCost) -> _Found:
     """Estimate candidates that train in turn from two of them: those that share least and most."""
-    section = run.spec.table().get("search", {}) | {"candidates": [candidates[0], candidates[-1]]}
-    times, two = run.measure({"search": section})
+    times, two = run.measure({"search": {"candidates": [candidates[0], candidates[-1]]}})
 
     def seconds(step: StepCost) -> float:
         trainings = sum(step.candidates if number > 1 else 1 for number in run.trainings)
@@ -199,20 +196,18 @@ def _estimate_turns(run: _Run, candidates: Sequence[str], search: SearchCost) ->
 
     training = run.steps * sum(run.trainings) * times.step
     search = replace(search, seconds=seconds)
-    return _Found(times, parameter_counts(two), (training, training), search)
+    return _Found(times, two, (training, training), search)
 
 
 def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _Found:
     """Estimate a search in a tree from steps of one network, and from its own if they are soon done and fit."""
-    step, table = search.step(), run.spec.table()
-    learned = {key: value for key, value in table["learner"].items() if key != "first_task"}  # only searches read it
-    one, _ = run.measure({"learner": learned | {"strategy": "fixed", "configuration": "all"}})
+    step = search.step()
+    one, _ = run.measure({"learner": {"strategy": "fixed", "configuration": "all"}})
     soon = (1 + LEAST_REPEATS) * step.work * one.step <= LONGEST
     fits = step.bytes <= available_memory(run.device)
     timed = soon and fits and search.within_budget(step)
     if timed:
-        section = {key: value for key, value in table.get("search", {}).items() if key not in SHORTCUTS}
-        times, learner = run.measure({"search": section})
+        times, learner = run.measure({}, without=SHORTCUTS)
     else:
         learner = build_learner(run.spec, run.outline, device=run.device)
         learner.begin_task(random_task(learner, run.outline, device=run.device))
@@ -227,7 +222,7 @@ def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _F
 
     return _Found(
         times=times,
-        counts=parameter_counts(learner),
+        learner=learner,
         seconds=(run.training(times.step, one.step, shares.least), run.training(times.step, one.step, shares.most)),
         search=replace(search, seconds=seconds),
         counted=not timed,

@@ -6,6 +6,7 @@ of a spec names its result. A spec has the sections that its learner, mechanism,
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from dataclasses import field as required
 from typing import Annotated, Generic, Literal, TypeVar
@@ -182,17 +183,23 @@ class Spec:
         """Return the spec as TOML."""
         return tomli_w.dumps(self.table())
 
-    def changed(self, sections: Table) -> "Spec":
-        """Return the spec with other sections in place of those of the same name.
+    def changed(self, sections: Table, *, without: Collection[str] = ()) -> "Spec":
+        """Return the spec with other options; options that are not read any more, as of another strategy, are left out.
 
-        Sections that are not read any more, as those of another strategy, are left out.
+        Args:
+            sections: Options by section, laid over those of the spec.
+            without: Options that get their defaults, such as "search.commit_at".
 
         Raises:
-            SpecError: The sections are wrong.
+            SpecError: The new options are wrong.
         """
         from lasem.runs._read_spec import prune, read_spec  # which needs this module
 
-        return read_spec(prune(self.table(), sections) | sections, place=self.name)
+        table = prune(self.table(), sections)
+        for section, _, left_out in (option.partition(".") for option in without):
+            if section in table:
+                table[section] = {key: value for key, value in table[section].items() if key != left_out}
+        return read_spec(merge(table, sections), place=self.name)
 
     def with_seed(self, seed: int) -> "Spec":
         """Return the same experiment as another trial: other images and other initial values.
