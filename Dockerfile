@@ -5,7 +5,7 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /src
 COPY constraints.txt ./
 RUN version="$(sed -n 's/^torch==//p' constraints.txt)" \
-    && pip install --no-cache-dir --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple "torch${version:+==$version}"
+    && pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" "torch==$version"
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN pip install --no-cache-dir --constraint constraints.txt ".[data,report,export,timm,tracking]" && rm -rf /src

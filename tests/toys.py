@@ -1,14 +1,18 @@
 """Toys that many tests need: tiny tasks and networks, and the few steps that tests of learners repeat."""
 
 import json
-from functools import cache, partial
+from functools import partial
+from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lasem.benchmarks import Split, Task
 from lasem.learners import LearnerState
 from lasem.nn import Conv, Network
+from lasem.nn._import_library import import_library
 from lasem.testing import assert_same_state, learn_task
 from lasem.testing import make_task as make_task
 from lasem.testing import tree_logits as tree_logits
@@ -39,6 +43,17 @@ def make_backbone(*, depth=2, seed=0, shape=SHAPE, hidden=()):
     return Network(layers, hidden=hidden).build(shape, seed=seed)
 
 
+def write_photos(root, names, *, images, size, suffix="png"):
+    """Write one folder of random images (height, width) per class, each class darker than the one before."""
+    source = np.random.default_rng(0)
+    for number, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for index in range(images):
+            pixels = source.integers(0, 256, (*size, 3)) // (number + 1)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.{suffix}")
+    return root
+
+
 def values_of(module):
     """Copy all parameters, by name."""
     return {name: value.detach().clone() for name, value in module.named_parameters()}
@@ -49,17 +64,11 @@ def open_stream(benchmark, data=None, *, stream_seed=0, data_seed=0):
     return benchmark.stream(stream_seed=stream_seed, data_seed=data_seed, data=data)
 
 
-@cache
 def import_timm():
-    """Import timm, also where torchvision was built for another torch and lacks its operators; skip without timm."""
-    try:
-        return pytest.importorskip("timm")
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import_timm.library = library  # operators are defined as long as this object is there
-        return pytest.importorskip("timm")
+    """Import timm as lasem does; skip without timm."""
+    if find_spec("timm") is None:
+        pytest.skip("needs timm")
+    return import_library("timm", extra="timm")
 
 
 def through_disk(state):

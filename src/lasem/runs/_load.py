@@ -14,7 +14,7 @@ from lasem.runs._build import build_learner
 from lasem.runs._checkpoint import read_checkpoint
 from lasem.runs._environment import choose_device
 from lasem.runs._folder import RunFolder
-from lasem.runs._predictions import Predictions, source_name
+from lasem.runs._predictions import Predictions, require_image_batch, require_pixel_range, source_name
 from lasem.runs._resume import restore_learner
 from lasem.runs._spec import Spec
 from lasem.runs._stream_file import StreamDescription, read_stream
@@ -92,11 +92,11 @@ class Learned:
             RunError: The images were standardized, and an old version of lasem did not keep the numbers.
             LasemError: There is no such task.
         """
-        identity = self._identity(task)
-        self._check_images(images)
+        identity = self.identity(task)
+        require_image_batch(images, shape=self.image_shape)
         self._require_scaling()
         if self._stream.scalings:
-            self._check_range(images)
+            require_pixel_range(images)
         scaled = self.scaling(task).apply(images.detach().to(self.device))
         return self.learner.logits(scaled, identity).argmax(1)
 
@@ -124,7 +124,7 @@ class Learned:
             ['cat']
         """
         position = self._only_task() if task is None else task
-        steps, identity, listed = self.preprocessing(position), self._identity(position), as_list(images)
+        steps, identity, listed = self.preprocessing(position), self.identity(position), as_list(images)
         if not listed or batch_size < 1:
             raise DataError(
                 f"images and batch_size must be at least one (got {len(listed)} and {batch_size}); give an image"
@@ -151,7 +151,7 @@ class Learned:
         Raises:
             RunError: The run does not tell how pixels become values.
         """
-        self._identity(task)
+        self.identity(task)
         self._require_scaling()
         if not self._stream.scalings:
             raise RunError(
@@ -168,7 +168,7 @@ class Learned:
         Args:
             task: Position of the task in the stream, from 0.
         """
-        self._identity(task)
+        self.identity(task)
         return self._stream.scalings[task] if self._stream.scalings else PixelScaling()
 
     def class_names(self, task: int) -> list[str]:
@@ -177,7 +177,7 @@ class Learned:
         Args:
             task: Position of the task in the stream, from 0.
         """
-        self._identity(task)
+        self.identity(task)
         return list(self._stream.class_names[task]) if self._stream.class_names else []
 
     def task_name(self, task: int) -> str:
@@ -186,7 +186,7 @@ class Learned:
         Args:
             task: Position of the task in the stream, from 0.
         """
-        self._identity(task)
+        self.identity(task)
         return self._stream.task_names[task] if self._stream.task_names else str(task)
 
     def network(self, task: int) -> nn.Module:
@@ -197,15 +197,20 @@ class Learned:
         Args:
             task: Position of the task in the stream, from 0.
         """
-        return self.learner.network(self._identity(task))
+        return self.learner.network(self.identity(task))
 
     def identity(self, task: int) -> int:
         """Return the identity of a task, by which the learner knows it.
 
         Args:
             task: Position of the task in the stream, from 0.
+
+        Raises:
+            LasemError: There is no such task.
         """
-        return self._identity(task)
+        if not 0 <= task < self.num_tasks:
+            raise LasemError(f"a task must be from 0 to {self.num_tasks - 1} (got {task}); choose one of these")
+        return self._stream.outline.identities[task]
 
     def _only_task(self) -> int:
         """Return the only task.
@@ -228,36 +233,6 @@ class Learned:
                 "the run of a standardized stream must have kept mean and standard deviation of each task to predict"
                 " (got a run of an older version, whose stream.json lacks 'scaling'); make the run again, or call"
                 " learner.logits with images that are standardized already"
-            )
-
-    def _identity(self, task: int) -> int:
-        if not 0 <= task < self._stream.outline.num_tasks:
-            raise LasemError(
-                f"a task must be from 0 to {self._stream.outline.num_tasks - 1} (got {task}); choose one of these"
-            )
-        return self._stream.outline.identities[task]
-
-    def _check_images(self, images: Tensor) -> None:
-        """Refuse what is not a batch of images of the run's shape and type."""
-        shape = f"(B, {', '.join(map(str, self.image_shape))})"
-        if not isinstance(images, Tensor):
-            raise DataError(f"images must be a tensor {shape} (got {type(images).__name__}); use torch.as_tensor")
-        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape or not len(images):
-            remedy = (
-                "resize or transpose them" if images.ndim == 4 else "add the axis of the batch, as images[None] does"
-            )
-            raise DataError(f"images must have the shape {shape} (got {tuple(images.shape)}); {remedy}")
-        if images.dtype != torch.float32:
-            remedy = "images.float() / 255" if images.dtype == torch.uint8 else "images.float()"
-            raise DataError(f"images must be float32 (got {images.dtype}); convert them with {remedy}")
-
-    def _check_range(self, images: Tensor) -> None:
-        """Refuse pixels that are not from 0 to 1, or not numbers."""
-        low, high = (float(value) for value in images.detach().aminmax())
-        if not (low >= 0 and high <= 1):
-            raise DataError(
-                f"pixels must be from 0 to 1 (got {low:g} to {high:g}); divide uint8 pixels by 255, and do not"
-                " standardize them, because predict does"
             )
 
 

@@ -3,9 +3,11 @@
 import os
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lasem.benchmarks import ImageLike
+from lasem.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,3 +71,38 @@ class Predictions:
 def source_name(image: ImageLike, number: int) -> str:
     """Return the path of an image, or its number among the images where it came from no file."""
     return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"
+
+
+def require_image_batch(images: Tensor, *, shape: tuple[int, int, int]) -> None:
+    """Check that images are a batch of a run's shape and type.
+
+    Args:
+        images: What should be images, (B, C, H, W), float32.
+        shape: Shape of an image of the run, (C, H, W).
+
+    Raises:
+        DataError: They are not.
+    """
+    wanted = f"(B, {', '.join(map(str, shape))})"
+    if not isinstance(images, Tensor):
+        raise DataError(f"images must be a tensor {wanted} (got {type(images).__name__}); use torch.as_tensor")
+    if images.ndim != 4 or tuple(images.shape[1:]) != shape or not len(images):
+        remedy = "resize or transpose them" if images.ndim == 4 else "add the axis of the batch, as images[None] does"
+        raise DataError(f"images must have the shape {wanted} (got {tuple(images.shape)}); {remedy}")
+    if images.dtype != torch.float32:
+        remedy = "images.float() / 255" if images.dtype == torch.uint8 else "images.float()"
+        raise DataError(f"images must be float32 (got {images.dtype}); convert them with {remedy}")
+
+
+def require_pixel_range(images: Tensor) -> None:
+    """Check that pixels are numbers from 0 to 1.
+
+    Raises:
+        DataError: They are not.
+    """
+    low, high = (float(value) for value in images.detach().aminmax())
+    if not (low >= 0 and high <= 1):
+        raise DataError(
+            f"pixels must be from 0 to 1 (got {low:g} to {high:g}); divide uint8 pixels by 255, and do not standardize"
+            " them, because predict does"
+        )

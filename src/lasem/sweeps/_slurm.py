@@ -24,12 +24,7 @@ class OnSlurm(AbstractExecutor):
     Run folders must be on storage that all machines share. A job that reaches its time limit gets SIGTERM, saves its
     state after the epoch and counts as an attempt; the next attempt resumes it.
 
-    Args:
-        folder: Folder for the scripts and logs of the jobs.
-        cpus: Number of CPUs of each run.
-        gpus: Number of GPUs of each run.
-        options: Options of `sbatch` by name, such as {"partition": "gpu", "time": "24:00:00"}.
-        cluster: "slurm", or "local" for processes of this machine, as a rehearsal.
+    `lasem.sweeps.on_slurm` makes it, and describes its arguments.
 
     Raises:
         RunError: There is no SLURM here.

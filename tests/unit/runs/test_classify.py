@@ -13,6 +13,7 @@ from lasem import cli
 from lasem.benchmarks import Preprocessing, Transform, find_images
 from lasem.errors import DataError, LasemError
 from lasem.runs import RunFolder, RunOptions, load, prepare, resolve, run
+from toys import write_photos
 
 SETTINGS = [
     "benchmark.kind=images", "benchmark.classes_per_task=2", "benchmark.train_per_class=5", "network.name=synthetic-3",
@@ -25,13 +26,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Four classes of images of 9 x 7 pixels, which the run resizes."""
-    root, source = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for number, name in enumerate(("ant", "bee", "cat", "=dog")):
-        (root / name).mkdir()
-        for index in range(9):
-            pixels = source.integers(0, 256, (9, 7, 3)) // (number + 1)
-            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.png")
-    return root
+    return write_photos(tmp_path_factory.mktemp("photos"), ("ant", "bee", "cat", "=dog"), images=9, size=(9, 7))
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from lasem.benchmarks import PixelScaling
 from lasem.errors import DataError, RunError
 from lasem.runs import RunFolder, RunOptions, load, prepare, resolve, run
+from toys import write_photos
 
 OWN = [
     "benchmark.kind=images", "benchmark.classes_per_task=2", "benchmark.train_per_class=6",
@@ -25,13 +25,7 @@ DATA = Path(os.environ.get("LASEM_DATA", "absent"))
 def photos(tmp_path_factory, dataset_cache):
     """Four classes of small images, each with a brightness of its own."""
     del dataset_cache
-    root, source = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for number, name in enumerate(("ant", "bee", "cat", "dog")):
-        (root / name).mkdir()
-        for index in range(14):
-            pixels = source.integers(0, 256, (6, 6, 3)) // (number + 1)
-            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.png")
-    return root
+    return write_photos(tmp_path_factory.mktemp("photos"), ("ant", "bee", "cat", "dog"), images=14, size=(6, 6))
 
 
 def trained(photos, out, *settings):
