@@ -39,12 +39,12 @@ def naive_em_step(
     """
     likelihoods = []
     with torch.no_grad():
-        for bits in space.layer_bits:
-            logits = backbone.path_logits(images, 0, bits=bits)
+        for bits in space.layer_digits:
+            logits = backbone.path_logits(images, 0, digits=bits)
             likelihoods.append(-F.cross_entropy(logits.double(), labels, reduction="sum"))
         q = (prior + torch.stack(likelihoods)).softmax(0)
     total = torch.zeros(())
-    for weight, bits in zip(q, space.layer_bits, strict=True):
+    for weight, bits in zip(q, space.layer_digits, strict=True):
         branches = [fork.branch(bit) for fork, bit in zip(backbone.forks(0), bits, strict=True)]
         features = backbone.walk(images, lambda stage, hidden, branches=branches: branches[stage](hidden))
         features = DropoutMasks.draw(1, *features.shape[1:], keep=keep, source=masks).apply(features)

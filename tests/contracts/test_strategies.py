@@ -38,7 +38,7 @@ class TestStrategies(StrategyContract):
 
     def candidates(self, strategy):
         space = super().candidates(strategy)
-        return ConfigurationSpace.only(space.layer_bits[1]) if self.case == "brute-force" else space
+        return ConfigurationSpace.only(space.layer_digits[1]) if self.case == "brute-force" else space
 
 
 @pytest.mark.parametrize("kind", ["skips", "batch norm"])

@@ -112,7 +112,7 @@ def test_each_node_normalizes_by_its_own_batch_as_plain_networks_in_training(par
     backbone, space = opened(), ConfigurationSpace.full(Partition.parse(partition))
     values = dict(backbone.named_parameters())
     together = tree_logits(backbone, images(), 0, space=space)
-    alone = torch.stack([PlainNorm(values, bits)(images()) for bits in space.layer_bits])
+    alone = torch.stack([PlainNorm(values, bits)(images()) for bits in space.layer_digits])
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-10)
     weights = torch.rand(together.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     found, expected = (
@@ -126,7 +126,7 @@ def test_each_node_normalizes_by_its_own_batch_as_plain_networks_in_training(par
 def test_running_statistics_are_the_cumulative_average_over_the_batches():
     backbone, bits = opened(), (1, 0, 1, 0)
     batches = [images(seed) for seed in range(3)]
-    backbone.estimate_statistics(batches, 0, bits=bits)
+    backbone.estimate_statistics(batches, 0, digits=bits)
     plain = PlainNorm(dict(backbone.named_parameters()), bits, momentum=None)
     for batch in batches:
         plain(batch)
@@ -137,13 +137,13 @@ def test_running_statistics_are_the_cumulative_average_over_the_batches():
         for part, expected in (("mean", norm.running_mean), ("variance", norm.running_var)):
             found = held[f"stages.{layer}.statistics.0.{name}.{part}"]
             torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
-    answer = backbone.path_logits(images(9), 0, bits=bits, running=True)
+    answer = backbone.path_logits(images(9), 0, digits=bits, running=True)
     torch.testing.assert_close(answer, plain.eval()(images(9)), rtol=1e-10, atol=1e-10)
 
 
 def test_first_statistics_by_hand():
     backbone, batches = opened(), [images(seed) for seed in range(2)]
-    backbone.estimate_statistics(batches, 0, bits=(0, 0, 0, 0))
+    backbone.estimate_statistics(batches, 0, digits=(0, 0, 0, 0))
     weight = dict(backbone.named_parameters())["stages.0.own.0.first.weight"]
     outputs = [F.conv2d(batch, weight, padding=1) for batch in batches]
     buffers = dict(backbone.named_buffers())
@@ -297,6 +297,6 @@ def test_networks_without_norm_take_no_batch():
         raise AssertionError
         yield
 
-    backbone.estimate_statistics(batches(), 0, bits=(0,))
+    backbone.estimate_statistics(batches(), 0, digits=(0,))
     assert not list(backbone.buffers())
     assert not backbone.normalizes

@@ -32,7 +32,7 @@ def test_commit_leaves_the_chosen_logits_bit_identical_and_restores_the_rest(bit
         made.train_epoch()
     chosen = tuple(map(int, bits))
     trained = {name: value.clone() for name, value in made.backbone.state_dict().items()}
-    logits = made.backbone.path_logits(second.test.images, 1, bits=chosen)
+    logits = made.backbone.path_logits(second.test.images, 1, digits=chosen)
     made.backbone.commit(chosen)
     assert torch.equal(made.backbone.path_logits(second.test.images, 1), logits)
     after = made.backbone.state_dict()

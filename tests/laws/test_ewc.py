@@ -226,13 +226,13 @@ def test_both_steps_read_each_layers_retention(make_task, make_backbone, first, 
                 value += 0.3 * torch.randn(value.shape, generator=torch.Generator().manual_seed(value.dim()))
     images, labels = tasks[1].train.images[:4], tasks[1].train.labels[:4]
     now, prior = copied(learner), learner.search.log_prior()
-    paths = [learner.backbone.path_logits(images, 1, bits=bits) for bits in learner.space.layer_bits]
+    paths = [learner.backbone.path_logits(images, 1, digits=bits) for bits in learner.space.layer_digits]
     entropies = torch.stack([nn.functional.cross_entropy(logits, labels) for logits in paths]).double()
     costs = torch.zeros(2, dtype=torch.float64)
     for (stage, name), f in zip(names, information, strict=True):
         distance = (f * (now[stage][name] - center[stage][name]).square()).sum()
         costs[stage] += weight / 2 * (12 / 8 if count_images else 1) * distance
-    bits = torch.tensor(learner.space.layer_bits, dtype=torch.float64)
+    bits = torch.tensor(learner.space.layer_digits, dtype=torch.float64)
     q = (prior - 4 * (entropies + bits @ costs)).softmax(0)
     retained = q @ bits @ costs
     assert retained > 1e-4

@@ -103,7 +103,7 @@ def test_each_node_of_the_tree_is_a_network_of_its_own(norms, kind):
     together = leaf_features(backbone, images, 0, layout=layout)
     for row, candidate in enumerate(layout.candidates):
         hidden = images
-        for stage, module, bit in zip(backbone.iter_stages(), modules, space.layer_bits[candidate], strict=True):
+        for stage, module, bit in zip(backbone.iter_stages(), modules, space.layer_digits[candidate], strict=True):
             module.double().load_state_dict((stage.trial if bit else stage.own["0"]).state_dict(), strict=False)
             hidden = module.train(norms == "task")(hidden)
         torch.testing.assert_close(together[row], hidden.permute(0, 2, 3, 1).flatten(1))
@@ -114,7 +114,7 @@ def test_the_plain_network_has_the_activation_of_a_norm_of_timm(norms):
     _, backbone = network(norms, act(act_layer=nn.Tanh))
     backbone.begin_task(0, classes=3, uses=[(True, True)] * 2)
     images = batch(*SHAPE).float()
-    backbone.estimate_statistics([images], 0, bits=(0, 1))
+    backbone.estimate_statistics([images], 0, digits=(0, 1))
     backbone.commit((0, 1))
     torch.testing.assert_close(backbone.network(0)(images), backbone.path_logits(images, 0, running=True))
 

@@ -78,12 +78,12 @@ def test_a_penalty_enters_weighted_by_the_posterior_mass_that_shares_its_layer(t
     images, labels = batch()
     space = ConfigurationSpace.full(partition)
     before = penalties(made.backbone)
-    logits = torch.stack([made.backbone.path_logits(images, 0, bits=bits) for bits in space.layer_bits]).detach()
+    logits = torch.stack([made.backbone.path_logits(images, 0, digits=bits) for bits in space.layer_digits]).detach()
     loss = made.train_step(images, labels)
     q = made.posterior().tolist()
     expected = sum(p * float(value) for p, value in zip(q, cross_entropies(logits, labels), strict=True))
     for layer, penalty in enumerate(before):
-        mass = sum(p for p, bits in zip(q, space.layer_bits, strict=True) if bits[layer])
+        mass = sum(p for p, bits in zip(q, space.layer_digits, strict=True) if bits[layer])
         assert 0 < mass < 1
         expected += mass * 0.05 * penalty
     assert loss.item() == pytest.approx(expected, rel=1e-10)

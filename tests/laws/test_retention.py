@@ -85,8 +85,10 @@ def test_posterior_of_any_mechanism_equals_that_of_candidates_one_by_one(make_ta
                 value += 0.2
     images, labels = tasks[1].train.images[:4], tasks[1].train.labels[:4]
     expected = []
-    for bits in learner.space.layer_bits:
-        log_p = -F.cross_entropy(learner.backbone.path_logits(images, 1, bits=bits).double(), labels, reduction="none")
+    for bits in learner.space.layer_digits:
+        log_p = -F.cross_entropy(
+            learner.backbone.path_logits(images, 1, digits=bits).double(), labels, reduction="none"
+        )
         log_evidence = log_p.sum() if evidence == "product" else log_p.exp().mean().log()
         for stage, bit in enumerate(bits):
             quadratic, values = learner.retention.quadratics[stage], shared_knowledge(learner.backbone)[stage]

@@ -63,9 +63,9 @@ def test_tree_equals_one_by_one_evaluation_with_skips(table: tuple[Conv, ...], p
     backbone, space = opened(table), ConfigurationSpace.full(Partition.parse(partition))
     images, _ = double_batch(SHAPE)
     together = tree_logits(backbone, images, 0, space=space)
-    for index, bits in enumerate(space.layer_bits):
+    for index, bits in enumerate(space.layer_digits):
         close(together[index], by_hand(backbone, table, images, bits))
-        close(together[index], backbone.path_logits(images, 0, bits=bits))
+        close(together[index], backbone.path_logits(images, 0, digits=bits))
     assert together.unique(dim=0).shape[0] == len(space)
 
 
@@ -74,7 +74,7 @@ def test_listed_candidates_follow_their_ancestors(table: tuple[Conv, ...]):
     backbone, (images, _) = opened(table), double_batch(SHAPE)
     space = ConfigurationSpace(Partition.single(4), ((0, 1, 1, 0), (1, 1, 1, 1), (0, 1, 0, 0)))
     together = tree_logits(backbone, images, 0, space=space)
-    for index, bits in enumerate(space.layer_bits):
+    for index, bits in enumerate(space.layer_digits):
         close(together[index], by_hand(backbone, table, images, bits))
 
 
@@ -100,7 +100,7 @@ def test_gradient_with_skips_is_the_weighted_sum_of_gradients(table: tuple[Conv,
 
     logits = tree_logits(backbone, images, 0, space=space)
     together = gradients(sum(w * F.cross_entropy(one, labels) for w, one in zip(weights, logits, strict=True)))
-    alone = [by_hand(backbone, table, images, bits) for bits in space.layer_bits]
+    alone = [by_hand(backbone, table, images, bits) for bits in space.layer_digits]
     apart = gradients(sum(w * F.cross_entropy(one, labels) for w, one in zip(weights, alone, strict=True)))
     for name, one, other in zip(parameters, together, apart, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11, msg=name)

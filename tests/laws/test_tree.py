@@ -53,8 +53,8 @@ def test_tree_equals_one_by_one_evaluation_for_every_partition(partition: Partit
     backbone, space = open_backbone(partition.num_layers), ConfigurationSpace.full(partition)
     images, _ = double_batch(SHAPE)
     together = tree_logits(backbone, images, 0, space=space)
-    for index, bits in enumerate(space.layer_bits):
-        alone = backbone.path_logits(images, 0, bits=bits)
+    for index, bits in enumerate(space.layer_digits):
+        alone = backbone.path_logits(images, 0, digits=bits)
         torch.testing.assert_close(together[index], alone, rtol=1e-12, atol=1e-12)
     assert together.unique(dim=0).shape[0] == len(space)
 
@@ -65,8 +65,10 @@ def test_tree_of_listed_candidates_is_that_of_their_prefixes():
     assert [step.nodes for step in layout.steps] == [2, 2, 3, 3]
     backbone, (images, _) = open_backbone(4), double_batch(SHAPE)
     together = tree_logits(backbone, images, 0, space=space)
-    for index, bits in enumerate(space.layer_bits):
-        torch.testing.assert_close(together[index], backbone.path_logits(images, 0, bits=bits), rtol=1e-12, atol=1e-12)
+    for index, bits in enumerate(space.layer_digits):
+        torch.testing.assert_close(
+            together[index], backbone.path_logits(images, 0, digits=bits), rtol=1e-12, atol=1e-12
+        )
 
 
 def test_layer_l_has_as_many_inputs_as_there_are_prefixes():
@@ -88,16 +90,16 @@ def test_gradient_of_the_weighted_loss_is_the_weighted_sum_of_gradients(text: st
     backbone, space = learner.backbone, learner.space
     log_likelihood = torch.stack(
         [
-            backbone.path_logits(images, 0, bits=bits).log_softmax(-1)[torch.arange(5), labels]
-            for bits in space.layer_bits
+            backbone.path_logits(images, 0, digits=bits).log_softmax(-1)[torch.arange(5), labels]
+            for bits in space.layer_digits
         ]
     ).detach()
     scores = log_likelihood.sum(1) if evidence == "product" else log_likelihood.exp().mean(1).log()
     q = (scores.exp() / scores.exp().sum()).tolist()
     parameters = dict(backbone.named_parameters())
     expected = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    for weight, bits in zip(q, space.layer_bits, strict=True):
-        loss = torch.nn.functional.cross_entropy(backbone.path_logits(images, 0, bits=bits), labels)
+    for weight, bits in zip(q, space.layer_digits, strict=True):
+        loss = torch.nn.functional.cross_entropy(backbone.path_logits(images, 0, digits=bits), labels)
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         for name, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None:
@@ -149,10 +151,12 @@ def test_groups_that_are_not_adjacent_are_searched_on_the_six_layer_network():
     learner.begin_task(Task(name="toy", classes=CLASSES, train=split, valid=split, test=split))
     together = tree_logits(backbone, images, 0, space=learner.space)
     assert len(together) == 16
-    for index, bits in enumerate(learner.space.layer_bits):
+    for index, bits in enumerate(learner.space.layer_digits):
         assert bits[0] == bits[2]
         assert bits[1] == bits[3]
-        torch.testing.assert_close(together[index], backbone.path_logits(images, 0, bits=bits), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            together[index], backbone.path_logits(images, 0, digits=bits), rtol=1e-12, atol=1e-12
+        )
     learner.train_epoch()
     learner.end_task()
-    assert backbone.configuration(0) in learner.space.layer_bits
+    assert backbone.configuration(0) in learner.space.layer_digits

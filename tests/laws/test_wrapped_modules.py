@@ -89,7 +89,7 @@ def test_each_node_normalizes_by_its_own_batch_as_separate_networks_in_training(
     space = ConfigurationSpace.full(Partition.parse(partition))
     for row, candidate in enumerate(layout.candidates):
         hidden = images
-        for stage, bit in zip(backbone.iter_stages(), space.layer_bits[candidate], strict=True):
+        for stage, bit in zip(backbone.iter_stages(), space.layer_digits[candidate], strict=True):
             module = stage.layer.make(torch.Generator()).double()  # with the batch norms of torch
             module.load_state_dict((stage.trial if bit else stage.own["0"]).state_dict(), strict=False)
             hidden = module.train()(hidden)
@@ -101,7 +101,7 @@ def test_running_statistics_of_a_wrapped_batch_norm_are_the_average_over_batches
     backbone.begin_task(0, classes=CLASSES, uses=[(True, True)] * 3)
     source = torch.Generator().manual_seed(3)
     batches = [torch.randn(4, *SHAPE, generator=source, dtype=torch.float64) for _ in range(3)]
-    backbone.estimate_statistics(batches, 0, bits=(0, 0, 0))
+    backbone.estimate_statistics(batches, 0, digits=(0, 0, 0))
     first = next(backbone.iter_stages())
     outputs = [F.conv2d(b, first.own["0"]["0.weight"], first.own["0"]["0.bias"], padding=1) for b in batches]
     buffers = dict(backbone.named_buffers())
@@ -202,8 +202,8 @@ def test_convolutions_of_one_and_three_dimensions_are_stages(dimensions, mechani
     assert backbone.num_features == 4 * 2**dimensions
     backbone.begin_task(0, classes=CLASSES, uses=[(True, True)] * 2)
     images = torch.randn(5, *shape, generator=torch.Generator().manual_seed(0))
-    backbone.estimate_statistics([images], 0, bits=(0, 1))
-    answer = backbone.path_logits(images, 0, bits=(0, 1), running=True)
+    backbone.estimate_statistics([images], 0, digits=(0, 1))
+    answer = backbone.path_logits(images, 0, digits=(0, 1), running=True)
     backbone.commit((0, 1))
     torch.testing.assert_close(backbone.network(0)(images), answer)
 

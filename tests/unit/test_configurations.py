@@ -45,10 +45,10 @@ def test_a_partition_is_ordered_by_lowest_layer_and_survives_its_own_notation(gr
 
 
 @given(partitions(), st.data())
-def test_layer_bits_give_every_layer_the_bit_of_its_group(groups, data):
+def test_layer_digits_give_every_layer_the_bit_of_its_group(groups, data):
     partition = Partition(tuple(map(tuple, groups)))
     bits = data.draw(st.lists(st.integers(0, 1), min_size=len(groups), max_size=len(groups)))
-    spelled = partition.layer_bits(bits)
+    spelled = partition.layer_digits(bits)
     assert len(spelled) == partition.num_layers
     for group, bit in zip(partition.groups, bits, strict=True):
         assert [spelled[layer - 1] for layer in group] == [bit] * len(group)
@@ -109,7 +109,7 @@ def test_single_puts_every_layer_into_its_own_group():
 
 
 @pytest.mark.parametrize("text", ["{1}", "{1},{2},{3}", "{1,3},{2,4},{5}"])
-def test_the_index_in_the_full_space_is_the_bits_read_in_binary(text):
+def test_the_index_in_the_full_space_is_the_digits_read_in_binary(text):
     space = ConfigurationSpace.full(Partition.parse(text))
     assert len(space) == 2**space.partition.num_groups
     assert [int(bits, base=2) for bits in space.names()] == list(range(len(space)))
@@ -118,14 +118,14 @@ def test_the_index_in_the_full_space_is_the_bits_read_in_binary(text):
 def test_the_first_group_is_the_most_significant_bit():
     space = ConfigurationSpace.full(Partition.parse("{1,3},{2}"))
     assert space.names() == ["00", "01", "10", "11"]
-    assert space.layer_bits == ((0, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 1))
+    assert space.layer_digits == ((0, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 1))
 
 
 def test_an_explicit_list_keeps_its_order_and_length():
     space = ConfigurationSpace(Partition.single(3), ((1, 0, 1), (0, 0, 0)))
     assert len(space) == 2
     assert space.names() == ["101", "000"]
-    assert space.layer_bits == ((1, 0, 1), (0, 0, 0))
+    assert space.layer_digits == ((1, 0, 1), (0, 0, 0))
 
 
 def test_uses_says_per_layer_which_branches_any_candidate_takes():
@@ -137,7 +137,7 @@ def test_uses_says_per_layer_which_branches_any_candidate_takes():
 
 @pytest.mark.parametrize("bits", [(1,), (1, 0, 1), (0, 2), (-1, 0)])
 def test_a_candidate_of_other_length_or_with_other_digits_is_refused(bits):
-    with pytest.raises(SpecError, match="a candidate must have one bit per group, 2 here") as caught:
+    with pytest.raises(SpecError, match="a candidate must have one digit per group, 2 here") as caught:
         ConfigurationSpace(Partition.single(2), (bits,))
     assert "write for example '11'" in str(caught.value)
 
@@ -227,7 +227,7 @@ def test_named_static_configurations_of_four_layers(text, bits):
 
 @pytest.mark.parametrize("text", ["top-0", "top-5", "bottom-5", "top", "011", "01101", "0120", "most", "", "top--1"])
 def test_an_impossible_name_lists_the_possible_ones(text):
-    with pytest.raises(SpecError, match=r"all, none, alternating, top-1..4, bottom-1..4 or 4 bits") as caught:
+    with pytest.raises(SpecError, match=r"all, none, alternating, top-1..4, bottom-1..4 or 4 digits") as caught:
         named(text, 4)
     assert repr(text) in str(caught.value)
 

@@ -19,9 +19,9 @@ class LowestLoss(AbstractStrategy):
 
     memory: Fraction = 0.9
 
-    def space(self, layers: int) -> ConfigurationSpace:
+    def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return all configurations."""
-        return ConfigurationSpace.full(Partition.single(layers))
+        return ConfigurationSpace.full(Partition.single(layers), branches=branches)
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin the search of one task."""
@@ -38,9 +38,9 @@ class LowestLossSearch(AbstractSearch):
 
     def step(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
         """Train one candidate on one batch; the task makes the optimizer step."""
-        bits = self.space.layer_bits[turn := int(self.steps) % len(self.space)]
-        logits = self.network.backbone.path_logits(images, self.network.identity, bits=bits)
-        penalty = sum(term for stage, term in self.network.penalties() if bits[stage])
+        digits = self.space.layer_digits[turn := int(self.steps) % len(self.space)]
+        logits = self.network.backbone.path_logits(images, self.network.identity, digits=digits)
+        penalty = sum(term for stage, term in self.network.penalties() if digits[stage] == 1)
         loss = task.step(F.cross_entropy(logits, labels) + penalty)
         mean = self.losses[turn] if self.steps >= len(self.space) else loss
         self.losses[turn] = loss + self.options.memory * (mean - loss)

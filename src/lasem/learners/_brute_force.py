@@ -112,6 +112,14 @@ class BruteForce(AbstractLearner):
             "first_task must be searched, shared or as-second",
             first_task=first_task,
         )
+        constant = sorted({stage.layer.own for stage in backbone.iter_stages()} & {"lora", "norms"})
+        require(
+            first_task == "searched" or not constant,
+            "first_task must be searched where own branches hold the initial values, because the first task then cannot"
+            " take a copy of what it shared",
+            remedy="set it to searched, or use own='copy'",
+            own=constant,
+        )
         self.backbone = backbone
         self.strategy = strategy or InTurn()
         self.training = training or Training()
@@ -244,7 +252,7 @@ class BruteForce(AbstractLearner):
         return None
 
     def configuration(self, task: int) -> tuple[int, ...]:
-        """Return one bit per stage: the committed ones, or those of the current candidate for the open task."""
+        """Return one digit per stage: the committed ones, or those of the current candidate for the open task."""
         return self._inner.configuration(task)
 
     def network(self, task: int) -> nn.Module:
@@ -278,7 +286,7 @@ class BruteForce(AbstractLearner):
             self._search = _Search(task, turn, best)
 
     def _only(self, candidate: int) -> ConfigurationSpace:
-        return ConfigurationSpace.only(self.space.layer_bits[candidate])
+        return ConfigurationSpace.only(self.space.layer_digits[candidate])
 
     def _all_shared(self) -> ConfigurationSpace:
         """Space of a first task that is not searched."""

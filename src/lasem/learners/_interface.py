@@ -135,7 +135,7 @@ class Searches(Protocol):
         ...
 
     def configuration(self, task: int) -> tuple[int, ...]:
-        """Return one bit per stage, 1 = shared: the committed ones, or the leading candidate's for the open task."""
+        """Return one digit per stage, 1 = shared: the committed ones, or the leading candidate's for the open task."""
         ...
 
 

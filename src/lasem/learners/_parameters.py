@@ -5,6 +5,7 @@ from functools import partial
 
 from torch import nn
 
+from lasem.configurations import SHARED
 from lasem.learners._status import ParameterCounts
 from lasem.nn import Backbone
 
@@ -30,19 +31,20 @@ def at_first_visits(visits: Sequence[int], sizes: Mapping[int, int]) -> list[int
 
 
 def count_parameters(
-    backbone: Backbone, *, usable: Sequence[bool], visits: Sequence[int], search: int, rollback: int
+    backbone: Backbone, *, uses: Sequence[tuple[bool, ...]], visits: Sequence[int], search: int, rollback: int
 ) -> ParameterCounts:
     """Count the parameters that are stored (LASEM, appendix E).
 
     Args:
         backbone: The network whose parameters are counted.
-        usable: Per stage, whether any candidate can use its shared knowledge.
+        uses: Per stage and digit, whether any candidate can use that branch.
         visits: Identities of the tasks by position; a task's parameters count at its first visit.
         search: Most parameters trained at once so far.
         rollback: Most values kept so far to undo what a task does not share.
     """
-    stages = zip(backbone.iter_stages(), usable, strict=True)
-    shared = sum(p.numel() for stage, used in stages if used for p in stage.shared.parameters())
+    stages = list(zip(backbone.iter_stages(), uses, strict=True))
+    shared = sum(p.numel() for stage, used in stages if used[SHARED] for p in stage.shared.parameters())
+    shared += sum(stage.num_initial for stage, used in stages if stage.reads_initial(used))
     sizes = {name: p.numel() for name, p in backbone.named_parameters()}
     of_tasks = {
         identity: sum(size for name, size in sizes.items() if belongs_to_task(name, identity)) for identity in {*visits}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lasem.benchmarks import Split
+from lasem.configurations import SHARED
 from lasem.learners._fisher import Outcomes, fisher_diagonal
 from lasem.nn import Backbone
 from lasem.options import NonNegative, Share, options
@@ -72,8 +73,8 @@ class Retention:
             split: Training images of the task.
             seed: Seed of sampled classes.
         """
-        bits = backbone.configuration(task)
-        knowledge = {stage: values for stage, values in shared_knowledge(backbone).items() if bits[stage]}
+        digits = backbone.configuration(task)
+        knowledge = {stage: values for stage, values in shared_knowledge(backbone).items() if digits[stage] == SHARED}
         if self.options.weight == 0 or not knowledge:
             return
         answers = Answers(backbone, task)
@@ -96,7 +97,7 @@ class Retention:
 
     def release(self, bits: Sequence[int]) -> None:
         """Forget what is known of the stages whose bit is 0, because no task reads their shared knowledge any more."""
-        self.quadratics = {stage: known for stage, known in self.quadratics.items() if bits[stage]}
+        self.quadratics = {stage: known for stage, known in self.quadratics.items() if bits[stage] == SHARED}
 
     @torch.no_grad()
     def status(self, backbone: Backbone, num_images: int) -> "RetentionStatus | None":

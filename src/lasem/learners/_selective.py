@@ -76,7 +76,7 @@ class SelectiveTransfer(AbstractLearner):
         self.redraw_unchosen = redraw_unchosen
         self.retention = None if retention is None else Retention(retention)
         self.capture = capture
-        self.space = strategy.space(len(backbone.stages))
+        self.space = strategy.space(len(backbone.stages), branches=backbone.branches)
         like = next(backbone.parameters())
         self.task = TaskTraining(self.training, seed=seed, shape=backbone.shape, like=like, layers=layers_of(backbone))
         self._search: AbstractSearch | None = None
@@ -219,21 +219,21 @@ class SelectiveTransfer(AbstractLearner):
         if self.task.open_identity == task:
             self._estimate()
         require_images(images, shape=self.backbone.shape, like=next(self.backbone.parameters()))
-        return self.backbone.path_logits(images, task, bits=self.configuration(task), trial=trial, running=True)
+        return self.backbone.path_logits(images, task, digits=self.configuration(task), trial=trial, running=True)
 
     def _leading(self) -> tuple[int, ...]:
-        """Configuration that would be committed now, one bit per stage."""
-        return self.search.space.layer_bits[self.search.leader()]
+        """Configuration that would be committed now, one digit per stage."""
+        return self.search.space.layer_digits[self.search.leader()]
 
     def _estimate(self) -> None:
         """Estimate the open task's running statistics along its leading configuration, if they are out of date."""
         leading = self._leading()
         if self.backbone.normalizes and self._estimated != leading:
-            self.backbone.estimate_statistics(self.task.unlabeled_batches(), self.task.identity, bits=leading)
+            self.backbone.estimate_statistics(self.task.unlabeled_batches(), self.task.identity, digits=leading)
             self._estimated = leading
 
     def configuration(self, task: int) -> tuple[int, ...]:
-        """Return one bit per stage: the committed ones, or the leading candidate's for the open task."""
+        """Return one digit per stage: the committed ones, or the leading candidate's for the open task."""
         return self._leading() if self.task.open_identity == task else self.backbone.configuration(task)
 
     def status(self) -> SearchStatus | None:
@@ -253,10 +253,9 @@ class SelectiveTransfer(AbstractLearner):
         return self.backbone.network(task)
 
     def parameter_counts(self) -> ParameterCounts:
-        """Count parameters; shared knowledge counts if a candidate of the space can use it."""
-        usable = [shared for _, shared in self.space.uses]
+        """Count parameters; shared knowledge and initial values count if a candidate of the space can use them."""
         most = {"search": self.task.most_trained, "rollback": self._most_rollback}
-        counts = count_parameters(self.backbone, usable=usable, visits=self.task.order, **most)
+        counts = count_parameters(self.backbone, uses=self.space.uses, visits=self.task.order, **most)
         return counts if self.retention is None else replace(counts, beside=self.retention.num_values)
 
     def state(self) -> LearnerState:
@@ -284,10 +283,10 @@ class SelectiveTransfer(AbstractLearner):
         values = read_state(state, stages=len(self.backbone.stages))
         values.require_fit(task, trained=self.task.order, optimizer=self.task.training.optimizer)
         self.task.restore(values)
-        for identity, bits in values.configurations.items():
-            uses = ConfigurationSpace.only(bits).uses
+        for identity, digits in values.configurations.items():
+            uses = ConfigurationSpace.only(digits).uses
             self.backbone.begin_task(identity, classes=values.classes[identity], uses=uses)
-            self.backbone.commit(bits)
+            self.backbone.commit(digits)
         self.task.most_trained, self._most_rollback = values.most.search, values.most.rollback
         if self.retention is not None:
             device = next(self.backbone.parameters()).device

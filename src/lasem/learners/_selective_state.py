@@ -17,7 +17,7 @@ class SelectiveState(TrainingState):
     """JSON values of a selective learner.
 
     Attributes:
-        configurations: Committed configuration by identity, one bit per stage.
+        configurations: Committed configuration by identity, one digit per stage.
         most: See `Most`.
         constants: Constant of the retention's quadratic, by stage.
     """

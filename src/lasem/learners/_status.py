@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lasem.configurations import FROZEN, SHARED
 from lasem.search import AbstractSearch, Decision, Effort
 
 
@@ -13,9 +14,10 @@ class SearchStatus:
     """How far the search of the open task has come.
 
     Attributes:
-        names: (K,) candidates as strings of bits, one per group.
+        names: (K,) candidates as strings of digits, one per group.
         prior: (K,) probabilities of the candidates.
         marginals: (G,) probability of each group that it is shared.
+        branch_marginals: (G, 3) probability of each group's branches, by digit; None with two branches.
         effort: Work of the current epoch's steps; None if every step takes the same.
         decision: What is known of the outcome before the task ends; None if that is never known.
         spread: Mean over the current epoch of the largest minus the smallest log-evidence of a batch, in nats; None if
@@ -26,6 +28,7 @@ class SearchStatus:
     names: list[str]
     prior: NDArray[np.float64]
     marginals: NDArray[np.float64]
+    branch_marginals: NDArray[np.float64] | None = None
     effort: Effort | None = None
     decision: Decision | None = None
     spread: float | None = None
@@ -38,13 +41,14 @@ class SearchStatus:
         if log_prior is None:
             return None
         prior = np.exp(log_prior.cpu().numpy())
-        known = search.marginals()
-        bits = np.array(search.space.candidates, dtype=np.float64)
-        marginals = prior @ bits if known is None else known.cpu().numpy()
+        known, space = search.marginals(), search.space
+        candidates = np.array(space.candidates)
+        by_digit = np.stack([prior @ (candidates == digit).astype(np.float64) for digit in range(space.branches)], 1)
         return cls(
-            search.space.names(),
+            space.names(),
             prior,
-            marginals,
+            by_digit[:, SHARED] if known is None else known.cpu().numpy(),
+            by_digit if space.branches > FROZEN else None,
             effort=search.effort,
             decision=search.decision,
             spread=search.spread,

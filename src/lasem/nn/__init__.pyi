@@ -2,6 +2,7 @@ from lasem.nn._backbone import Backbone as Backbone
 from lasem.nn._branch import AbstractBranch as AbstractBranch
 from lasem.nn._branch import Branch as Branch
 from lasem.nn._branch import Fork as Fork
+from lasem.nn._branch import MissingBranchError as MissingBranchError
 from lasem.nn._conv import PooledConv2d as PooledConv2d
 from lasem.nn._cut import CutOptions as CutOptions
 from lasem.nn._deconvolution import DeconvolutionalFactorization as DeconvolutionalFactorization
@@ -14,6 +15,7 @@ from lasem.nn._initializers import truncated_normal as truncated_normal
 from lasem.nn._library_network import AnyNetwork as AnyNetwork
 from lasem.nn._library_network import LibraryNetwork as LibraryNetwork
 from lasem.nn._library_network import find_network as find_network
+from lasem.nn._low_rank import LoRA as LoRA
 from lasem.nn._mechanisms import AbstractMechanism as AbstractMechanism
 from lasem.nn._mechanisms import HardParameterSharing as HardParameterSharing
 from lasem.nn._nested import nested_partitions as nested_partitions
@@ -32,7 +34,7 @@ from lasem.nn._skips import Skip as Skip
 from lasem.nn._skips import SkipSequential as SkipSequential
 from lasem.nn._skips import indices as indices
 from lasem.nn._skips import walk as walk
-from lasem.nn._stage import OwnStart as OwnStart
+from lasem.nn._stage import Own as Own
 from lasem.nn._stage import Stage as Stage
 from lasem.nn._stage import TransferModule as TransferModule
 from lasem.nn._tensor_factorization import TensorFactorization as TensorFactorization

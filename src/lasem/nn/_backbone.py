@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Unpack
 import torch
 from torch import Tensor, nn
 
-from lasem.errors import LasemError
+from lasem.configurations import OWN, SHARED
+from lasem.errors import LasemError, SpecError
 from lasem.nn._branch import Fork
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import MakeHead, generator
@@ -29,7 +30,8 @@ class Backbone(nn.Module):
 
     Parameters are named ``stages.{l}.shared.*`` (knowledge), ``stages.{l}.trial.*`` (its copy while a task is learned),
     ``stages.{l}.own.{task}.*``, ``stages.{l}.mapping.{task}.*`` and ``heads.{task}.*``, with l from 0. Layers with
-    batch norm have buffers ``stages.{l}.statistics.{task}.*``.
+    batch norm have buffers ``stages.{l}.statistics.{task}.*``; stages with a branch that reads initial values have
+    buffers ``stages.{l}.initial.*``.
 
     Args:
         layers: One transferable layer per stage, from input to output.
@@ -38,6 +40,12 @@ class Backbone(nn.Module):
         seed: Seed of all initial values.
         skips: Identity connections around stages.
         memory_format: Layout of images and kernels.
+
+    Attributes:
+        branches: Number of branches of every stage: 2 (own and shared), or 3 with the frozen one.
+
+    Raises:
+        SpecError: Some stages have a frozen branch and others have none, or a stage does not fit the one before.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(Stage(layer, index=i, seed=seed) for i, layer in enumerate(layers))
+        self.branches = _branches(layers)
         self.heads = nn.ModuleDict()
         self.configurations: dict[int, tuple[int, ...]] = {}
         self.shape = shape
@@ -101,7 +110,7 @@ class Backbone(nn.Module):
         return (stage for stage in self.stages if isinstance(stage, Stage))
 
     def begin_task(
-        self, task: int, *, classes: int, uses: Sequence[tuple[bool, bool]], redraw_unchosen: bool = False
+        self, task: int, *, classes: int, uses: Sequence[tuple[bool, ...]], redraw_unchosen: bool = False
     ) -> None:
         """Open a task: a trial copy of the shared knowledge, fresh branches and a fresh head.
 
@@ -110,7 +119,8 @@ class Backbone(nn.Module):
         Args:
             task: Identity of the task.
             classes: Number of its classes.
-            uses: Per stage, whether the task may take (its own branch, the shared branch).
+            uses: Per stage, whether the task may take each of the branches, by digit: (own, shared) or (own, shared,
+                frozen).
             redraw_unchosen: Draw shared knowledge anew that no task has chosen yet.
 
         Raises:
@@ -118,15 +128,20 @@ class Backbone(nn.Module):
         """
         if len(uses) != len(self.stages):
             raise LasemError(
-                f"`uses` must have one pair per stage, {len(self.stages)} here (got {len(uses)}); give one for each"
+                f"`uses` must have one entry per stage, {len(self.stages)} here (got {len(uses)}); give one for each"
+            )
+        if self.branches == 2 and any(len(digits) > 2 and digits[2] for digits in uses):
+            raise LasemError(
+                "a network must offer the frozen branch for a task to take it (got `uses` with a third entry);"
+                " make its stages with frozen=True"
             )
         if self.learning is not None:
             raise LasemError(
                 f"one task must end before the next begins (got task {task} while task {self.learning} is open);"
                 " commit or abandon that first"
             )
-        chosen = [any(bits) for bits in zip(*self.configurations.values(), strict=True)]
-        for stage, (own, shared) in zip(self.iter_stages(), uses, strict=True):
+        chosen = [SHARED in digits for digits in zip(*self.configurations.values(), strict=True)]
+        for stage, (own, shared, *_) in zip(self.iter_stages(), uses, strict=True):
             if redraw_unchosen and not (chosen and chosen[stage.index]):
                 stage.shared = self._place(stage.redraw_shared(task))
             if task not in self.configurations:
@@ -140,8 +155,8 @@ class Backbone(nn.Module):
             self.heads[str(task)] = self._place(head).eval()
         self.learning = task
 
-    def commit(self, bits: Sequence[int]) -> None:
-        """End the open task with this configuration, one bit per stage: keep one branch of each, free the other.
+    def commit(self, digits: Sequence[int]) -> None:
+        """End the open task with this configuration, one digit per stage: keep one branch of each, free the other.
 
         At stages that it shares, the trial copy becomes the shared knowledge. At all others the shared knowledge stays
         as it was before the task.
@@ -151,17 +166,17 @@ class Backbone(nn.Module):
         """
         if self.learning is None:
             raise LasemError("a task must be open to be committed (got none); call begin_task first")
-        if len(bits) != len(self.stages):
+        if len(digits) != len(self.stages):
             raise LasemError(
-                f"a configuration must have one bit per stage, {len(self.stages)} here (got {len(bits)});"
+                f"a configuration must have one digit per stage, {len(self.stages)} here (got {len(digits)});"
                 " give one for each"
             )
         # Every stage is asked for its branch before any is changed, so that a refused commit changes nothing.
-        for stage, bit in zip(self.iter_stages(), bits, strict=True):
-            stage.fork(self.learning, trial=True).branch(bit)
-        for stage, bit in zip(self.iter_stages(), bits, strict=True):
-            stage.commit(self.learning, share=bool(bit))
-        self.configurations[self.learning] = tuple(bits)
+        for stage, digit in zip(self.iter_stages(), digits, strict=True):
+            stage.fork(self.learning, trial=True).branch(digit)
+        for stage, digit in zip(self.iter_stages(), digits, strict=True):
+            stage.commit(self.learning, int(digit))
+        self.configurations[self.learning] = tuple(digits)
         self.learning = None
 
     def abandon(self) -> None:
@@ -175,14 +190,15 @@ class Backbone(nn.Module):
             del self.heads[str(self.learning)]
         self.learning = None
 
-    def detach(self, task: int, bits: Sequence[int]) -> None:
-        """Give a committed task its own copy of the stages that it shares and whose bit is 0 here."""
+    def detach(self, task: int, digits: Sequence[int]) -> None:
+        """Give a committed task its own copy of the stages that it shares and that another configuration does not."""
         before = self.configuration(task)
-        for stage, shared, bit in zip(self.iter_stages(), before, bits, strict=True):
-            if shared and not bit:
+        detached = [old == SHARED != new for old, new in zip(before, digits, strict=True)]
+        for stage, leaves in zip(self.iter_stages(), detached, strict=True):
+            if leaves:
                 stage.detach(task)
                 self._place(stage.own[str(task)])
-        self.configurations[task] = tuple(old & new for old, new in zip(before, bits, strict=True))
+        self.configurations[task] = tuple(OWN if leaves else old for old, leaves in zip(before, detached, strict=True))
 
     def forks(
         self, task: int, *, trial: bool | None = None, running: bool = False, seed: int | None = None
@@ -203,7 +219,7 @@ class Backbone(nn.Module):
         images: Tensor,
         task: int,
         *,
-        bits: Sequence[int] | None = None,
+        digits: Sequence[int] | None = None,
         trial: bool | None = None,
         running: bool = False,
     ) -> Tensor:
@@ -212,13 +228,13 @@ class Backbone(nn.Module):
         Args:
             images: A batch.
             task: Identity of the task.
-            bits: One bit per stage; the committed configuration by default.
+            digits: One digit per stage; the committed configuration by default.
             trial: See `forks`.
             running: See `forks`.
         """
-        path = self.configuration(task) if bits is None else bits
+        path = self.configuration(task) if digits is None else digits
         forks = self.forks(task, trial=trial, running=running)
-        branches = [fork.branch(bit) for fork, bit in zip(forks, path, strict=True)]
+        branches = [fork.branch(digit) for fork, digit in zip(forks, path, strict=True)]
         features = self.walk(images, lambda stage, hidden: branches[stage](hidden))
         return self.heads[str(task)](features).squeeze(0)
 
@@ -242,16 +258,16 @@ class Backbone(nn.Module):
         return flatten_features(walk(x, step, stages=stages, skips=skips, ancestors=ancestors, start=start))
 
     @torch.no_grad()
-    def estimate_statistics(self, batches: Iterable[Tensor], task: int, *, bits: Sequence[int]) -> None:
+    def estimate_statistics(self, batches: Iterable[Tensor], task: int, *, digits: Sequence[int]) -> None:
         """Set a task's running statistics to the average over batches, along one configuration.
 
         Each batch counts alike, as in `torch.nn.BatchNorm2d` with ``momentum=None``. Without any, nothing is done.
         """
         of_task = [stage.statistics[str(task)] for stage in self.iter_stages() if str(task) in stage.statistics]
-        average(of_task, batches, lambda images: self.path_logits(images, task, bits=bits, running=True))
+        average(of_task, batches, lambda images: self.path_logits(images, task, digits=digits, running=True))
 
     def configuration(self, task: int) -> tuple[int, ...]:
-        """Return the committed configuration of a task, one bit per stage.
+        """Return the committed configuration of a task, one digit per stage.
 
         Raises:
             LasemError: No task with this identity was committed.
@@ -286,8 +302,9 @@ class Backbone(nn.Module):
 
         It maps (B, C, H, W) to (B, classes).
         """
-        bits = self.configuration(task)
-        modules = [fork.branch(bit).module() for fork, bit in zip(self.forks(task, running=True), bits, strict=True)]
+        digits = self.configuration(task)
+        forks = self.forks(task, running=True)
+        modules = [fork.branch(digit).module() for fork, digit in zip(forks, digits, strict=True)]
         modules += [FlattenPositionsFirst(), copy.deepcopy(self.heads[str(task)])]
         return (SkipSequential(*modules, skips=self.skips) if self.skips else nn.Sequential(*modules)).eval()
 
@@ -298,3 +315,18 @@ class Backbone(nn.Module):
     def _place(self, module: Module) -> Module:
         """Move new parameters to the backbone's device, in its dtype and memory layout."""
         return place(module, like=next(self.stages.parameters(), None), memory_format=self.memory_format)
+
+
+def _branches(layers: Sequence[TransferModule]) -> int:
+    """Return the number of branches that every stage has.
+
+    Raises:
+        SpecError: Some stages have a frozen branch and others have none.
+    """
+    frozen = [layer.frozen for layer in layers]
+    if any(frozen) and not all(frozen):
+        raise SpecError(
+            "all stages of a network must offer the frozen branch, or none"
+            f" (got frozen={frozen}); set it alike for all, and list candidates to leave it out where it is not wanted"
+        )
+    return 3 if any(frozen) else 2

@@ -1,4 +1,4 @@
-"""The branches of a stage, ready for use: functions of the batches of all nodes of the tree."""
+"""The branches of a stage with their parameters computed: functions that the tree applies to its nodes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lasem.configurations import BRANCHES, OWN, SHARED
 from lasem.errors import LasemError
 from lasem.nn._template import Template
 from lasem.seeds import derive_seed
@@ -87,52 +88,60 @@ class Branch(AbstractBranch):
 
 @dataclass(frozen=True)
 class Mixture(AbstractBranch):
-    """The weighted sum of both branches' activations, which a differentiable search trains.
+    """The weighted sum of all branches' activations, which a differentiable search trains.
 
     Attributes:
-        own: Own branch.
-        shared: Shared branch.
-        weights: (2,) weights, own branch first.
+        branches: The branches, own branch first.
+        weights: One weight per branch.
     """
 
-    own: Branch
-    shared: Branch
+    branches: tuple[Branch, ...]
     weights: Tensor
 
     def __call__(self, x: Tensor, paths: Sequence[Path] | None = None) -> Tensor:
         """Mix, then apply what has no parameters, such as a pool: (N, B, ...) -> (N, B, ...)."""
         del paths  # a mixture is no node of a tree; its branches draw apart from each other
-        own, shared = self.weights.to(x.dtype).unbind()
-        mixed = own * self.own.activations(x, (0,)) + shared * self.shared.activations(x, (1,))
-        return self.own.template.finish(mixed).unflatten(0, x.shape[:2])
+        mixed: Tensor | None = None
+        for digit, (weight, branch) in enumerate(zip(self.weights.to(x.dtype).unbind(), self.branches, strict=True)):
+            term = weight * branch.activations(x, (digit,))
+            mixed = term if mixed is None else mixed + term
+        assert mixed is not None
+        return self.branches[0].template.finish(mixed).unflatten(0, x.shape[:2])
 
     def module(self) -> nn.Module:
         """Refuse, because a commit keeps one of the branches."""
         raise LasemError(
-            "a branch must be committed to become a module (got a mixture of both); commit one of them first"
+            "a branch must be committed to become a module (got a mixture of all); commit one of them first"
         )
 
 
 @dataclass(frozen=True)
 class Fork:
-    """Both branches of a stage, ready for use; None where a task does not have one."""
+    """The branches of a stage that a task has, ready for use.
 
-    own: AbstractBranch | None
-    shared: AbstractBranch | None
+    Attributes:
+        branches: Branches by digit: 0 own, 1 shared, 2 frozen.
+    """
 
-    def branch(self, bit: int) -> AbstractBranch:
-        """Return the shared branch for 1, the own branch for 0."""
-        branch = self.shared if bit else self.own
-        if branch is None:
+    branches: Mapping[int, AbstractBranch]
+
+    def branch(self, digit: int) -> AbstractBranch:
+        """Return the branch of a digit: 0 for the own branch, 1 for the shared one, 2 for the frozen one."""
+        if digit not in self.branches:
+            known = BRANCHES[digit] if digit in range(len(BRANCHES)) else repr(digit)
             raise MissingBranchError(
-                f"a task must have been opened with a branch to use it (got no {'shared' if bit else 'own'} branch at a"
-                " stage); name that branch in `uses` of begin_task"
+                f"a task must have been opened with a branch to use it (got no {known} branch at a stage);"
+                " name that branch in `uses` of begin_task"
             )
-        return branch
+        return self.branches[digit]
+
+    @property
+    def trained(self) -> AbstractBranch:
+        """The own branch, or the shared one where there is no own one, or else the frozen one."""
+        return self.branch(min(self.branches, default=OWN))
 
     def mixed(self, weights: Tensor) -> "Fork":
-        """Return a fork whose shared branch is the weighted sum of both: (2,) weights, own branch first."""
-        own, shared = self.branch(0), self.branch(1)
-        assert isinstance(own, Branch)
-        assert isinstance(shared, Branch)
-        return Fork(own=None, shared=Mixture(own=own, shared=shared, weights=weights))
+        """Return a fork whose shared branch is the weighted sum of all: one weight per branch, own branch first."""
+        branches = tuple(self.branch(digit) for digit in range(len(weights)))
+        plain = tuple(branch for branch in branches if isinstance(branch, Branch))
+        return Fork({SHARED: Mixture(plain, weights)})

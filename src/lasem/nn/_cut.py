@@ -12,9 +12,10 @@ from lasem.errors import SpecError, require
 from lasem.nn._backbone import Backbone
 from lasem.nn._graph_cut import Pieces, cut_graph, first_tensor, last_linear
 from lasem.nn._initializers import MakeHead, generator
+from lasem.nn._low_rank import LoRA
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
 from lasem.nn._parameters import tensors_of
-from lasem.nn._stage import OwnStart, TransferModule
+from lasem.nn._stage import Own, TransferModule
 from lasem.nn._submodules import StageName, find_submodule, stage_names
 from lasem.nn._tail import TailHeads, linear_head
 from lasem.nn._template import BATCH, Norms
@@ -36,6 +37,8 @@ class CutOptions(TypedDict, total=False):
         tail: Modules behind the last stage, of which each task's head gets a copy; only with a list of modules.
         head: Builds a task's classifier from (features, classes, generator); one linear layer by default.
         own: Kind of a task's own branch; see `TransferModule`.
+        frozen: Whether stages have a third branch, their initial values; see `TransferModule`.
+        low_rank: Rank and factor of own branches of the kind "lora".
         norms: Which statistics batch norm uses, "task" or "frozen"; see `TransferModule`. By default those of a
             model that was trained are frozen.
         mechanism: How stages share parameters; hard parameter sharing by default.
@@ -51,7 +54,9 @@ class CutOptions(TypedDict, total=False):
     classifier: str | None
     tail: Sequence[nn.Module]
     head: MakeHead
-    own: OwnStart
+    own: Own
+    frozen: bool
+    low_rank: LoRA
     norms: Norms | None
     mechanism: AbstractMechanism
     tokens: bool
@@ -84,6 +89,7 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
         pieces.stages[0] = nn.Sequential(_Normalized(options["mean"], options["deviation"]), pieces.stages[0])
     norms = options.get("norms") or ("frozen" if _was_trained(whole) else "task")
     kinds = {"own": options.get("own", "copy"), "norms": norms}
+    kinds |= {name: options[name] for name in ("frozen", "low_rank") if name in options}
     mechanism = options.get("mechanism") or HardParameterSharing()
     layers = [TransferModule(_always(stage), mechanism, **kinds) for stage in pieces.stages]
     backbone = Backbone(layers, shape=shape, head=linear_head, seed=options.get("seed", 0))

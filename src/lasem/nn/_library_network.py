@@ -50,6 +50,11 @@ class CutStage:
     channels: ClassVar[int] = 0
 
     @property
+    def branches(self) -> int:
+        """Number of branches of every stage."""
+        return 3 if self.frozen else 2
+
+    @property
     def summary(self) -> str:
         """The names of the submodules."""
         return self.name
@@ -70,6 +75,7 @@ class LibraryNetwork:
         stages: Names of submodules, patterns such as "blocks.*", or lists of these, which make one stage each.
         classifier: Name of the layer that gives logits; "" takes the last linear layer.
         own: Kind of a task's own branch; see `lasem.nn.TransferModule`.
+        frozen: Whether stages have a third branch, the initial values; see `lasem.nn.TransferModule`.
         norms: Which statistics batch norm uses, "task" or "frozen"; by default those of pretrained weights are frozen.
         weights: A file of weights (safetensors, or a state dict of torch), a file of an installed package as
             "package:file", or "library" for what the library fetches. By default weights are drawn.
@@ -82,7 +88,8 @@ class LibraryNetwork:
     name: LibraryName
     stages: tuple[str | tuple[str, ...], ...]
     classifier: str = ""
-    own: Literal["copy"] = "copy"
+    own: Literal["copy", "lora", "norms"] = "copy"
+    frozen: bool = False
     norms: Literal["task", "frozen"] | None = None
     weights: str | None = None
     weights_sha256: str | None = None
@@ -203,6 +210,7 @@ class LibraryNetwork:
             shape=shape,
             classifier=self.classifier or None,
             own=self.own,
+            frozen=self.frozen,
             norms=self.norms,
             mechanism=mechanism or HardParameterSharing(),
             mean=self.mean,

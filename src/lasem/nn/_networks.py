@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the tables of layers need no torch; presets and lists read 
     from lasem.nn._backbone import Backbone
     from lasem.nn._mechanisms import AbstractMechanism
     from lasem.nn._skips import Skip
-    from lasem.nn._stage import OwnStart
+    from lasem.nn._stage import Own
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,21 @@ class Network:
         hidden: Units of the hidden layers of the head.
         excludes: Mechanisms and learners that cannot run on this network, each with the reason.
         channels: (c_kb, c_ts) of DF-CNN per layer in the authors' release; None where it has none.
-        own: Where own branches of new tasks start, at "new" values or at a "copy"; see `TransferModule`.
+        own: Kind of own branches, such as "new" or "copy"; see `TransferModule`.
+        frozen: Whether stages have a third branch, their initial values; see `TransferModule`.
     """
 
     layers: tuple[Row, ...]
     hidden: tuple[int, ...]
     excludes: Mapping[str, str] = field(default_factory=dict, hash=False)
     channels: tuple[tuple[int, int], ...] | None = None
-    own: "OwnStart" = "new"
+    own: "Own" = "new"
+    frozen: bool = False
+
+    @property
+    def branches(self) -> int:
+        """Number of branches of every stage."""
+        return 3 if self.frozen else 2
 
     @property
     def summary(self) -> str:
@@ -88,7 +95,7 @@ class Network:
         sharing = mechanism or HardParameterSharing()
         listed = self.channels or (None,) * len(self.layers)
         layers = [
-            replace(row.build(size, sharing.for_layer(channels)), own=self.own)
+            replace(row.build(size, sharing.for_layer(channels)), own=self.own, frozen=self.frozen)
             for size, row, channels in zip(inputs, self.layers, listed, strict=False)
         ]
         return Backbone(layers, shape=shape, head=self._head, seed=seed, skips=self.skips)

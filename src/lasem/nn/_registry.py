@@ -19,6 +19,10 @@ MECHANISMS: "Registry[type[AbstractMechanism]]" = Registry(
         "tf": Importable(
             "lasem.nn:TensorFactorization", "TF: the kernel is a shared core times the task's factors, one per axis."
         ),
+        "lora": Importable(
+            "lasem.nn:LoRA",
+            "LoRA: the weight of a linear or convolution layer is a shared one plus a product of two thin matrices.",
+        ),
         "dfcnn": Importable(
             "lasem.nn:DeconvolutionalFactorization",
             "DF-CNN: a shared tensor, deconvolved by the task and contracted with a tensor of the task.",

@@ -1,4 +1,4 @@
-"""A stage: the smallest unit that decides between a task's own branch and the shared one."""
+"""A stage: the smallest unit that decides between a task's own branch, the shared one, and the frozen one."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -7,17 +7,19 @@ from typing import Literal, get_args
 
 from torch import Generator, Tensor, nn
 
-from lasem.errors import SpecError, require
+from lasem.configurations import FROZEN, OWN, SHARED
+from lasem.errors import LasemError, SpecError, require
 from lasem.nn._branch import Branch, Fork
 from lasem.nn._initializers import generator
+from lasem.nn._low_rank import LoRA
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
 from lasem.nn._parameters import ParameterSet, tensors_of
 from lasem.nn._sharing import Sharing
-from lasem.nn._template import Norms, Template
+from lasem.nn._template import Norms, Template, norm_parameters
 from lasem.seeds import derive_seed
 
-OwnStart = Literal["new", "copy"]
-"""Where a new task's own branch starts; see `TransferModule`."""
+Own = Literal["new", "copy", "lora", "norms"]
+"""Kind of a task's own branch; see `TransferModule`."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,16 @@ class TransferModule:
         mechanism: How tasks share the module's parameters; hard parameter sharing by default.
         output: Shape of the output for the shape of an input, both without the batch axis; by default the module is
             run without values, on the meta device, to find it.
-        own: Where a new task's own branch starts: at values of its own ("new", as in the paper), or at a copy of what
-            its shared branch reads when the task begins ("copy"), so that both branches start alike.
+        own: Kind of a task's own branch. "new" trains all parameters, from values of its own, as in the paper; "copy"
+            trains them from a copy of what the shared branch reads when the task begins, so that both start alike.
+            "lora" and "norms" hold the initial values, as `make` gave them, constant: "lora" trains a low-rank change
+            of the weights, and "norms" the scales and shifts of norms.
         norms: Which statistics batch norm uses. With "task", each network of the tree normalizes by its own batch in
             training, and answers by running statistics of the task. With "frozen", training and answers use the
             running statistics of the module as it was made, for example those of pretraining, which never change;
             scale and shift are parameters of the branch all the same.
+        frozen: Whether there is a third branch, the initial values as they are. It has no parameters per task.
+        low_rank: Rank and factor of own branches of the kind "lora".
 
     Raises:
         SpecError: `own` or `norms` is none of its values.
@@ -48,12 +54,15 @@ class TransferModule:
     make: Callable[[Generator], nn.Module]
     mechanism: AbstractMechanism = field(default_factory=HardParameterSharing)
     output: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
-    own: OwnStart = "new"
+    own: Own = "new"
     norms: Norms = "task"
+    frozen: bool = False
+    low_rank: LoRA = field(default_factory=LoRA)
 
     def __post_init__(self) -> None:
-        require(self.own in ("new", "copy"), "own must be new or copy", remedy="choose one of them", own=self.own)
-        values = get_args(Norms)
+        kinds, values = get_args(Own), get_args(Norms)
+        known = f"own must be {', '.join(kinds[:-1])} or {kinds[-1]}"
+        require(self.own in kinds, known, remedy="choose one of them", own=self.own)
         require(self.norms in values, "norms must be task or frozen", remedy="choose one of them", norms=self.norms)
 
 
@@ -61,7 +70,8 @@ class Stage(nn.Module):
     """The parameters of one layer: shared knowledge, and each task's own version or mapping.
 
     While a task is learned, `trial` is its copy of the shared knowledge; `commit` keeps or drops it. Entries of `own`,
-    `mapping` and, for modules with batch norm, `statistics` are named after the task.
+    `mapping` and, for modules with batch norm, `statistics` are named after the task. `initial` has the values as they
+    were made, once for all tasks, where a branch reads them: a frozen one, or an own one of the kind "lora" or "norms".
 
     Args:
         layer: The module and how it is shared.
@@ -84,11 +94,31 @@ class Stage(nn.Module):
         # `template` is no submodule: the values are in the sets below, and a state dict shows these only.
         self.template = Template(made, norms=layer.norms)
         self.sharing = Sharing(layer.mechanism, self.template.module)
+        self.adapter = Sharing(layer.low_rank, self.template.module) if layer.own == "lora" else None
+        values = tensors_of(made)
+        # As buffers, because nothing trains them. They are copied first: a mechanism may draw shared knowledge anew.
+        found = {name: values[name].detach().clone() for name in self.template.names} if self.needs_initial else {}
+        self.initial = ParameterSet(found)
         self.shared: nn.Module = self.sharing.new_shared(made, drawn_from=state, source=source)
         self.trial: nn.Module | None = None
         self.own = nn.ModuleDict()
         self.mapping = nn.ModuleDict()
         self.statistics = nn.ModuleDict()
+
+    @property
+    def needs_initial(self) -> bool:
+        """Whether a branch reads the initial values."""
+        return self.layer.frozen or self.layer.own in ("lora", "norms")
+
+    @property
+    def num_initial(self) -> int:
+        """Number of initial values that are kept, those that stand for a parameter of the module."""
+        parameters = dict(self.template.module.named_parameters())
+        return sum(value.numel() for name, value in tensors_of(self.initial).items() if name in parameters)
+
+    def reads_initial(self, uses: tuple[bool, ...]) -> bool:
+        """Whether one of these branches, by digit, reads the initial values."""
+        return (self.layer.own in ("lora", "norms") and uses[OWN]) or uses[FROZEN:] == (True,)
 
     def _make(self, source: Generator) -> nn.Module:
         """Build the module anew, and copy it, since `make` may return the same one every time."""
@@ -101,8 +131,14 @@ class Stage(nn.Module):
         return self.sharing.new_shared(self._make(source), drawn_from=state, source=source)
 
     def new_own(self, task: int) -> nn.Module:
-        """Draw the parameters of a task's own branch."""
-        values = tensors_of(self._make(generator(derive_seed(self.seed, "own", self.index, task))))
+        """Make what a task's own branch trains."""
+        source = generator(derive_seed(self.seed, "own", self.index, task))
+        if self.adapter is not None:
+            return self.adapter.new_mapping(source)
+        if self.layer.own == "norms":
+            trained = norm_parameters(self.template.module)
+            return ParameterSet({name: nn.Parameter(self.initial[name].clone()) for name in trained})
+        values = tensors_of(self._make(source))
         return ParameterSet({name: values[name] for name in self.template.names})
 
     def new_mapping(self, task: int) -> nn.Module:
@@ -134,12 +170,12 @@ class Stage(nn.Module):
         # The task trains the copy, so that what it does not share in the end is untouched without being undone.
         self.trial = copy.deepcopy(self.shared)
 
-    def commit(self, task: int, *, share: bool) -> None:
-        """End a task: keep its shared branch with what it learned, or its own and the knowledge from before."""
-        dropped = self.own if share else self.mapping
-        if str(task) in dropped:
-            del dropped[str(task)]
-        if share and self.trial is not None:
+    def commit(self, task: int, digit: int) -> None:
+        """End a task: keep one of its branches, and what it learned of the shared knowledge only if it shares that."""
+        for kept, group in ((OWN, self.own), (SHARED, self.mapping)):
+            if digit != kept and str(task) in group:
+                del group[str(task)]
+        if digit == SHARED and self.trial is not None:
             self.shared = self.trial
         self.trial = None
 
@@ -151,7 +187,16 @@ class Stage(nn.Module):
                 del group[str(task)]
 
     def detach(self, task: int) -> None:
-        """Replace a task's mapping by an own version equal to what it reads now."""
+        """Replace a task's mapping by an own version equal to what it reads now.
+
+        Raises:
+            LasemError: Own branches hold the initial values constant, so they cannot become what the task reads.
+        """
+        if self.layer.own in ("lora", "norms"):
+            raise LasemError(
+                "a task must have own branches with all parameters to take a copy of what it shares"
+                f" (got own={self.layer.own!r} at stage {self.index}); use own='copy', or search for the first task too"
+            )
         self.own[str(task)] = self._copy_of_shared(self.mapping[str(task)])
         del self.mapping[str(task)]
 
@@ -184,9 +229,20 @@ class Stage(nn.Module):
             drawn = derive_seed(seed, self.index) if random and seed is not None else None
             return Branch(self.template, tensors, statistics=statistics, training=training, seed=drawn)
 
-        own = branch(tensors_of(self.own[key])) if key in self.own else None
-        shared = branch(self.sharing.read(knowledge, self.mapping[key])) if key in self.mapping else None
-        return Fork(own=own, shared=shared)
+        branches: dict[int, Branch] = {}
+        if key in self.own:
+            branches[OWN] = branch(self._read_own(self.own[key]))
+        if key in self.mapping:
+            branches[SHARED] = branch(self.sharing.read(knowledge, self.mapping[key]))
+        if self.layer.frozen:
+            branches[FROZEN] = branch(tensors_of(self.initial))
+        return Fork(branches)
+
+    def _read_own(self, own: nn.Module) -> dict[str, Tensor]:
+        """Compute the parameters of an own branch from what it trains."""
+        if self.adapter is not None:
+            return self.adapter.read(self.initial, own)
+        return tensors_of(self.initial) | tensors_of(own) if self.layer.own == "norms" else tensors_of(own)
 
     def penalty(self, task: int) -> Tensor | None:
         """Return the regularizer of a task's mapping, a scalar; None where there is none."""

@@ -201,6 +201,20 @@ def copy_with(module: Module, tensors: Mapping[str, Tensor]) -> Module:
     return copy.deepcopy(module, replacements)
 
 
+def norm_parameters(module: nn.Module) -> tuple[str, ...]:
+    """Return the names of the scales and shifts of all norms within a module.
+
+    Norms are recognized by the name of their class, since libraries of networks bring their own.
+    """
+    return tuple(
+        f"{name}.{parameter}" if name else parameter
+        for name, child in module.named_modules()
+        if "norm" in type(child).__name__.lower()
+        for parameter, value in child.named_parameters(recurse=False)
+        if value.dim() == 1
+    )
+
+
 def _with_node_norms(module: nn.Module) -> nn.Module:
     """Replace the batch norms of torch within a module."""
     return _replace(module, lambda _, child: NodeBatchNorm(child) if isinstance(child, _BatchNorm) else None)

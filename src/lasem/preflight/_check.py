@@ -54,7 +54,7 @@ def _with_one_group(spec: Spec) -> Spec | None:
     if not isinstance(strategy, ListsCandidates) or strategy.candidates is not None:
         return None
     groups = len(network.layers) if strategy.partition is None else strategy.partition.num_groups
-    if 2**groups <= LARGEST_SPACE:
+    if network.branches**groups <= LARGEST_SPACE:
         return None
     return spec.changed({"search": {"partition": str(nested_partitions(network)[0])}})
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lasem.benchmarks import Outline
-from lasem.configurations import LARGEST_SPACE, Bits, Partition
+from lasem.configurations import LARGEST_SPACE, Digits, Partition
 from lasem.formats import duration, memory_size
 from lasem.memory import available_memory
 from lasem.nn import AnyNetwork, Backbone, nested_partitions
@@ -40,8 +40,8 @@ class ListsCandidates(Protocol):
         ...
 
     @property
-    def candidates(self) -> tuple[Bits, ...] | None:
-        """(K, G) bits; None stands for all configurations of the partition."""
+    def candidates(self) -> tuple[Digits, ...] | None:
+        """(K, G) digits; None stands for all configurations of the partition."""
         ...
 
 
@@ -161,12 +161,13 @@ class SearchCost:
         groups, listed = self.strategy.partition or Partition.single(len(self.stage_work)), self.strategy.candidates
         if partition is not None:
             groups, listed = self.network.stage_partition(partition), None
-        candidates = 2**groups.num_groups if listed is None else len(listed)
+        branches = self.network.branches
+        candidates = branches**groups.num_groups if listed is None else len(listed)
         if self.in_turn:
             activations = tree_bytes([1] * len(self.stage_work), self.node_bytes) + self.kernel_bytes
             yield StepCost(partition, candidates, activations, self.model_bytes + activations, work=candidates)
             return
-        for size in tree_sizes(groups, listed, self.node_bytes):
+        for size in tree_sizes(groups, listed, self.node_bytes, branches=branches):
             yield self._tree_step(partition, candidates, size)
 
     def _tree_step(self, partition: Partition | None, candidates: int, size: TreeSize) -> StepCost:
@@ -255,6 +256,7 @@ def search_cost(spec: Spec, outline: Outline, *, device: torch.device) -> Search
     backbone.begin_task(0, classes=max(outline.classes), uses=[(True, True)] * len(backbone.stages))
     images = torch.zeros(spec.training.batch_size, *outline.shape, device=device)
     trained = sum(p.numel() for p in backbone.task_parameters(0))
+    initial = sum(stage.num_initial for stage in backbone.iter_stages())
     trial = [p for stage in backbone.iter_stages() if stage.trial for p in stage.trial.parameters()]
     return SearchCost(
         network=network,
@@ -262,8 +264,9 @@ def search_cost(spec: Spec, outline: Outline, *, device: torch.device) -> Search
         node_bytes=node_bytes(backbone, images, 0),
         stage_work=_stage_work(backbone, images[:1].repeat(2, 1, 1, 1)),
         kernel_bytes=saved_bytes(lambda: backbone.forks(0))[1],
-        # float32 values of every parameter, its gradient and its optimizer state, and the copy for the roll-back
-        model_bytes=4 * (3 * trained + sum(p.numel() for p in trial)),
+        # float32 values of every parameter, its gradient and its optimizer state, the copy for the roll-back, and the
+        # initial values that own branches of low rank and frozen branches read
+        model_bytes=4 * (3 * trained + sum(p.numel() for p in trial) + initial),
         features=len(images) * backbone.num_features,
         keep=spec.training.keep,
         stochastic=backbone.stochastic,
@@ -278,8 +281,7 @@ def _stage_work(backbone: Backbone, images: Tensor) -> list[int]:
     forks, found = backbone.forks(0), []
 
     def step(number: int, hidden: Tensor) -> Tensor:
-        fork = forks[number]
-        branch = fork.branch(0 if fork.own is not None else 1)
+        branch = forks[number].trained
         with FlopCounterMode(display=False) as counter:
             result = branch(hidden)
         found.append(counter.get_total_flops() // (2 * len(images)))  # a multiply-add is two operations

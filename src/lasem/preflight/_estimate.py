@@ -75,9 +75,8 @@ def estimate(
         SpecError: The learner's steps cannot be captured.
     """
     learner = build_learner(spec, outline, device=device, capture=capture)
-    layers = len(spec.network.options.layers)
-    strategy = build_strategy(spec)
-    candidates = strategy.space(layers).names()
+    network, strategy = spec.network.options, build_strategy(spec)
+    candidates = strategy.space(len(network.layers), branches=network.branches).names()
     run = _Run(spec, outline, device, capture, tuple(times_trained(learner, outline.identities)))
     suited = suited_threads(spec.network.options.multiply_adds(outline.shape))
     with torch_threads(threads or suited), arithmetic(spec.training.precision, device):

@@ -26,8 +26,10 @@ Epoch = Annotated[int, Field(ge=1, lt=2**31)]
 """The number of an epoch, from 1."""
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 """An accuracy as a fraction."""
-Bit = Annotated[int, Field(ge=0, le=1)]
-"""A stage of a configuration: 0 own, 1 shared."""
+Digit = Annotated[int, Field(ge=0, le=2)]
+"""A stage of a configuration: 0 own, 1 shared, 2 frozen."""
+Probability = Annotated[float, Field(ge=0, le=1.000001)]
+"""A probability, rounded to six digits."""
 Seconds = Annotated[float, Field(ge=0)]
 """A time in seconds, of at least 0."""
 
@@ -60,8 +62,8 @@ class EpochRecord(Record):
     valid_accuracy: Accuracy
     test_accuracy: Accuracy | None = None
     """None where the test set was not evaluated after this epoch."""
-    configuration: list[Bit] | None = None
-    """Configuration that was evaluated, one bit per stage (1 = shared); None for learners without configurations."""
+    configuration: list[Digit] | None = None
+    """Configuration that was evaluated, one digit per stage; None for learners without configurations."""
     phase: str | None = None
     """Name of the training phase, for learners that train in phases (DEN)."""
     units: list[Whole] | None = None
@@ -70,6 +72,8 @@ class EpochRecord(Record):
     """Pairs (index of candidate, probability) in order of index, at most `MOST_CANDIDATES`; None without a search."""
     marginals: list[float] | None = None
     """Probability that a group is shared, per group."""
+    branch_marginals: list[tuple[Probability, Probability, Probability]] | None = None
+    """Probabilities of each group's branches (own, shared, frozen); None where there is no frozen branch."""
     entropy: float | None = None
     """Entropy of the prior over the whole space, in nats."""
     margin: float | None = None
@@ -95,7 +99,7 @@ class DecisionRecord(Record):
     event: Literal["decision"] = "decision"
     task: Position
     epoch: Whole
-    configuration: list[Bit] | None = None
+    configuration: list[Digit] | None = None
     candidate: Position | None = None
     """Index of the chosen candidate, where candidates took turns."""
     tied: Whole | None = None

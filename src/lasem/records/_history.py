@@ -128,7 +128,7 @@ class TaskHistory:
         return Turn().curve if turn is None else self.turns[turn].curve
 
     def candidate(self, index: int) -> str:
-        """Return the name of a candidate, which is one bit per group, the first group first."""
+        """Return the name of a candidate, which is one digit per group, the first group first."""
         if self.task and self.task.candidates:
             return self.task.candidates[index]
         return f"{index:0{self._groups}b}" if self._groups else str(index)
@@ -223,7 +223,7 @@ class History:
 
     @property
     def configurations(self) -> list[list[int] | None]:
-        """Configuration of every task that was begun, one bit per stage (1 = shared); None where there is none yet."""
+        """Configuration of every task that was begun, one digit per stage; None where there is none yet."""
         return [task.decision.configuration if task.decision else None for task in self.tasks]
 
     def _task(self, position: int) -> TaskHistory:

@@ -31,9 +31,9 @@ class Order:
                 fault = None
                 self._candidates[event.task] = len(event.candidates or ())
             case EpochRecord():
-                fault = self._epoch(event) or self._bits(event.configuration)
+                fault = self._epoch(event) or self._stages_of(event.configuration)
             case DecisionRecord():
-                fault = self._bits(event.configuration)
+                fault = self._stages_of(event.configuration)
             case EvaluationRecord():
                 fault = self._evaluation(event)
             case _:
@@ -48,6 +48,10 @@ class Order:
         groups = None if event.marginals is None else len(event.marginals)
         if groups is not None and self._groups.setdefault(event.task, groups) != groups:
             return f"all epochs of a task must have as many marginals (got {groups} and {self._groups[event.task]})"
+        if event.branch_marginals is not None and len(event.branch_marginals) != groups:
+            return (
+                f"a group must have marginals of all branches (got {len(event.branch_marginals)} for {groups} groups)"
+            )
         listed = self._candidates.get(event.task) or (None if groups is None else 2 ** min(groups, 62))
         highest = max((event.candidate or 0, *(index for index, _ in event.prior or ())))
         if listed is not None and highest >= listed:
@@ -55,7 +59,7 @@ class Order:
         self._epochs[turn] = max(trained, event.task_epoch)
         return None
 
-    def _bits(self, configuration: list[int] | None) -> str | None:
+    def _stages_of(self, configuration: list[int] | None) -> str | None:
         if configuration is None:
             return None
         self._stages = self._stages or len(configuration)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import model_validator
 
 from lasem.metrics import Measures
-from lasem.records._events import Bit, Record, Whole
+from lasem.records._events import Digit, Record, Whole
 from lasem.records._events import Seconds as Duration
 
 
@@ -74,8 +74,8 @@ class Result(Measures, RunFacts):
 
     # RunFacts is the second base, so that its fields come first in the file.
 
-    configurations: list[list[Bit]] | None
-    """Configuration of each task, one bit per stage (1 = shared), first stage first; None for learners without."""
+    configurations: list[list[Digit]] | None
+    """Configuration of each task, one digit per stage, first stage first; None for learners without."""
     parameters: Parameters
     growth: Grown | None = None
     """Growth with every task; None in results of old versions."""

@@ -21,7 +21,7 @@ def check(spec: Spec) -> AbstractBenchmark:
         if kind in network.excludes:
             faults.append(f"{key}: {kind!r} is not offered on {spec.network.name}: {network.excludes[kind]}")
     layers = len(network.layers)
-    faults.attempt(lambda: build_strategy(spec).space(layers))
+    faults.attempt(lambda: build_strategy(spec).space(layers, branches=network.branches))
     if faults:
         raise SpecError(f"{spec.name}: " + "\n  ".join(faults))
     return benchmark

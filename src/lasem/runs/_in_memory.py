@@ -28,7 +28,7 @@ class Outcome:
 
     Attributes:
         measures: All measures, with the names that ``result.json`` has.
-        configurations: Configuration of each task, one bit per stage (1 = shared); None for learners without.
+        configurations: Configuration of each task, one digit per stage; None for learners without.
         events: What happened, in order.
         description: What `save` writes besides: the result, the settings, the stream and the environment.
     """

@@ -186,7 +186,7 @@ class Loop:
             loss=loss,
             valid_accuracy=valid,
             test_accuracy=test,
-            configuration=self._bits(position),
+            configuration=self._configuration(position),
             training_seconds=trained - start,
             evaluation_seconds=time.perf_counter() - trained,
             **search_fields(self._status()),
@@ -213,12 +213,12 @@ class Loop:
         tied = self.learner.tied() if isinstance(self.learner, CountsTies) else None
         retained = self.learner.retained() if isinstance(self.learner, Retains) else None
         self.learner.end_task()
-        bits, decision = self._bits(position), None if status is None else status.decision
+        configuration, decision = self._configuration(position), None if status is None else status.decision
         yield DecisionRecord(
             task=position,
             epoch=epoch,
-            configuration=bits,
-            candidate=_trained_as(bits, own),
+            configuration=configuration,
+            candidate=_trained_as(configuration, own),
             tied=tied,
             probability=None if status is None else float(status.prior.max()),
             margin=None if status is None else status.margin,
@@ -239,10 +239,10 @@ class Loop:
     def _revisions(self, position: int) -> Iterator[DecisionRecord]:
         """Yield decisions of earlier tasks whose configuration this task has changed."""
         for earlier, decision in enumerate(self.history.decisions[:position]):
-            if decision.configuration != (bits := self._bits(earlier)):
-                yield DecisionRecord(task=earlier, epoch=self.history.num_epochs, configuration=bits)
+            if decision.configuration != (configuration := self._configuration(earlier)):
+                yield DecisionRecord(task=earlier, epoch=self.history.num_epochs, configuration=configuration)
 
-    def _bits(self, position: int) -> list[int] | None:
+    def _configuration(self, position: int) -> list[int] | None:
         """Return the configuration of the task at a position; None for learners without configurations."""
         if not isinstance(self.learner, Searches):
             return None

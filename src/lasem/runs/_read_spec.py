@@ -95,7 +95,8 @@ def read_spec(table: Mapping[str, Any], *, place: str) -> Spec:
     if faults or names is None or heading is None:
         network, strategy = by_kind.get("network", names and NETWORKS.get(names[1].name)), by_kind.get("strategy")
         if network and strategy:  # told here too, so that all faults come together
-            faults.attempt(lambda: strategy_on(network, strategy).space(len(network.layers)))
+            layers, branches = len(network.layers), network.branches
+            faults.attempt(lambda: strategy_on(network, strategy).space(layers, branches=branches))
         raise SpecError(f"{place}: " + "\n  ".join(faults))
     benchmark, network, learner = names
     layers = with_digest(by_kind.get("network") or NETWORKS[network.name], sections)

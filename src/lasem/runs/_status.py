@@ -24,6 +24,7 @@ class SearchFields(TypedDict, total=False):
 
     prior: list[tuple[int, float]]
     marginals: list[float]
+    branch_marginals: list[tuple[float, float, float]]
     entropy: float
     margin: float
     spread: float
@@ -45,6 +46,9 @@ def search_fields(status: SearchStatus | None) -> SearchFields:
     if status.spread is not None:
         fields["spread"] = _rounded(status.spread)
     most = np.sort(np.argsort(-status.prior, kind="stable")[:MOST_CANDIDATES])
+    if status.branch_marginals is not None:
+        rows = ((_rounded(own), _rounded(shared), _rounded(kept)) for own, shared, kept in status.branch_marginals)
+        fields["branch_marginals"] = list(rows)
     return fields | {
         # drawn candidates change, so each is recorded as the number that its name is in binary
         "prior": [

@@ -1,7 +1,8 @@
 """Cost of a step of the search, counted without making one, and without listing the candidates of a full space.
 
 A node of the tree is a distinct prefix of decisions. In the full space of a partition the lowest layer of every group
-doubles the nodes, so they are powers of two; of listed candidates the distinct prefixes are counted.
+multiplies the nodes by the number of branches, so they are powers of it; of listed candidates the distinct prefixes are
+counted.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import mul
 
-from lasem.configurations import Bits, Partition
+from lasem.configurations import Digits, Partition
 
 
 @dataclass(frozen=True)
@@ -27,30 +28,33 @@ class TreeSize:
     total: tuple[int, ...]
 
 
-def tree_nodes(partition: Partition, candidates: Sequence[Bits] | None = None) -> tuple[int, ...]:
+def tree_nodes(
+    partition: Partition, candidates: Sequence[Digits] | None = None, *, branches: int = 2
+) -> tuple[int, ...]:
     """Count the nodes of a tree after each layer: (d,).
 
     Args:
         partition: Groups of layers.
-        candidates: (K, G) bits; None for all 2^G of the partition, which are counted without being listed.
+        candidates: (K, G) digits; None for all 2^G or 3^G of the partition, which are counted without being listed.
+        branches: Number of branches, 2 or 3.
 
     >>> tree_nodes(Partition.parse("{1,2},{3}")), tree_nodes(Partition.parse("{1,2},{3}"), [(0, 0), (0, 1)])
     ((2, 2, 4), (1, 1, 2))
     """
     if candidates is None:
         lowest = {group[0] for group in partition.groups}
-        return tuple(accumulate((2 if layer + 1 in lowest else 1 for layer in range(partition.num_layers)), mul))
-    return _prefixes([partition.layer_bits(bits) for bits in candidates])
+        return tuple(accumulate((branches if layer + 1 in lowest else 1 for layer in range(partition.num_layers)), mul))
+    return _prefixes([partition.layer_digits(digits) for digits in candidates])
 
 
-def _prefixes(paths: Sequence[Bits]) -> tuple[int, ...]:
+def _prefixes(paths: Sequence[Digits]) -> tuple[int, ...]:
     """Count the distinct prefixes of every length: (K, d) -> (d,)."""
     # Of sorted paths, a prefix is new exactly where it differs from that of the path before.
     shared = [_common(a, b) for a, b in pairwise(sorted(paths))]
     return tuple(1 + sum(length < depth for length in shared) for depth in range(1, len(paths[0]) + 1))
 
 
-def _common(a: Bits, b: Bits) -> int:
+def _common(a: Digits, b: Digits) -> int:
     """Return the length of the longest common prefix of two paths."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), len(a))
 
@@ -65,19 +69,22 @@ def tree_bytes(nodes: Sequence[int], per_node: Sequence[int]) -> int:
     return sum(count * size for count, size in zip([*nodes, nodes[-1]], per_node, strict=True))
 
 
-def tree_sizes(partition: Partition, candidates: Sequence[Bits] | None, per_node: Sequence[int]) -> list[TreeSize]:
+def tree_sizes(
+    partition: Partition, candidates: Sequence[Digits] | None, per_node: Sequence[int], *, branches: int = 2
+) -> list[TreeSize]:
     """List the sizes of the whole tree and of its divisions by prefixes of growing length, down to single candidates.
 
     Args:
         partition: Groups of layers.
-        candidates: (K, G) bits; None for all of the partition.
+        candidates: (K, G) digits; None for all of the partition.
         per_node: See `tree_bytes`.
+        branches: Number of branches, 2 or 3.
     """
     depths = range(partition.num_layers + 1)
     if candidates is None:
-        nodes = (1, *tree_nodes(partition))
+        nodes = (1, *tree_nodes(partition, branches=branches))
         return [_equal_parts(nodes, depth) for depth in depths]
-    paths = [partition.layer_bits(bits) for bits in candidates]
+    paths = [partition.layer_digits(digits) for digits in candidates]
     return [_listed_parts(paths, per_node, depth) for depth in depths]
 
 
@@ -88,9 +95,9 @@ def _equal_parts(nodes: Sequence[int], depth: int) -> TreeSize:
     return TreeSize(parts, widest, tuple(parts * count for count in widest))
 
 
-def _listed_parts(paths: Sequence[Bits], per_node: Sequence[int], depth: int) -> TreeSize:
+def _listed_parts(paths: Sequence[Digits], per_node: Sequence[int], depth: int) -> TreeSize:
     """Divide the tree of listed candidates by prefixes."""
-    groups: dict[Bits, list[Bits]] = {}
+    groups: dict[Digits, list[Digits]] = {}
     for path in paths:
         groups.setdefault(path[:depth], []).append(path)
     nodes = [_prefixes(group) for group in groups.values()]

@@ -1,11 +1,11 @@
-"""Differentiable search over the two branches of each stage (DARTS).
+"""Differentiable search over the branches of each stage (DARTS).
 
 Source:
     Liu2019: Liu, Simonyan & Yang. DARTS: differentiable architecture search. ICLR 2019. Equations 6 to 8.
 
-Left out of the published method: cells and their many operations (a stage chooses between its own and its shared
-branch), random initial logits (they start at 0, as in the authors' release of LASEM), and the training of the found
-network from scratch (a lifelong learner keeps what it has trained).
+Left out of the published method: cells and their many operations (a stage chooses between its branches), random
+initial logits (they start at 0, as in the authors' release of LASEM), and the training of the found network from
+scratch (a lifelong learner keeps what it has trained).
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from lasem.configurations import ConfigurationSpace
+from lasem.configurations import SHARED, ConfigurationSpace
 from lasem.optimizers import TFRMSprop
 from lasem.options import NonNegative, Rate, options
 from lasem.search._decision import Schedule
@@ -64,12 +64,12 @@ class DARTS(AbstractStrategy):
     weight_decay: NonNegative = 1e-3
     radius: Rate = 0.01
 
-    def space(self, layers: int) -> ConfigurationSpace:
+    def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return all configurations of the partition: every group decides by itself."""
-        return candidate_space(layers, partition=self.partition)
+        return candidate_space(layers, partition=self.partition, branches=branches)
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
-        """Begin a search with equal weights of both branches.
+        """Begin a search with equal weights of all branches.
 
         Raises:
             SpecError: The device has no double precision.
@@ -95,13 +95,14 @@ class DARTSSearch(AbstractSearch):
     """The differentiable search of one task.
 
     Attributes:
-        alpha: (G, 2) logits of the branches of every group, own branch first.
+        alpha: (G, branches) logits of the branches of every group, by digit.
     """
 
     def __init__(self, options: DARTS, space: ConfigurationSpace, *, network: TaskNetwork) -> None:
         require_double_precision(network.device)
         self.space = space
-        self.alpha = torch.zeros(space.partition.num_groups, 2, dtype=torch.float64, device=network.device)
+        size = (space.partition.num_groups, space.branches)
+        self.alpha = torch.zeros(size, dtype=torch.float64, device=network.device)
         self._options = options
         self._network = network
         self._optimizer = _optimizer(options, self.alpha)
@@ -118,7 +119,7 @@ class DARTSSearch(AbstractSearch):
         return task.step(self._loss(batch, self.alpha, self._noise(task, batch), smoothing=task.label_smoothing))
 
     def architecture_gradient(self, task: AbstractOpenTask, batch: Batch, held_out: Batch) -> Tensor:
-        """Return the gradient of the held-out loss in alpha, (G, 2), of the order chosen."""
+        """Return the gradient of the held-out loss in alpha, (G, branches), of the order chosen."""
         alpha = self.alpha.detach().requires_grad_()
         if self._options.order == "second":
             return self._second_order(task, batch, held_out, alpha)
@@ -151,11 +152,11 @@ class DARTSSearch(AbstractSearch):
         forks = network.backbone.forks(network.identity, seed=noise.seed)
         mixed = [fork.mixed(weights[group]) for fork, group in zip(forks, self._group_of, strict=True)]
         features = network.backbone.walk(
-            images, lambda stage, hidden: mixed[stage].branch(1)(hidden), start=network.front
+            images, lambda stage, hidden: mixed[stage].branch(SHARED)(hidden), start=network.front
         )
         loss = cross_entropies(network.head(noise.masks.apply(features)), labels, smoothing=smoothing)[0]
         for stage, penalty in network.penalties():
-            loss = loss + weights[self._group_of[stage], 1].detach().to(penalty.dtype) * penalty
+            loss = loss + weights[self._group_of[stage], SHARED].detach().to(penalty.dtype) * penalty
         return loss
 
     def _noise(self, task: AbstractOpenTask, batch: Batch) -> Noise:
@@ -167,15 +168,17 @@ class DARTSSearch(AbstractSearch):
         """Do nothing: the search is the same in all epochs."""
 
     def leader(self) -> int:
-        """Return the candidate with each group's larger weight; ties go to the own branch."""
-        shared = (self.alpha[:, 1] > self.alpha[:, 0]).int().tolist()
-        return int("".join(map(str, shared)), base=2)
+        """Return the candidate with each group's largest weight; ties go to the lower digit, first the own branch."""
+        index = 0
+        for logits in self.alpha.tolist():
+            index = index * len(logits) + logits.index(max(logits))
+        return index
 
     def log_prior(self) -> Tensor:
         """Return the log-probability of every candidate, (K,): the product of its groups' weights."""
         weights = self.alpha.log_softmax(1)
-        bits = torch.tensor(self.space.candidates, device=weights.device)
-        return weights[torch.arange(len(weights), device=weights.device), bits].sum(1)
+        digits = torch.tensor(self.space.candidates, device=weights.device)
+        return weights[torch.arange(len(weights), device=weights.device), digits].sum(1)
 
     def state(self) -> dict[str, Tensor]:
         """Return the logits and their optimizer's accumulators."""

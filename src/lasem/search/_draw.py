@@ -8,7 +8,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from lasem.configurations import Bits, ConfigurationSpace, Partition
+from lasem.configurations import ConfigurationSpace, Digits, Partition
 from lasem.seeds import derive_seed
 
 DrawnFrom = tuple[int, tuple[float, ...], tuple[int, ...]]
@@ -66,13 +66,13 @@ def draw_list(
     return DrawnList(
         space=space,
         bits=torch.tensor(space.candidates, dtype=torch.float64, device=device),
-        sharing=torch.tensor(space.layer_bits, dtype=torch.float64, device=device),
+        sharing=torch.tensor(space.layer_digits, dtype=torch.float64, device=device),
         log_weights=torch.tensor(weights, dtype=torch.float64, device=device),
         drawn_from=drawn_from,
     )
 
 
-def _whole(bits: Bits, fixed: Bits, free: list[int]) -> Bits:
+def _whole(bits: Digits, fixed: Digits, free: list[int]) -> Digits:
     """Put the bits of the free groups among those of the settled ones."""
     found = list(fixed)
     for group, bit in zip(free, bits, strict=True):

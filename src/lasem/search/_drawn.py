@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lasem.configurations import Bits, ConfigurationSpace, Partition
+from lasem.configurations import ConfigurationSpace, Digits, Partition
 from lasem.errors import require
 from lasem.options import Count, Positive, Share, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
@@ -62,12 +62,18 @@ class DrawnEM(AbstractStrategy):
     commit_at: CommitAt | None = None
     seed: Count = 0
 
-    def space(self, layers: int) -> ConfigurationSpace:
+    def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return the two configurations that share nothing and everything: the search draws all others.
 
         Raises:
-            SpecError: The partition has another number of layers.
+            SpecError: The partition has another number of layers, or the network offers the frozen branch.
         """
+        require(
+            branches == 2,
+            "lists drawn anew must choose between own and shared branches only",
+            remedy="search with em, or make the network without the frozen branch",
+            branches=branches,
+        )
         groups = layer_groups(layers, self.partition)
         return ConfigurationSpace(groups, tuple((bit,) * groups.num_groups for bit in (0, 1)))
 
@@ -215,7 +221,7 @@ class DrawnEMSearch(AbstractSearch):
         if commit_at is not None and self._progress.reached(commit_at, self._log_groups.max(1).values.sum(0, True)):
             self._progress.settle(_number(self._leading()))
 
-    def _leading(self) -> Bits:
+    def _leading(self) -> Digits:
         """Return the most probable configuration, the settled groups as they were settled; ties are shared."""
         if (chosen := self.decision.candidate) is not None:
             return tuple(map(int, f"{chosen:0{self._partition.num_groups}b}"))
@@ -264,6 +270,6 @@ class DrawnEMSearch(AbstractSearch):
         }
 
 
-def _number(bits: Bits) -> int:
+def _number(bits: Digits) -> int:
     """Return the number that a configuration makes in binary."""
     return int("".join(map(str, bits)), base=2)

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lasem.configurations import ConfigurationSpace, Ties
+from lasem.configurations import SHARED, ConfigurationSpace, Ties
 from lasem.errors import LasemError, RunError
 from lasem.options import Count, Positive, Rate, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
@@ -30,7 +30,7 @@ class EM(AbstractStrategy):
 
     Attributes:
         partition: Groups of layers that decide together; None = every layer for itself.
-        candidates: Configurations to choose from, as bits per group; None = all of them.
+        candidates: Configurations to choose from, as digits per group; None = all of them.
         evidence: "product" or "mean" of the likelihoods of a batch's instances.
         held_out: Images that the evidence is computed on: the batch that the weights learn from ("none"), the task's
             validation split ("valid"), or half of its training split ("half"). The weights do without that half until
@@ -78,9 +78,9 @@ class EM(AbstractStrategy):
         """Whether every step runs the same candidates in one tree: unless it leaves some out, or divides them."""
         return self.epsilon == 0 and self.memory is None
 
-    def space(self, layers: int) -> ConfigurationSpace:
+    def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return all configurations of the partition, or those listed."""
-        return candidate_space(layers, partition=self.partition, candidates=self.candidates)
+        return candidate_space(layers, partition=self.partition, candidates=self.candidates, branches=branches)
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin a search with a uniform prior.
@@ -109,7 +109,7 @@ class EMSearch(AbstractSearch):
         self._ranks = torch.tensor(space.preference(options.ties), device=device)
         self._prior = new_prior(options, schedule, ranks=self._ranks)
         self._log_posterior = self._prior.log_prior
-        self._sharing = torch.tensor(space.layer_bits, dtype=torch.float64, device=device)
+        self._sharing = torch.tensor(space.layer_digits, device=device).eq(SHARED).double()
         window = EvidenceWindow(schedule, warm_up=options.evidence_from, epochs=options.evidence_epochs)
         self._progress = SearchProgress(schedule, restart=options.restart, window=window)
         self._spread = EvidenceSpread()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from lasem.configurations import ConfigurationSpace, Ties, named
+from lasem.configurations import SHARED, ConfigurationSpace, Ties, named
 from lasem.errors import require
 from lasem.options import options
 from lasem.search._decision import Schedule
@@ -47,7 +47,8 @@ class Fixed(AbstractStrategy):
     """The same static configuration for every task.
 
     Attributes:
-        configuration: "all", "none", "top-2", "bottom-1", "alternating" or bits, first layer first.
+        configuration: "all", "none", "top-2", "bottom-1", "alternating" or digits, first layer first; with three
+            branches also "frozen".
     """
 
     configuration: str = "all"
@@ -57,9 +58,9 @@ class Fixed(AbstractStrategy):
         """Whether every step runs one tree: always, because there is only one path."""
         return True
 
-    def space(self, layers: int) -> ConfigurationSpace:
+    def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return a space with the only candidate."""
-        return ConfigurationSpace.only(named(self.configuration, layers))
+        return ConfigurationSpace.only(named(self.configuration, layers, branches=branches))
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin to train the only candidate; nothing is searched."""
@@ -73,7 +74,7 @@ class InTurn(AbstractStrategy):
 
     Attributes:
         partition: Groups of layers that decide together; None = every layer for itself.
-        candidates: Configurations to choose from, as bits per group; None = all of them.
+        candidates: Configurations to choose from, as digits per group; None = all of them.
         ties: Which candidate wins if several validate equally well; see `ConfigurationSpace.preference`.
         first_task: Whether the first task is "searched", shares all layers without a search ("shared"), or does so and
             then takes what the second task chooses ("as-second").
@@ -84,9 +85,9 @@ class InTurn(AbstractStrategy):
     ties: Ties = "most-shared"
     first_task: Literal["searched", "shared", "as-second"] = "searched"
 
-    def space(self, layers: int) -> ConfigurationSpace:
+    def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return all configurations of the partition, or those listed."""
-        return candidate_space(layers, partition=self.partition, candidates=self.candidates)
+        return candidate_space(layers, partition=self.partition, candidates=self.candidates, branches=branches)
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Train the candidate whose turn it is, the only one of its space.
@@ -123,6 +124,6 @@ def plain_step(
     logits = network.head(masks.apply(network.leaves(images, plan(space), seed=network.draw_seed(task))))
     loss = cross_entropies(logits, labels, smoothing=task.label_smoothing)[0]
     for stage, penalty in network.penalties():
-        if space.layer_bits[0][stage]:
+        if space.layer_digits[0][stage] == SHARED:
             loss = loss + penalty
     return task.step(loss)

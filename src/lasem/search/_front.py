@@ -38,7 +38,7 @@ class Front:
             limit: Most bytes that they may take.
         """
         digits: list[int] = []
-        columns = zip(*space.layer_bits, strict=True)
+        columns = zip(*space.layer_digits, strict=True)
         for stage, fork, column in zip(backbone.iter_stages(), backbone.forks(identity), columns, strict=True):
             if len(set(column)) > 1 or stage.template.normalizes or stage.template.stochastic:
                 break

@@ -18,12 +18,12 @@ def _parse_partition(value: object) -> object:
     return value
 
 
-def _parse_bits(value: object) -> object:
-    """Read a configuration that is written as bits, such as "011"."""
+def _parse_digits(value: object) -> object:
+    """Read a configuration that is written as digits, such as "011"."""
     if not isinstance(value, str):
         return value
-    if value == "" or set(value) - {"0", "1"}:
-        told = {"rule": "one bit per group", "remedy": "write for example '011'"}
+    if value == "" or set(value) - {"0", "1", "2"}:
+        told = {"rule": "one digit per group, 0, 1 or 2", "remedy": "write for example '011'"}
         raise PydanticCustomError("rule", "{rule}", told)
     return tuple(map(int, value))
 
@@ -32,5 +32,5 @@ HeldOut = Literal["none", "valid", "half"]
 """Which images a search sees besides the training batches; see `AbstractStrategy`."""
 Groups = Annotated[Partition, BeforeValidator(_parse_partition)]
 """Groups of layers that decide together; a spec writes "{1,2},{3}"."""
-Candidates = Annotated[tuple[Annotated[tuple[int, ...], BeforeValidator(_parse_bits)], ...], Field(min_length=1)]
-"""Configurations to choose from, one bit per group; a spec writes ["011", "000"]."""
+Candidates = Annotated[tuple[Annotated[tuple[int, ...], BeforeValidator(_parse_digits)], ...], Field(min_length=1)]
+"""Configurations to choose from, one digit per group; a spec writes ["011", "000"]."""

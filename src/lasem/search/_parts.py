@@ -74,8 +74,7 @@ def _saved_by_stage(backbone: Backbone, images: Tensor, task: int, *, start: int
     forks = backbone.forks(task, seed=0)  # with the dropout masks that training stores
 
     def step(number: int, hidden: Tensor) -> Tensor:
-        fork = forks[number]
-        branch = fork.branch(0 if fork.own is not None else 1)
+        branch = forks[number].trained
         result, size = saved_bytes(lambda: branch(hidden))
         found.append(size)
         return result
@@ -149,7 +148,7 @@ class Budget:
         for depth in range(self._space.partition.num_layers + 1):
             groups: dict[tuple[int, ...], list[int]] = {}
             for member in members:
-                groups.setdefault(self._space.layer_bits[member][:depth], []).append(member)
+                groups.setdefault(self._space.layer_digits[member][:depth], []).append(member)
             parts = [self.part(tuple(group)) for group in groups.values()]
             needed = max(kept_bytes(part.layout, self._per_node) for part in parts)
             if self._limit is None or needed <= self._limit:

@@ -122,8 +122,12 @@ class AbstractStrategy(ABC):
         return False
 
     @abstractmethod
-    def space(self, layers: int) -> ConfigurationSpace:
+    def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return the candidates for a network with this many stages.
+
+        Args:
+            layers: Number of stages.
+            branches: Number of branches of every stage: 2, or 3 if the network offers the frozen one.
 
         Raises:
             SpecError: The options do not fit this number of stages.
@@ -141,20 +145,27 @@ class AbstractStrategy(ABC):
 
 
 def candidate_space(
-    layers: int, *, partition: Partition | None, candidates: tuple[tuple[int, ...], ...] | None = None
+    layers: int,
+    *,
+    partition: Partition | None,
+    candidates: tuple[tuple[int, ...], ...] | None = None,
+    branches: int = 2,
 ) -> ConfigurationSpace:
     """Return the candidates of a partition of this many layers.
 
     Args:
         layers: Number of stages of the network.
         partition: Groups of layers that decide together; None for groups of one layer each.
-        candidates: (K, G) bits; None for all configurations.
+        candidates: (K, G) digits; None for all configurations.
+        branches: Number of branches, 2 or 3.
 
     Raises:
         SpecError: The partition has another number of layers, or a candidate does not fit it.
     """
     groups = layer_groups(layers, partition)
-    return ConfigurationSpace.full(groups) if candidates is None else ConfigurationSpace(groups, candidates)
+    if candidates is None:
+        return ConfigurationSpace.full(groups, branches=branches)
+    return ConfigurationSpace(groups, candidates, branches)
 
 
 def layer_groups(layers: int, partition: Partition | None) -> Partition:

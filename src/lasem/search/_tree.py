@@ -2,8 +2,9 @@
 
 Networks that decide alike on the first l layers compute the same there, so each distinct prefix of decisions is
 computed once. In the full space of d layers, layer l has 2^(l-1) inputs instead of 2^d. The nodes of the tree are an
-axis: `hidden` is (N, B, C, H, W), one node per distinct prefix, each on the same batch. A stage applies its own branch
-to the nodes that continue with 0 and its shared branch to those that continue with 1, and concatenates the results.
+axis: `hidden` is (N, B, C, H, W), one node per distinct prefix, each on the same batch. A stage applies the branch of
+each digit to the nodes that continue with it (0 own, 1 shared, 2 frozen), and concatenates the results. Nodes whose
+whole prefix is frozen read no parameter that trains, so autograd stores nothing of them.
 
 Layers of one group need no special case: a prefix that shares the first layer of a group has no continuation that does
 not share the others. An identity skip may go around decisions; each node then adds the activation of its own ancestor.
@@ -30,19 +31,17 @@ class Step:
     """The nodes to which one stage applies its branches.
 
     Attributes:
-        own: Nodes that continue with the own branch.
-        shared: Nodes that continue with the shared branch; their results follow those of the own branch.
+        taken: Per digit, the nodes that continue with its branch; the results follow one another in this order.
         nodes: Number of nodes after the stage.
     """
 
-    own: Nodes
-    shared: Nodes
+    taken: tuple[Nodes, ...]
     nodes: int
 
     @property
     def parents(self) -> list[int]:
         """The node before the stage that each node after it comes from."""
-        return [*_listed(self.own), *_listed(self.shared)]
+        return [row for rows in self.taken for row in _listed(rows)]
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,15 @@ def plan(space: ConfigurationSpace) -> Plan:
     prefixes: dict[tuple[int, ...], int] = {(): 0}
     steps: list[Step] = []
     for depth in range(1, space.partition.num_layers + 1):
-        wanted = {bits[:depth] for bits in space.layer_bits}
-        rows = [[row for prefix, row in prefixes.items() if (*prefix, bit) in wanted] for bit in (0, 1)]
+        wanted = {digits[:depth] for digits in space.layer_digits}
+        branches = range(space.branches)
+        rows = [[row for prefix, row in prefixes.items() if (*prefix, digit) in wanted] for digit in branches]
         before = list(prefixes)
-        children = [(*before[row], bit) for bit in (0, 1) for row in rows[bit]]
-        steps.append(Step(own=_adjacent(rows[0]), shared=_adjacent(rows[1]), nodes=len(children)))
+        children = [(*before[row], digit) for digit in branches for row in rows[digit]]
+        steps.append(Step(taken=tuple(map(_adjacent, rows)), nodes=len(children)))
         prefixes = {prefix: row for row, prefix in enumerate(children)}
-    index = {bits: candidate for candidate, bits in enumerate(space.layer_bits)}
-    return Plan(steps=tuple(steps), candidates=tuple(index[bits] for bits in prefixes))
+    index = {digits: candidate for candidate, digits in enumerate(space.layer_digits)}
+    return Plan(steps=tuple(steps), candidates=tuple(index[digits] for digits in prefixes))
 
 
 def _adjacent(rows: list[int]) -> Nodes:
@@ -122,20 +122,20 @@ def leaf_features(
     forks = backbone.forks(task, seed=seed)
 
     def step(number: int, hidden: Tensor) -> Tensor:
-        rows = (layout.steps[number].own, layout.steps[number].shared)
-        taken = [(bit, _take(hidden, nodes)) for bit, nodes in enumerate(rows) if nodes != slice(0, 0)]
+        rows = layout.steps[number].taken
+        taken = [(digit, _take(hidden, nodes)) for digit, nodes in enumerate(rows) if nodes != slice(0, 0)]
         if seed is None:
-            results = [forks[number].branch(bit)(nodes) for bit, nodes in taken]
+            results = [forks[number].branch(digit)(nodes) for digit, nodes in taken]
         else:
-            paths = [[path for path in layout.paths[number] if path[-1] == bit] for bit, _ in taken]
-            results = [forks[number].branch(bit)(nodes, ps) for (bit, nodes), ps in zip(taken, paths, strict=True)]
+            paths = [[path for path in layout.paths[number] if path[-1] == digit] for digit, _ in taken]
+            results = [forks[number].branch(digit)(nodes, ps) for (digit, nodes), ps in zip(taken, paths, strict=True)]
         return _joined(results) if len(results) > 1 else results[0]
 
     return backbone.walk(images, step, ancestors=layout.ancestors, start=start)
 
 
 def _joined(results: list[Tensor]) -> Tensor:
-    """Concatenate the nodes of both branches: (N, B, ...), (M, B, ...) -> (N + M, B, ...)."""
+    """Concatenate the nodes of all branches: (N, B, ...), (M, B, ...) -> (N + M, B, ...)."""
     # `cat` preserves the channels-last layout of tensors with four axes only, so nodes and batch are one axis here.
     return torch.cat([result.flatten(0, 1) for result in results]).unflatten(0, (-1, results[0].shape[1]))
 

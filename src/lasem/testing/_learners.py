@@ -198,15 +198,15 @@ class LearnerContract(AbstractStateClaims):
         assert counts.search >= max(counts.per_task)
         assert self.reads_untrained or counts.search >= max(sizes) - counts.shared
 
-    def test_a_committed_configuration_has_a_bit_per_stage(self) -> None:
-        """Every task that has ended has one bit, 0 or 1, per stage."""
+    def test_a_committed_configuration_has_a_digit_per_stage(self) -> None:
+        """Every task that has ended has one digit per stage: 0, 1, or 2 where the network offers the frozen branch."""
         learner = self.learned(3)
         if not isinstance(learner, Searches):
             pytest.skip("this learner has no configurations")
         for task in range(3):
-            bits = learner.configuration(task)
-            assert len(bits) == len(self.network.layers)
-            assert set(bits) <= {0, 1}
+            digits = learner.configuration(task)
+            assert len(digits) == len(self.network.layers)
+            assert set(digits) <= {*range(self.network.branches)}
 
     def test_the_status_is_a_distribution_or_none(self) -> None:
         """The prior of a search is positive and sums to one, and marginals lie between 0 and 1."""
@@ -235,10 +235,10 @@ class LearnerContract(AbstractStateClaims):
         if isinstance(learner, SelectiveTransfer):
             trial = learner.trial_logits(stream[0].test.images, 0)
             first, opened = learner.configuration(0), learner.space.uses
-            touched = any(bit and shared for bit, (_, shared) in zip(first, opened, strict=True))
+            touched = any(digit == 1 and used[1] for digit, used in zip(first, opened, strict=True))
             assert torch.equal(trial, before) != touched
             learner.end_task()
-            common = any(map(min, first, learner.configuration(1)))
+            common = any(one == other == 1 for one, other in zip(first, learner.configuration(1), strict=True))
             assert torch.equal(learner.logits(stream[0].test.images, 0), before) != common
 
 

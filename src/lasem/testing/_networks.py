@@ -102,7 +102,7 @@ class NetworkContract(ABC):
             with torch.no_grad():
                 for parameter in backbone.task_parameters(task):
                     parameter.add_(1)
-            backbone.estimate_statistics([self.images()], task, bits=[1] * len(uses))
+            backbone.estimate_statistics([self.images()], task, digits=[1] * len(uses))
             backbone.abandon()
             after = backbone.state_dict()
             assert after.keys() == before.keys()
@@ -138,17 +138,17 @@ class NetworkContract(ABC):
         backbone = self.open(mechanism)
         space = _few_candidates(len(backbone.stages))
         together = tree_logits(backbone, self.images(), 0, space=space)
-        for logits, bits in zip(together, space.layer_bits, strict=True):
-            alone = backbone.path_logits(self.images(), 0, bits=bits)
+        for logits, digits in zip(together, space.layer_digits, strict=True):
+            alone = backbone.path_logits(self.images(), 0, digits=digits)
             torch.testing.assert_close(logits, alone, rtol=1e-4, atol=1e-5)
 
     @pytest.mark.parametrize("bit", [0, 1])
     def test_answers_repeat_do_not_depend_on_the_batch_and_are_those_of_the_plain_network(self, bit: int) -> None:
         """Logits of a committed task are equal when asked twice, image by image, and from `Backbone.network`."""
         backbone, images = self.open(), self.images()
-        bits = [bit] * len(backbone.stages)
-        backbone.estimate_statistics([images, images.flip(0)], 0, bits=bits)
-        backbone.commit(bits)
+        digits = [bit] * len(backbone.stages)
+        backbone.estimate_statistics([images, images.flip(0)], 0, digits=digits)
+        backbone.commit(digits)
         with torch.no_grad():
             logits = backbone.path_logits(images, 0, running=True)
             assert torch.equal(backbone.path_logits(images, 0, running=True), logits)
@@ -159,15 +159,17 @@ class NetworkContract(ABC):
     def test_a_second_task_reads_the_knowledge_that_the_first_has_shared(self) -> None:
         """Shared knowledge that a task commits changes the shared branches of the next task, and no own branch."""
         used, new = self.open(), self.open()
-        bits = [1] * len(used.stages)
+        digits = [1] * len(used.stages)
         with torch.no_grad():
             for parameter in used.task_parameters(0):
                 parameter.mul_(1.5)
         for backbone in (used, new):
-            backbone.commit(bits)
-            backbone.begin_task(1, classes=CLASSES, uses=[(True, True)] * len(bits))
+            backbone.commit(digits)
+            backbone.begin_task(1, classes=CLASSES, uses=[(True, True)] * len(digits))
         for bit, same in ((0, True), (1, False)):
-            one, other = (backbone.path_logits(self.images(), 1, bits=[bit] * len(bits)) for backbone in (used, new))
+            one, other = (
+                backbone.path_logits(self.images(), 1, digits=[bit] * len(digits)) for backbone in (used, new)
+            )
             assert torch.equal(one, other) == same
 
 

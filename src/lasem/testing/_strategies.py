@@ -90,12 +90,12 @@ class StrategyContract(ABC):
     # Candidates
 
     def test_its_candidates_have_a_bit_per_stage_and_are_always_the_same(self) -> None:
-        """Two calls give equal spaces, whose candidates have one bit per stage."""
+        """Two calls give equal spaces, whose candidates have one digit per stage."""
         for layers in (1, 2, 3):
             space = self.make().space(layers)
             assert space == self.make().space(layers)
             assert len(space) >= 1
-            assert all(len(bits) == layers for bits in space.layer_bits)
+            assert all(len(digits) == layers for digits in space.layer_digits)
 
     def test_a_search_has_the_candidates_that_it_was_opened_with(self) -> None:
         """The space of a search is the space that the strategy was given."""
@@ -210,9 +210,9 @@ class StrategyContract(ABC):
         assert isinstance(learner, Searches)
         for task in tasks:
             learn_task(learner, task)
-        bits = strategy.space(len(self.network.layers)).layer_bits
+        digits = strategy.space(len(self.network.layers)).layer_digits
         drawn = self.open().search.redraws
-        assert all(drawn or learner.configuration(task) in bits for task in (0, 1))
+        assert all(drawn or learner.configuration(task) in digits for task in (0, 1))
 
 
 def _assert_same_search(one: AbstractSearch, other: AbstractSearch) -> None:

@@ -99,7 +99,7 @@ def test_the_committed_logits_are_those_before_the_commit_bit_for_bit(make_backb
     backbone = make_backbone()
     backbone.begin_task(0, classes=3, uses=[BOTH, BOTH])
     shift(backbone.task_parameters(0))
-    before = backbone.path_logits(IMAGES, 0, bits=bits)
+    before = backbone.path_logits(IMAGES, 0, digits=bits)
     backbone.commit(bits)
     assert torch.equal(backbone.path_logits(IMAGES, 0), before)
 
@@ -138,12 +138,12 @@ def test_an_open_task_reads_its_trial_and_earlier_tasks_the_knowledge_unless_ask
     learn(backbone, 0, (1, 1))
     before = backbone.path_logits(IMAGES, 0)
     backbone.begin_task(1, classes=3, uses=[BOTH, BOTH])
-    fresh = backbone.path_logits(IMAGES, 1, bits=(1, 1))
+    fresh = backbone.path_logits(IMAGES, 1, digits=(1, 1))
     shift(backbone.stages[0].trial.parameters())
     assert torch.equal(backbone.path_logits(IMAGES, 0), before)
     assert not torch.equal(backbone.path_logits(IMAGES, 0, trial=True), before)
-    assert not torch.equal(backbone.path_logits(IMAGES, 1, bits=(1, 1)), fresh)
-    assert torch.equal(backbone.path_logits(IMAGES, 1, bits=(1, 1), trial=False), fresh)
+    assert not torch.equal(backbone.path_logits(IMAGES, 1, digits=(1, 1)), fresh)
+    assert torch.equal(backbone.path_logits(IMAGES, 1, digits=(1, 1), trial=False), fresh)
 
 
 def test_path_logits_equal_plain_torch_layers(make_backbone):
@@ -155,7 +155,7 @@ def test_path_logits_equal_plain_torch_layers(make_backbone):
     hidden = nn.functional.max_pool2d(hidden, 2)
     hidden = nn.functional.conv2d(hidden, shared["weight"], shared["bias"], padding=1).relu()
     expected = hidden.permute(0, 2, 3, 1).flatten(1) @ head.weight.T + head.bias
-    torch.testing.assert_close(backbone.path_logits(IMAGES, 0, bits=(0, 1)), expected)
+    torch.testing.assert_close(backbone.path_logits(IMAGES, 0, digits=(0, 1)), expected)
 
 
 def test_a_branch_applies_to_every_node_alone(make_backbone):
@@ -172,7 +172,7 @@ def test_a_branch_that_a_task_does_not_have_is_a_clear_error(make_backbone, bit)
     backbone = make_backbone()
     backbone.begin_task(0, classes=3, uses=[SHARED if bit == 0 else OWN] * 2)
     with pytest.raises(LookupError, match=f"no {'shared' if bit else 'own'} branch"):
-        backbone.path_logits(IMAGES, 0, bits=(bit, bit))
+        backbone.path_logits(IMAGES, 0, digits=(bit, bit))
 
 
 @pytest.mark.parametrize("bits", [(0, 0), (0, 1), (1, 1)])
@@ -286,7 +286,7 @@ def test_the_gradient_through_a_path_is_right(make_backbone):
     backbone = make_backbone().double()
     backbone.begin_task(0, classes=2, uses=[BOTH, BOTH])
     images = IMAGES[:1].double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: backbone.path_logits(x, 0, bits=(0, 1)), images)
+    assert torch.autograd.gradcheck(lambda x: backbone.path_logits(x, 0, digits=(0, 1)), images)
 
 
 # Own branches that start at a copy
@@ -299,11 +299,11 @@ def test_own_branches_that_start_at_a_copy_answer_as_the_shared_ones_of_the_mome
     backbone = network.build((1, 6, 6), mechanism=mechanism)
     for task in (0, 1):
         backbone.begin_task(task, classes=3, uses=[BOTH, BOTH])
-        before = backbone.path_logits(IMAGES, task, bits=(1, 1))
-        torch.testing.assert_close(backbone.path_logits(IMAGES, task, bits=(0, 0)), before)
+        before = backbone.path_logits(IMAGES, task, digits=(1, 1))
+        torch.testing.assert_close(backbone.path_logits(IMAGES, task, digits=(0, 0)), before)
         backbone.abandon()
         backbone.begin_task(task, classes=3, uses=[OWN, OWN])
-        torch.testing.assert_close(backbone.path_logits(IMAGES, task, bits=(0, 0)), before)
+        torch.testing.assert_close(backbone.path_logits(IMAGES, task, digits=(0, 0)), before)
         backbone.abandon()
         learn(backbone, task, (0, 1))
         assert not torch.equal(backbone.path_logits(IMAGES, task), before)
@@ -322,5 +322,5 @@ def test_own_branches_start_at_values_of_their_own_by_default_and_nothing_else_i
     backbone = make_backbone()
     backbone.begin_task(0, classes=3, uses=[BOTH, BOTH])
     assert not torch.equal(backbone.stages[0].own["0"]["weight"], backbone.stages[0].shared["weight"])
-    with pytest.raises(SpecError, match=r"own must be new or copy \(got 'random'\)"):
+    with pytest.raises(SpecError, match=r"own must be new, copy, lora or norms \(got 'random'\)"):
         TransferModule(lambda source: nn.Linear(2, 2), own="random")

@@ -66,7 +66,7 @@ def test_office_home_pools_128_to_43_to_15_to_8_to_4():
 def test_every_network_answers_with_both_branches(name, shape, bit):
     backbone = opened(name, shape, 4)
     images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
-    logits = backbone.path_logits(images, 0, bits=[bit] * len(backbone.stages))
+    logits = backbone.path_logits(images, 0, digits=[bit] * len(backbone.stages))
     assert logits.shape == (2, 4)
     assert logits.isfinite().all()
 

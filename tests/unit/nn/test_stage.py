@@ -22,7 +22,7 @@ def test_a_trial_is_a_copy_of_the_knowledge(stage):
 @pytest.mark.parametrize("share", [True, False])
 def test_a_commit_ends_the_trial_and_keeps_it_only_where_shared(stage, share):
     trial, before = stage.trial, stage.shared
-    stage.commit(5, share=share)
+    stage.commit(5, int(share))
     assert stage.shared is (trial if share else before)
     assert stage.trial is None
     assert ("5" in stage.own, "5" in stage.mapping) == (not share, share)
@@ -31,7 +31,7 @@ def test_a_commit_ends_the_trial_and_keeps_it_only_where_shared(stage, share):
 def test_a_commit_leaves_other_tasks_alone(stage):
     stage.own["4"] = stage.new_own(4)
     stage.mapping["3"] = stage.new_mapping(3)
-    stage.commit(5, share=True)
+    stage.commit(5, 1)
     assert (set(stage.own), set(stage.mapping)) == ({"4"}, {"3", "5"})
 
 

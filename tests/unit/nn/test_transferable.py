@@ -65,7 +65,7 @@ def test_a_tree_over_any_modules_equals_one_by_one_evaluation(backbone, text):
     space = ConfigurationSpace.full(Partition.parse(text))
     logits = tree_logits(backbone, IMAGES, 0, space=space)
     one_by_one = []
-    for bits in space.layer_bits:
+    for bits in space.layer_digits:
         hidden = IMAGES
         for stage, bit in zip(backbone.stages, bits, strict=True):
             part = stage.trial if bit else stage.own["0"]
@@ -88,7 +88,7 @@ def test_own_and_shared_modules_are_drawn_apart(backbone):
 
 @pytest.mark.parametrize("bits", [(0, 1, 0), (1, 0, 1)])
 def test_modules_commit_as_convolutions_do(backbone, bits):
-    before = backbone.path_logits(IMAGES, 0, bits=bits)
+    before = backbone.path_logits(IMAGES, 0, digits=bits)
     backbone.commit(bits)
     assert torch.equal(backbone.path_logits(IMAGES, 0), before)
     for stage, bit in zip(backbone.stages, bits, strict=True):

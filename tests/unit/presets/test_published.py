@@ -198,7 +198,7 @@ def test_layer_by_layer_every_configuration_is_a_candidate(benchmark):
     ],
 )
 def test_static_configurations_share_the_published_layers(learner, bits):
-    assert candidates(f"office-home/{learner}").layer_bits == (bits,)
+    assert candidates(f"office-home/{learner}").layer_digits == (bits,)
 
 
 @pytest.mark.parametrize("profile", ["paper", "release"])

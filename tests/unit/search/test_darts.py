@@ -79,7 +79,7 @@ def test_a_stage_outputs_the_weighted_sum_of_both_branches_after_relu_and_before
     mixed = backbone.forks(0)[0].mixed(torch.tensor([0.25, 0.75])).branch(1)
     # own: 7, 0, 1, 4; shared: 0, 3, 2, 1; sums: 1.75, 2.25, 1.75, 1.75
     assert mixed(images.unsqueeze(0)).tolist() == [[[[[2.25]]]]]
-    with pytest.raises(LasemError, match=r"got a mixture of both.*; commit one of them"):
+    with pytest.raises(LasemError, match=r"got a mixture of all.*; commit one of them"):
         mixed.module()
 
 
@@ -311,7 +311,7 @@ def test_while_it_trains_the_larger_branch_answers(make_learner, make_task):
     learner.begin_task(task)
     learner.search.alpha.copy_(torch.tensor([[0.0, 0.1], [0.2, 0.1]]))
     assert learner.configuration(0) == (1, 0)
-    expected = learner.backbone.path_logits(task.test.images, 0, bits=(1, 0))
+    expected = learner.backbone.path_logits(task.test.images, 0, digits=(1, 0))
     assert torch.equal(learner.logits(task.test.images, 0), expected)
     learner.end_task()
     assert torch.equal(learner.logits(task.test.images, 0), expected)
@@ -338,7 +338,7 @@ def test_the_architecture_moves_to_the_branch_that_explains_held_out_images(make
             stage.trial["weight"].zero_()
     optimizer = OPTIMIZERS["adam"](learner.backbone.task_parameters(0), 0.02)
     for _ in range(60):
-        loss = F.cross_entropy(learner.backbone.path_logits(task.train.images, 0, bits=(0, 0)), task.train.labels)
+        loss = F.cross_entropy(learner.backbone.path_logits(task.train.images, 0, digits=(0, 0)), task.train.labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -60,7 +60,7 @@ def test_stopping_when_certain_keeps_the_decision_and_trains_it_alone():
     assert exact.status().decision.settled is None
     before = {name: value.clone() for name, value in stopped.backbone.named_parameters()}
     stopped.train_epoch()
-    bits = stopped.space.layer_bits[decision.candidate]
+    bits = stopped.space.layer_digits[decision.candidate]
     for layer, shared in enumerate(bits):
         for branch, trains in ((f"stages.{layer}.trial", shared), (f"stages.{layer}.own.0", not shared)):
             now = dict(stopped.backbone.named_parameters())

@@ -34,7 +34,7 @@ def test_with_all_configurations_it_is_the_exact_algorithm_with_a_factorized_pri
 
             def entropies(images, labels):
                 learner.backbone.eval()
-                paths = [learner.backbone.path_logits(images, 0, bits=tuple(map(int, row))) for row in bits]
+                paths = [learner.backbone.path_logits(images, 0, digits=tuple(map(int, row))) for row in bits]
                 return torch.stack([F.cross_entropy(p.double(), labels, reduction="sum") for p in paths]).detach()
 
             shared = sums / count if count else torch.full((3,), 0.5, dtype=torch.float64)
@@ -57,7 +57,7 @@ def test_loss_is_weighted_by_the_posterior_over_the_list():
     learner.begin_epoch()
     images, labels = make_task().train.images[:6], make_task().train.labels[:6]
     listed = learner.search._listed()
-    paths = [learner.backbone.path_logits(images, 0, bits=bits) for bits in listed.space.layer_bits]
+    paths = [learner.backbone.path_logits(images, 0, digits=bits) for bits in listed.space.layer_digits]
     losses = torch.stack([F.cross_entropy(path.double(), labels) for path in paths]).detach()
     q = (listed.log_weights - 6 * losses).softmax(0)  # the prior is uniform
     torch.testing.assert_close(learner.train_step(images, labels).double(), (q * losses).sum(), rtol=1e-5, atol=1e-6)

@@ -26,7 +26,7 @@ def split_task():
 def naive_evidence(learner, images, labels):
     """Run every candidate by itself: (K,)."""
     learner.backbone.eval()
-    paths = [learner.backbone.path_logits(images, 0, bits=bits) for bits in learner.search.space.layer_bits]
+    paths = [learner.backbone.path_logits(images, 0, digits=bits) for bits in learner.search.space.layer_digits]
     return torch.stack([-F.cross_entropy(logits.double(), labels, reduction="sum") for logits in paths]).detach()
 
 

@@ -120,7 +120,7 @@ def test_every_step_stays_within_epsilon_of_the_exact_step_from_the_same_place()
             assert float((one - other).abs().sum()) <= 2 * epsilon
             largest = max(
                 float(torch.cat([g.flatten() for g in gradients(exact, images, labels, bits, before)]).norm())
-                for bits in exact.space.layer_bits
+                for bits in exact.space.layer_digits
             )
             gaps = [
                 (torch.zeros_like(p) if p.grad is None else p.grad)
@@ -141,7 +141,7 @@ def gradients(learner, images, labels, bits, values):
     with torch.no_grad():
         for p, value in zip(parameters, values, strict=True):
             p.copy_(value)
-    loss = torch.nn.functional.cross_entropy(learner.backbone.path_logits(images, 0, bits=bits), labels)
+    loss = torch.nn.functional.cross_entropy(learner.backbone.path_logits(images, 0, digits=bits), labels)
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     with torch.no_grad():
         for p, value in zip(parameters, now, strict=True):
