@@ -237,7 +237,9 @@ def test_a_differentiable_search_mixes_three_branches_and_commits_one():
     assert learner.configuration(0) == (0, 2, 1)
     search.alpha.copy_(torch.tensor([[0.0, 0, 900], [0, 900, 0], [900, 0, 0]]))
     mixed = search._loss(
-        (stream[0].train.images, stream[0].train.labels), search.alpha, _no_noise(search, learner, stream[0])
+        (stream[0].train.images, stream[0].train.labels),
+        search.alpha,
+        search._noise(learner.task, (stream[0].train.images, stream[0].train.labels)),
     )
     alone = F.cross_entropy(
         learner.backbone.path_logits(stream[0].train.images, 0, digits=(2, 1, 0)), stream[0].train.labels
