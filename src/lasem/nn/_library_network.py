@@ -50,11 +50,6 @@ class CutStage:
     channels: ClassVar[int] = 0
 
     @property
-    def branches(self) -> int:
-        """Number of branches of every stage."""
-        return 3 if self.frozen else 2
-
-    @property
     def summary(self) -> str:
         """The names of the submodules."""
         return self.name
@@ -112,6 +107,11 @@ class LibraryNetwork:
             mean=self.mean,
             deviation=self.deviation,
         )
+
+    @property
+    def branches(self) -> int:
+        """Number of branches of every stage."""
+        return 3 if self.frozen else 2
 
     @property
     def layers(self) -> tuple[CutStage, ...]:

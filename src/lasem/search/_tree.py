@@ -62,7 +62,7 @@ class Plan:
         found: list[tuple[Path, ...]] = []
         before: tuple[Path, ...] = ((),)
         for step in self.steps:
-            digits = [digit for digit, rows in enumerate((step.own, step.shared)) for _ in _listed(rows)]
+            digits = [digit for digit, rows in enumerate(step.taken) for _ in _listed(rows)]
             before = tuple((*before[row], digit) for row, digit in zip(step.parents, digits, strict=True))
             found.append(before)
         return tuple(found)

@@ -171,7 +171,7 @@ def epoch(**changes):
         (epoch(valid_accuracy=float("nan")), "finite"),
         (epoch(loss=float("inf")), "finite"),
         (epoch(epoch=2**70), "less than"),
-        (epoch(configuration=[0, 2]), "less than or equal to 1"),
+        (epoch(configuration=[0, 3]), "less than or equal to 2"),
         (epoch(configuration=[0, 1, 1]), "as many stages"),
         (epoch(marginals=[0.5, 0.5]), "as many marginals"),
         (epoch(prior=[[2, 0.5]]), "must be below 2, the number of candidates"),

@@ -162,6 +162,7 @@ CHANGES = {
         {"darts": {"radius": 0.02}},
     ],
     "tf": [{}, {"mechanism": {"penalty_weight": 0.2}}],
+    "lora": [{}, {"mechanism": {"rank": 2}}, {"mechanism": {"alpha": 2.0}}],
     "dfcnn": [{}, {"mechanism": {"channels": "table"}}],
     "snn": [{}, {"learner": {"mechanism": "tf"}}],
     "prognn": [
@@ -228,7 +229,7 @@ def based(name):
     """The table of a spec that a change is made to."""
     if name in ("em", "drawn-em", "fixed", "brute-force", "darts"):
         return merge(TABLE, {"learner": {"strategy": name}})
-    choice = {"mechanism": name} if name in ("tf", "dfcnn") else {"kind": name}
+    choice = {"mechanism": name} if name in ("tf", "lora", "dfcnn") else {"kind": name}
     return merge(TABLE, {"learner": {"name": "x"} | choice}, {}) | {"learner": {"name": "x"} | choice}
 
 
@@ -342,7 +343,7 @@ def test_a_spec_shows_what_the_run_uses_and_nothing_else(name):
         "fixed": set(),
         "snn": set(),
     }
-    own |= {"tf": set(), "dfcnn": set()}
+    own |= {"tf": set(), "dfcnn": set(), "lora": set()}
     assert sections - {"evaluation", "seeds"} == own.get(name, {name})
 
 
@@ -363,7 +364,7 @@ def test_a_spec_shows_what_the_run_uses_and_nothing_else(name):
         ("digits/brute-force-hps", "search.epsilon=0.1", "is read by the strategy em"),
         ("digits/prognn", "learner.mechanism=tf", "is read by the learners selective, snn and ewc"),
         ("digits/prognn", "search.evidence=mean", r"\[search\] is read by the strategies"),
-        ("digits/hps", "mechanism.channels=rule", r"\[mechanism\] is read by the mechanisms tf and dfcnn"),
+        ("digits/hps", "mechanism.channels=rule", r"\[mechanism\] is read by the mechanisms tf, lora and dfcnn"),
         ("digits/tf", "mechanism.channels=rule", "is read by the mechanism dfcnn"),
         ("digits/hps", "benchmark.planted=true", "is read by the benchmark synthetic"),
     ],
@@ -455,7 +456,7 @@ def test_an_unknown_name_hides_no_unknown_option(change, words):
         ({"search": {"epsilon": 1}}, "epsilon"),
         ({"search": {"memory": 0}}, "memory"),
         ({"search": {"commit_at": {"prior": 1.5}}}, "prior"),
-        ({"search": {"candidates": ["02"]}}, "candidates[0]"),
+        ({"search": {"candidates": ["03"]}}, "candidates[0]"),
         ({"search": {"candidates": "01"}}, "candidates"),
         ({"search": {"candidates": []}}, "candidates"),
         ({"learner": {"redraw_unchosen": 1}}, "redraw_unchosen"),
