@@ -96,6 +96,9 @@ class MechanismContract(ABC):
     def test_gradients_flow_to_all_shared_and_mapping_parameters(self, layer: str) -> None:
         """A loss on what is read moves every parameter of the knowledge and of the mapping."""
         stage = self.new_stage(layer)
+        with torch.no_grad():  # a product that starts at 0 has one factor without a gradient there
+            for number, parameter in enumerate(stage.parameters()):
+                parameter.add_(0.01 * torch.randn(parameter.shape, generator=_source(number)))
         found = _read(stage)
         probe = torch.randn(found["weight"].shape, generator=_source(9))
         ((found["weight"] * probe).sum() + found["bias"].sum()).backward()
