@@ -24,9 +24,9 @@ HIDDEN, FEATURES = 6, 2 * 2 * 5
 # Initial values, in the layouts of the paper
 
 
-def drawn(rng, *shape):
+def drawn(rng, *shape, size=0.5):
     """Values of a size at which all parts of the loss matter."""
-    return torch.tensor(rng.normal(0, 0.5, shape), requires_grad=True)
+    return torch.tensor(rng.normal(0, size, shape), requires_grad=True)
 
 
 def near_identity(rng, size):
@@ -38,6 +38,8 @@ def new_shared(name, rng, k, c, o):
         return {"W": drawn(rng, k, k, c, o), "b": drawn(rng, o)}
     if name == "tf":
         return {"K": drawn(rng, k, k, c, o)}
+    if name == "lora":
+        return {"W": drawn(rng, k, k, c, o), "b": drawn(rng, o)}
     return {"K": drawn(rng, (k + 1) // 2, (k + 1) // 2, round((c + o) / 3))}
 
 
@@ -47,6 +49,9 @@ def new_mapping(name, rng, k, c, o):
     if name == "tf":
         factors = {f"U{n + 1}": near_identity(rng, size) for n, size in enumerate((k, k, c, o))}
         return factors | {"b": drawn(rng, o)}
+    if name == "lora":  # of the default rank, 8, or what the layer allows
+        rank = min(8, o)
+        return {"A": drawn(rng, k, k, c, rank, size=0.2), "B": drawn(rng, rank, o, size=0.2)}
     kb, ts = round((c + o) / 3), round(2 * (c + o) / 3)
     return {"V": drawn(rng, 3, 3, ts, kb), "d": drawn(rng, ts), "Z": drawn(rng, ts, c, o), "b": drawn(rng, o)}
 
@@ -63,6 +68,8 @@ def kernel(name, shared, mapping):
         for axis in range(4):  # contract the axis with the factor's first one
             core = torch.tensordot(core.movedim(axis, -1), mapping[f"U{axis + 1}"], 1).movedim(-1, axis)
         return core, mapping["b"]
+    if name == "lora":
+        return shared["W"] + 8 / len(mapping["B"]) * (mapping["A"] @ mapping["B"]), shared["b"]
     base, filters, contraction = shared["K"], mapping["V"], mapping["Z"]
     height = len(base)
     rows = [[mapping["d"] for _ in range(2 * height - 1)] for _ in range(2 * height - 1)]
@@ -200,6 +207,13 @@ NAMES = {
             "d": ("deconvolution_bias", same),
             "Z": ("contraction", lambda value: value.permute(2, 1, 0)),
             "b": ("bias", same),
+        },
+    },
+    "lora": {
+        "trial": {"W": ("weight", oihw), "b": ("bias", same)},
+        "mapping.0": {
+            "A": ("down", lambda value: oihw(value).flatten(1)),
+            "B": ("up", lambda value: value.T),
         },
     },
 }

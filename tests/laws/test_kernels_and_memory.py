@@ -124,6 +124,9 @@ def counts(name, c, o, k):
         return convolution(c, o, k), 0
     if name == "tf":
         return k * k * c * o, 2 * k * k + c * c + o * o + o
+    if name == "lora":
+        rank = min(8, o, k * k * c)
+        return convolution(c, o, k), rank * (k * k * c + o)
     base, spread, height = round((c + o) / 3), round(2 * (c + o) / 3), (k + 1) // 2
     return height**2 * base, 9 * base * spread + spread + spread * c * o + o
 

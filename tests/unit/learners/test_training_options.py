@@ -200,7 +200,7 @@ def test_label_smoothing_is_that_of_torch(strategy):
         for stage in learner.backbone.iter_stages():  # own and shared branches alike
             for own, trial in zip(*(part.parameters() for part in branches(stage)), strict=True):
                 own.data.copy_(trial)
-        logits = learner.backbone.path_logits(task.train.images, 0, bits=(1, 1))
+        logits = learner.backbone.path_logits(task.train.images, 0, digits=(1, 1))
         losses[smoothing] = learner.train_epoch()
         expected = F.cross_entropy(logits, task.train.labels, label_smoothing=smoothing)
         assert losses[smoothing] == pytest.approx(expected.item(), rel=1e-4)

@@ -467,7 +467,7 @@ def test_an_unknown_profile_lists_the_profiles():
         ("benchmark.classes_per_task=11", "classes_per_task must be at most 10 .got 11"),
         ("search.partition={1,2}", r"cover all 3 layers of the network .got '\{1,2\}'"),
         ("search.partition={1},{3}", r"missing: \[2\]"),
-        ('search.candidates=["01"]', "one bit per group, 3 here .got '01'"),
+        ('search.candidates=["01"]', "one digit per group, 3 here, 0 for own or 1 for shared .got '01'"),
     ],
 )
 def test_a_check_names_what_is_unknown_or_does_not_fit(setting, words):
