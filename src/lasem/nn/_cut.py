@@ -10,16 +10,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lasem.errors import SpecError, require
 from lasem.nn._backbone import Backbone
-from lasem.nn._graph_cut import Pieces, cut_graph, first_tensor, last_linear
-from lasem.nn._initializers import MakeHead, generator
+from lasem.nn._cut_checks import agrees, example_of, require_agreement, require_apart
+from lasem.nn._graph_cut import Pieces, cut_graph, last_linear
+from lasem.nn._initializers import MakeHead
 from lasem.nn._low_rank import LoRA
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
-from lasem.nn._parameters import tensors_of
 from lasem.nn._stage import Own, TransferModule
 from lasem.nn._submodules import StageName, find_submodule, stage_names
 from lasem.nn._tail import TailHeads, linear_head
-from lasem.nn._template import BATCH, Norms
-from lasem.seeds import derive_seed
+from lasem.nn._template import Norms
+from lasem.nn._trace import first_tensor
 
 StageModules = nn.Module | Sequence[nn.Module]
 """A module, or a list of modules that are applied one after another, which make one stage."""
@@ -34,7 +34,8 @@ class CutOptions(TypedDict, total=False):
         shape: Shape of an input, without the batch axis, such as (3, 224, 224).
         classifier: Name of the layer that gives the model's logits; by default its last linear layer, if that is
             behind all stages. It is left out, with all that follows.
-        tail: Modules behind the last stage, of which each task's head gets a copy; only with a list of modules.
+        tail: Names of the modules behind the last stage, or the modules, of which each task's head gets a copy. It
+            says that these and the stages follow each other, so no code is traced.
         head: Builds a task's classifier from (features, classes, generator); one linear layer by default.
         own: Kind of a task's own branch; see `TransferModule`.
         frozen: Whether stages have a third branch, their initial values; see `TransferModule`.
@@ -42,7 +43,8 @@ class CutOptions(TypedDict, total=False):
         norms: Which statistics batch norm uses, "task" or "frozen"; see `TransferModule`. By default those of a
             model that was trained are frozen.
         mechanism: How stages share parameters; hard parameter sharing by default.
-        tokens: Whether inputs are numbers of tokens, as a text encoder reads them.
+        tokens: Whether inputs are numbers of tokens, as a text encoder reads them. Their shape is (L,), or (L, 1, 1)
+            for tasks, whose images hold the numbers.
         mean: Mean of each channel, subtracted from inputs before the first stage; empty for none.
         deviation: Number for each channel by which the difference is divided.
         check: Whether the model and its stages are compared on random inputs.
@@ -52,7 +54,7 @@ class CutOptions(TypedDict, total=False):
     stages: Required[Sequence[StageName | StageModules]]
     shape: Required[tuple[int, ...]]
     classifier: str | None
-    tail: Sequence[nn.Module]
+    tail: Sequence[str | nn.Module]
     head: MakeHead
     own: Own
     frozen: bool
@@ -78,13 +80,13 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
     # Everything below is done with a copy in evaluation mode, so that the caller's model stays as it is.
     made = _without_overwriting(copy.deepcopy((model, options["stages"], options.get("tail", ()))))
     whole, stages, tail = made
-    pieces = _pieces_of(whole, stages, tail=tail, classifier=options.get("classifier"), shape=shape)
-    _require_apart(pieces)
+    example = example_of(whole, shape, tokens=tokens)
+    pieces = _pieces_of(whole, stages, tail=tail, classifier=options.get("classifier"), example=example)
+    require_apart(pieces)
     if tokens:
         pieces.stages[0] = nn.Sequential(_Numbers(), pieces.stages[0])
-    example = _example(whole, shape, tokens=tokens)
     if options.get("check", True):
-        _check(whole, pieces, example)
+        require_agreement(whole, pieces, example)
     if options.get("mean"):
         pieces.stages[0] = nn.Sequential(_Normalized(options["mean"], options["deviation"]), pieces.stages[0])
     norms = options.get("norms") or ("frozen" if _was_trained(whole) else "task")
@@ -98,31 +100,44 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
 
 
 def _pieces_of(
-    model: nn.Module,
-    stages: Sequence[Any],
-    *,
-    tail: Sequence[nn.Module],
-    classifier: str | None,
-    shape: tuple[int, ...],
+    model: nn.Module, stages: Sequence[Any], *, tail: Sequence[Any], classifier: str | None, example: Tensor
 ) -> Pieces:
-    """Cut a model by names, or put its modules one after another where these are given."""
+    """Cut a model by names, or put its modules one after another where these are given or no graph can be found."""
     if classifier is not None:
         find_submodule(model, classifier)
-    flat = [item for entry in stages for item in (entry if isinstance(entry, list | tuple) else [entry])]
-    if not any(isinstance(item, nn.Module) for item in flat):
-        require(not tail, "tail must come with a list of modules", remedy="leave it out", tail=list(tail))
-        return cut_graph(model, stage_names(model, stages), classifier=classifier, shape=shape)
-    given = [list(entry) if isinstance(entry, list | tuple) else [entry] for entry in stages]
-    require(
-        all(isinstance(item, nn.Module) for item in flat),
-        "stages must be all names or all modules",
-        remedy="write model.layer1 for 'layer1'",
-        stages=[type(item).__name__ for item in flat],
-    )
-    modules = {id(part) for item in (*flat, *tail) for part in item.modules()}
+    groups = [list(entry) if isinstance(entry, list | tuple) else [entry] for entry in stages]
+    given = [item for group in [*groups, list(tail)] for item in group]
+    if any(isinstance(item, nn.Module) for item in given):
+        require(
+            all(isinstance(item, nn.Module) for item in given),
+            "stages and tail must be all names or all modules",
+            remedy="write model.layer1 for 'layer1'",
+            stages=[type(item).__name__ for item in given],
+        )
+        return _listed(model, groups, list(tail), classifier)
+    names = stage_names(model, stages)
+    named = [[find_submodule(model, name) for name in stage] for stage in names]
+    listed = _listed(model, named, [find_submodule(model, name) for name in tail], classifier)
+    if tail:
+        return listed
+    try:
+        return cut_graph(model, names, classifier=classifier, example=example)
+    except SpecError:
+        if agrees(model, listed, example):  # then the modules alone do what the code does, which has no graph
+            return listed
+        raise
+
+
+def _listed(
+    model: nn.Module, groups: Sequence[list[nn.Module]], tail: list[nn.Module], classifier: str | None
+) -> Pieces:
+    """Make pieces of modules that are applied one after another."""
+    modules = {
+        id(part) for module in (*tail, *(module for group in groups for module in group)) for part in module.modules()
+    }
     taken = [name for name, module in model.named_modules() if id(module) in modules]
-    rest = _Chain(list(tail)) if tail else None
-    return Pieces([_Chain(entry) for entry in given], rest, classifier or last_linear(model, taken))
+    rest = _Chain(tail) if tail else None
+    return Pieces([_Chain(group) for group in groups], rest, classifier or last_linear(model, taken))
 
 
 class _Chain(nn.Module):
@@ -157,11 +172,11 @@ class _Normalized(nn.Module):
 
 
 class _Numbers(nn.Module):
-    """A conversion of inputs to whole numbers, so that batches of any type can hold tokens."""
+    """A conversion of inputs to rows of whole numbers, so that the images of a task can hold tokens."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convert: (B, L) -> (B, L)."""
-        return x.long()
+        """Convert: (B, L, ...) -> (B, L)."""
+        return x.flatten(1).long()
 
 
 def _was_trained(model: nn.Module) -> bool:
@@ -185,72 +200,3 @@ def _without_overwriting(made: Any) -> Any:  # noqa: ANN401 - the model and the 
             if getattr(child, "inplace", False) is True:
                 vars(child)["inplace"] = False
     return made
-
-
-def _require_apart(pieces: Pieces) -> None:
-    """Refuse parameters and buffers that two stages, or a stage and the head, have in common.
-
-    Raises:
-        SpecError: There are such; the message names them.
-    """
-    owners: dict[int, tuple[str, str]] = {}
-    parts = [(f"stage {i}", stage) for i, stage in enumerate(pieces.stages)]
-    for place, module in [*parts, *([("the head", pieces.tail)] if pieces.tail is not None else [])]:
-        for name, tensor in tensors_of(module).items():
-            other, known = owners.setdefault(id(tensor), (place, name))
-            if other != place:
-                raise SpecError(
-                    f"a parameter must belong to one stage (got {known!r} of {other}, which {place} has, too);"
-                    " make one stage of both, or give each a copy"
-                )
-    norms = [] if pieces.tail is None else [m for m in pieces.tail.modules() if isinstance(m, _BatchNorm)]
-    if norms:
-        raise SpecError(
-            f"batch norm must belong to a stage (got {type(norms[0]).__name__} behind the last stage);"
-            " add it to the last stage, as in stages=[..., ['layer4', 'norm']]"
-        )
-
-
-def _example(model: nn.Module, shape: tuple[int, ...], *, tokens: bool) -> Tensor:
-    """Draw two inputs on which a model and its stages are compared."""
-    source = generator(derive_seed(0, "example"))
-    if not tokens:
-        return torch.rand(BATCH, *shape, generator=source)
-    words = next((m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)), 2)
-    return torch.randint(words, (BATCH, *shape), generator=source)
-
-
-@torch.no_grad()
-def _check(model: nn.Module, pieces: Pieces, example: Tensor) -> None:
-    """Compare the features of a model with what its stages compute one after another.
-
-    Raises:
-        SpecError: They differ, or a stage writes over its input.
-    """
-    if any(tensor.is_meta for tensor in tensors_of(model).values()):
-        return
-    expected = _features_of(model, pieces.classifier, example)
-    hidden = example
-    for number, piece in enumerate(pieces.stages if pieces.tail is None else [*pieces.stages, pieces.tail]):
-        version, given = hidden._version, hidden
-        hidden = piece(hidden)
-        if given._version != version:
-            raise SpecError(
-                f"a stage must not write over its input (got stage {number}, which does), because other branches read"
-                " it, too; use operations that are not in-place"
-            )
-    if hidden.flatten(1).shape != expected.shape or not torch.equal(hidden.flatten(1), expected):
-        raise SpecError(
-            "stages one after another must compute the features of the model (got other values on random inputs);"
-            " name all modules that the model applies, in their order, those behind the last stage in tail"
-        )
-
-
-def _features_of(model: nn.Module, classifier: str | None, example: Tensor) -> Tensor:
-    """Run a model, and return what its classifier reads, or what the model returns without one."""
-    read: list[Tensor] = []
-    reader = model if classifier is None else model.get_submodule(classifier)
-    hook = reader.register_forward_pre_hook(lambda _, args: read.append(args[0]))
-    result = first_tensor(model(example))
-    hook.remove()
-    return (read[0] if classifier is not None and read else result).flatten(1)

@@ -4,24 +4,17 @@ Modules that contain no cut are not traced: they are called as they are, so thei
 """
 
 import operator
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from lasem.errors import SpecError
-from lasem.nn._graph_pieces import LISTED, divide
-from lasem.nn._submodules import ancestors
-
-WHOLE = "model"
-"""Name of the model within the module that is traced."""
+from lasem.nn._graph_pieces import divide
+from lasem.nn._trace import LISTED, trace
 
 
 @dataclass(frozen=True)
@@ -39,42 +32,7 @@ class Pieces:
     classifier: str | None
 
 
-class _OneInput(nn.Module):
-    """The model as a function of one input, whose other arguments have their defaults."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the model: (B, ...) -> (B, ...)."""
-        return first_tensor(self.model(x))
-
-
-class _Tracer(fx.Tracer):
-    """A tracer that looks into those modules only that contain a cut."""
-
-    def __init__(self, opened: set[str]) -> None:
-        super().__init__()
-        self.opened = opened
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is called as it is."""
-        del m
-        return module_qualified_name.removeprefix(f"{WHOLE}.") not in self.opened | {WHOLE}
-
-
-def first_tensor(result: Any) -> Any:  # noqa: ANN401 - what a library's model returns, or a proxy of it
-    """Return the tensor that a model or layer is about: its logits, its last hidden state, or the first of a tuple."""
-    if isinstance(result, Mapping):
-        names = [name for name in ("logits", "last_hidden_state") if name in result]
-        return result[names[0]] if names else next(iter(result.values()))
-    return result[0] if isinstance(result, tuple | list) else result
-
-
-def cut_graph(
-    model: nn.Module, names: Sequence[Sequence[str]], *, classifier: str | None, shape: tuple[int, ...]
-) -> Pieces:
+def cut_graph(model: nn.Module, names: Sequence[Sequence[str]], *, classifier: str | None, example: Tensor) -> Pieces:
     """Cut a model behind the last submodule of every stage.
 
     What lies between two cuts belongs to the later stage. What follows the last one and has no parameters, such as a
@@ -85,15 +43,14 @@ def cut_graph(
         names: Submodules of every stage, from input to output.
         classifier: Name of the classifier, which is left out with all that follows. None takes the model's last linear
             layer, if nothing but functions without parameters follows it.
-        shape: Shape of an input, without the batch axis.
+        example: A batch of inputs.
 
     Raises:
         SpecError: The code cannot be traced, a submodule is not called once, or an edge crosses a cut.
     """
     parts = [name for stage in names for name in stage]
     guess = classifier or last_linear(model, parts)
-    traced = _trace(model, parts + ([guess] if guess else []))
-    graph = traced.graph
+    graph = trace(model, parts + ([guess] if guess else []), example=example).graph
     cuts = [_last([_only_call(graph, name) for name in stage]) for stage in names]
     order = {node: number for number, node in enumerate(graph.nodes)}
     for stage, (first, second) in enumerate(pairwise(cuts)):
@@ -111,7 +68,7 @@ def cut_graph(
     cuts[-1] = _behind_pools(model, cuts[-1])
     result = next(node for node in graph.nodes if node.op == "output").all_input_nodes[0]
     ends = cuts if result is cuts[-1] else [*cuts, result]
-    *stages, tail = [*divide(model, graph, ends, shape=shape), *([None] if result is cuts[-1] else [])]
+    *stages, tail = [*divide(model, graph, ends, example=example), *([None] if result is cuts[-1] else [])]
     return Pieces([stage for stage in stages if stage is not None], tail, classifier)
 
 
@@ -149,32 +106,6 @@ def _end_before(graph: fx.Graph, classifier: str | None) -> None:
         features = _only_call(graph, classifier).all_input_nodes[0]
         next(node for node in graph.nodes if node.op == "output").args = (features,)
     graph.eliminate_dead_code()
-
-
-def _trace(model: nn.Module, names: list[str]) -> fx.GraphModule:
-    """Trace a model as far as its cuts need it.
-
-    Raises:
-        SpecError: The code depends on values; the message names the line.
-    """
-    whole = _OneInput(model)
-    try:
-        graph = _Tracer(ancestors(names)).trace(whole)
-    except Exception as error:
-        own = Path(torch.__file__).parent
-        frames = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if own not in Path(frame.filename).parents
-        ]
-        line = frames[-1]
-        raise SpecError(
-            f"the forward of {type(model).__name__} must be traceable by torch.fx, without conditions on values (got"
-            f" {type(error).__name__}: {str(error).partition(chr(10))[0]} at {line.filename}:{line.lineno}, in"
-            f" `{line.line}`); {LISTED}"
-        ) from error
-    for node in graph.nodes:
-        if node.op in ("call_module", "get_attr"):
-            node.target = str(node.target).removeprefix(f"{WHOLE}.")
-    return fx.GraphModule(model, graph)
 
 
 def _only_call(graph: fx.Graph, name: str) -> fx.Node:

@@ -2,30 +2,26 @@
 
 from typing import Any
 
-import torch
-from torch import fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch import Tensor, fx, nn
 
 from lasem.errors import SpecError
-
-LISTED = "give the stages as a list of modules instead, such as stages=[model.first, model.second]"
-"""What to do where a graph cannot be cut."""
+from lasem.nn._trace import BATCHES, LISTED, value_of
 
 
-def divide(model: nn.Module, graph: fx.Graph, ends: list[fx.Node], *, shape: tuple[int, ...]) -> list[nn.Module]:
+def divide(model: nn.Module, graph: fx.Graph, ends: list[fx.Node], *, example: Tensor) -> list[nn.Module]:
     """Make a module of every piece of a graph.
 
     Args:
         model: The model, whose modules the pieces contain.
         graph: The graph of the model.
         ends: The last node of every piece.
-        shape: Shape of an input, without the batch axis.
+        example: A batch of inputs.
 
     Raises:
         SpecError: A piece reads more than the result of the piece before.
     """
     piece = _assign(graph, ends)
-    sizes = _Sizes(model, graph, shape)
+    sizes = _Sizes(model, graph, example)
     found: list[nn.Module] = []
     source = next(node for node in graph.nodes if node.op == "placeholder")
     for number, end in enumerate(ends):
@@ -71,11 +67,11 @@ class _Sizes:
     Args:
         model: The model.
         graph: The graph of the model.
-        shape: Shape of an input, without the batch axis.
+        example: A batch of inputs.
     """
 
-    def __init__(self, model: nn.Module, graph: fx.Graph, shape: tuple[int, ...]) -> None:
-        self._model, self._graph, self._shape = model, graph, shape
+    def __init__(self, model: nn.Module, graph: fx.Graph, example: Tensor) -> None:
+        self._model, self._graph, self._example = model, graph, example
 
     def within(self, node: fx.Node, graph: fx.Graph, x: fx.Node, *, reader: fx.Node, source: fx.Node) -> fx.Node | int:
         """Return the value of a node before the cut, computed from the input of a piece.
@@ -83,36 +79,16 @@ class _Sizes:
         Raises:
             SpecError: The value is no size.
         """
-        found = [self._value(node, batch) for batch in (2, 3)]
-        if found == [2, 3]:
+        batches = [self._example[:1].repeat_interleave(batch, 0) for batch in BATCHES]
+        found = [value_of(node, self._model, self._graph, batch) for batch in batches]
+        if found == list(BATCHES):
             return graph.call_method("size", (x, 0))
-        if isinstance(found[0], int) and found[0] == found[1]:
+        if isinstance(found[0], int) and len(set(found)) == 1:
             return found[0]
         raise SpecError(
             f"an edge of the model must not cross a cut (got {_label(node)} -> {_label(reader)}, which crosses the cut"
             f" behind {_label(source)}); cut elsewhere, make one stage of what it spans, or {LISTED}"
         )
-
-    def _value(self, node: fx.Node, batch: int) -> object:
-        """Run the graph without values, and return what a node gives if it is a size."""
-        found = _Recorder(fx.GraphModule(self._model, self._graph), node)
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            found.run(torch.empty(batch, *self._shape))
-        return found.value if isinstance(found.value, int) else None
-
-
-class _Recorder(fx.Interpreter):
-    """An interpreter of a graph that remembers the value of one node."""
-
-    def __init__(self, module: fx.GraphModule, node: fx.Node) -> None:
-        super().__init__(module)
-        self.name, self.value = node.name, None
-
-    def run_node(self, n: fx.Node) -> Any:  # noqa: ANN401 - any value of a graph
-        """Run a node, and remember its value if it is the one."""
-        value = super().run_node(n)
-        self.value = value if n.name == self.name else self.value
-        return value
 
 
 def _label(node: fx.Node) -> str:

@@ -1,6 +1,7 @@
 """Libraries of networks, which are extras of lasem."""
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 import torch
@@ -22,18 +23,26 @@ def import_library(name: str, *, extra: str) -> ModuleType:
         SpecError: It is not installed, or does not go with the others.
     """
     try:
-        try:
-            return importlib.import_module(name)
-        except RuntimeError as error:
-            if "torchvision::" not in str(error):
-                raise
-            _declare_operators()
-            return importlib.import_module(name)
+        _import_torchvision()
+        return importlib.import_module(name)
     except (ImportError, RuntimeError) as error:
         raise SpecError(
             f"{name} must be installed for this network (got {type(error).__name__}: {error});"
             f" run pip install 'lasem[{extra}]'"
         ) from error
+
+
+def _import_torchvision() -> None:
+    """Import torchvision, if it is installed, before a library does so, which may be long after its own import."""
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        _declare_operators()
+        importlib.import_module("torchvision")
 
 
 def _declare_operators() -> None:

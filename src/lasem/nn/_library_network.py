@@ -69,6 +69,8 @@ class LibraryNetwork:
             a module, as "package.module:function". Nothing is downloaded unless `weights` is "library".
         stages: Names of submodules, patterns such as "blocks.*", or lists of these, which make one stage each.
         classifier: Name of the layer that gives logits; "" takes the last linear layer.
+        tail: Names of the modules behind the last stage, for a network whose code cannot be traced; see
+            `lasem.nn.CutOptions`.
         own: Kind of a task's own branch; see `lasem.nn.TransferModule`.
         frozen: Whether stages have a third branch, the initial values; see `lasem.nn.TransferModule`.
         norms: Which statistics batch norm uses, "task" or "frozen"; by default those of pretrained weights are frozen.
@@ -83,6 +85,7 @@ class LibraryNetwork:
     name: LibraryName
     stages: tuple[str | tuple[str, ...], ...]
     classifier: str = ""
+    tail: tuple[str, ...] = ()
     own: Literal["copy", "lora", "norms"] = "copy"
     frozen: bool = False
     norms: Literal["task", "frozen"] | None = None
@@ -209,6 +212,7 @@ class LibraryNetwork:
             stages=self.stages,
             shape=shape,
             classifier=self.classifier or None,
+            tail=self.tail,
             own=self.own,
             frozen=self.frozen,
             norms=self.norms,

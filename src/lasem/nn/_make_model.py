@@ -142,12 +142,20 @@ def _transformer(network: str, options: Mapping[str, Any], *, pretrained: bool) 
     """Make a network of transformers: of a kind such as "vit", of a local folder, or of the hub to fetch weights."""
     transformers = import_library("transformers", extra="transformers")
     if pretrained:
-        return transformers.AutoModel.from_pretrained(network, **options)
+        return transformers.AutoModelForImageClassification.from_pretrained(network, **options)
     if Path(network).is_dir():
         config = transformers.AutoConfig.from_pretrained(network, local_files_only=True, **options)
-    else:
+    elif network in transformers.CONFIG_MAPPING:
         config = transformers.AutoConfig.for_model(network, **options)
-    return transformers.AutoModel.from_config(config)
+    else:
+        raise SpecError(
+            "network.name must be a kind of network of transformers, such as vit, or a local folder if nothing may be"
+            f' downloaded (got {network!r}); correct it, or set network.weights = "library" to download its weights'
+        )
+    # Classifiers read the part of the last states that is meant for that, which is much smaller than all of them.
+    kinds = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
+    kind = transformers.AutoModelForImageClassification if type(config) in kinds else transformers.AutoModel
+    return kind.from_config(config)
 
 
 def _own_function(module: str, function: str, options: Mapping[str, Any], *, pretrained: bool) -> nn.Module:

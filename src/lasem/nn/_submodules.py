@@ -68,9 +68,15 @@ def _matching(model: nn.Module, pattern: str) -> list[str]:
     if not found:
         raise SpecError(
             f"a pattern must match submodules of {type(model).__name__} (got {pattern!r});"
-            f" {nearest(pattern, [name for name, _ in split])}"
+            f" {nearest(pattern, _numbered(names))}"
         )
     return found
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return patterns of submodules whose names end with a number, such as the blocks of a network."""
+    parts = [name.rpartition(".") for name in names]
+    return sorted({f"{parent}.*" if parent else "*" for parent, _, last in parts if last.isdigit()})
 
 
 def _require_apart(names: list[str]) -> None:

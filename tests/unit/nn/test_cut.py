@@ -159,8 +159,53 @@ def test_modules_in_a_list_make_stages_of_code_that_cannot_be_traced():
         model, classifier="classifier", shape=(4,), stages=[model.first, [model.second]], tail=[model.norm]
     )
     torch.testing.assert_close(found, expected)
+    _, expected, found = answers(model, classifier="classifier", shape=(4,), stages=["first", "second"], tail=["norm"])
+    torch.testing.assert_close(found, expected)
     with pytest.raises(SpecError, match="compute the features of the model"):
         Backbone.of(model, stages=[model.first, model.second], shape=(4,))
+    with pytest.raises(SpecError, match="must run on what the stage before gives"):
+        Backbone.of(model, stages=[model.second, model.first], shape=(4,))
+    with pytest.raises(SpecError, match=r"all names or all modules .*write model.layer1"):
+        Backbone.of(model, stages=[model.first, "second"], shape=(4,))
+
+
+class Reshaping(nn.Module):
+    """Code with conditions on shapes and types, and a layer that forward makes itself."""
+
+    def __init__(self, *, last):
+        super().__init__()
+        self.first, self.second, self.fc = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 5)
+        self.last = last
+
+    def forward(self, x):
+        batch, width = x.shape
+        if width != self.first.in_features or x.dtype != self.first.weight.dtype:
+            raise ValueError(width)
+        if self.last(x):
+            x = x + 1
+        return self.fc(nn.Tanh()(self.second(self.first(x))).view(batch, -1))
+
+
+def test_conditions_that_shapes_and_types_decide_are_traced():
+    model = Reshaping(last=lambda x: x.dim() == 2)
+    _, expected, found = answers(model, classifier="fc", shape=(4,), stages=["first", "second"])
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(SpecError, match=r"traceable.*in `if self.last\(x\):`"):
+        Backbone.of(Reshaping(last=lambda x: x.sum() > 0), stages=["first", "second"], shape=(4,))
+    with pytest.raises(SpecError, match=r"traceable.*in `if self.last\(x\):`"):
+        Backbone.of(Reshaping(last=lambda x: x.shape[0] > 1), stages=["first", "second"], shape=(4,))
+
+
+def test_names_are_enough_where_modules_alone_compute_what_untraceable_code_does():
+    class Checked(nn.Sequential):
+        def forward(self, x):
+            if not bool(x.isfinite().all()):
+                raise ValueError
+            return super().forward(x)
+
+    model = Checked(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 5))
+    _, expected, found = answers(model, classifier="2", shape=(4,), stages=["0", "1"])
+    torch.testing.assert_close(found, expected)
 
 
 class UNet(nn.Module):
@@ -212,7 +257,7 @@ class Counter(nn.Module):
 WRONG = {
     "crossing edge": (UNet(), ["down", "middle", "up"], (2, 2, 2), "down -> add, which crosses the cut behind up"),
     "unknown name": (ResNet(), ["conv1", "layer3"], (3, 8, 8), "did you mean 'layer"),
-    "unknown pattern": (ResNet(), ["layr1.*"], (3, 8, 8), "must match submodules"),
+    "unknown pattern": (ResNet(), ["layr1.*"], (3, 8, 8), r"must match submodules .*did you mean 'layer1.\*'"),
     "shared parameters": (Tied(), ["first", "second"], (4,), "must belong to one stage"),
     "state": (Counting(), ["first", "second"], (4,), "must not change a buffer"),
     "wrong order": (ResNet(), ["layer1", "conv1"], (3, 8, 8), "in the order in which the model calls them"),
