@@ -80,6 +80,7 @@ CHANGES = {
         {"network": LIBRARY | {"own": "copy", "classifier": "fc"}},
         {"network": LIBRARY | {"norms": "frozen"}},
         {"network": LIBRARY | {"frozen": True}},
+        {"network": LIBRARY | {"tail": ["layer4"]}},
         {"network": LIBRARY | {"weights": "file.pt", "weights_sha256": 64 * "0"}},
         {"network": LIBRARY | {"mean": [0.5, 0.5, 0.5], "deviation": [0.5, 0.5, 0.5]}},
         {"network": LIBRARY | {"options": {"in_chans": 1}}},
