@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Required, TypedDict
 
 import torch
@@ -15,6 +16,7 @@ from lasem.nn._graph_cut import Pieces, cut_graph, last_linear
 from lasem.nn._initializers import MakeHead
 from lasem.nn._low_rank import LoRA
 from lasem.nn._mechanisms import AbstractMechanism, HardParameterSharing
+from lasem.nn._redraw import redrawn, require_redrawable
 from lasem.nn._stage import Own, TransferModule
 from lasem.nn._submodules import StageName, find_submodule, stage_names
 from lasem.nn._tail import TailHeads, linear_head
@@ -37,7 +39,7 @@ class CutOptions(TypedDict, total=False):
         tail: Names of the modules behind the last stage, or the modules, of which each task's head gets a copy. It
             says that these and the stages follow each other, so no code is traced.
         head: Builds a task's classifier from (features, classes, generator); one linear layer by default.
-        own: Kind of a task's own branch; see `TransferModule`.
+        own: Kind of a task's own branch; see `TransferModule`. With "new", all layers must have `reset_parameters`.
         frozen: Whether stages have a third branch, their initial values; see `TransferModule`.
         low_rank: Rank and factor of own branches of the kind "lora".
         norms: Which statistics batch norm uses, "task" or "frozen"; see `TransferModule`. By default those of a
@@ -93,7 +95,10 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
     kinds = {"own": options.get("own", "copy"), "norms": norms}
     kinds |= {name: options[name] for name in ("frozen", "low_rank") if name in options}
     mechanism = options.get("mechanism") or HardParameterSharing()
-    layers = [TransferModule(_always(stage), mechanism, **kinds) for stage in pieces.stages]
+    if kinds["own"] == "new":
+        for number, stage in enumerate(pieces.stages):
+            require_redrawable(stage, f"stage {number}", frozen_norms=norms == "frozen")
+    layers = [TransferModule(_always(part), mechanism, draw=partial(redrawn, part), **kinds) for part in pieces.stages]
     backbone = Backbone(layers, shape=shape, head=linear_head, seed=options.get("seed", 0))
     backbone.make_head = TailHeads(backbone.output_shapes()[-1], pieces.tail, options.get("head", linear_head))
     return backbone

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from lasem.configurations import Partition
 from lasem.errors import SpecError, require
 from lasem.nn._networks import NETWORKS, Network
-from lasem.options import Rate, must, options, validate
+from lasem.options import NonNegative, Positive, Rate, must, options, validate
 
 if TYPE_CHECKING:  # lists of presets need no torch
     from torch import nn
 
     from lasem.nn._backbone import Backbone
     from lasem.nn._mechanisms import AbstractMechanism
-    from lasem.nn._skips import Skip
 
 LibraryName = Annotated[
     str,
@@ -72,6 +71,8 @@ class LibraryNetwork:
         tail: Names of the modules behind the last stage, for a network whose code cannot be traced; see
             `lasem.nn.CutOptions`.
         own: Kind of a task's own branch; see `lasem.nn.TransferModule`.
+        rank: Rank of own branches of the kind "lora"; 8 by default.
+        alpha: Factor of their product, which is divided by the rank; 8 by default.
         frozen: Whether stages have a third branch, the initial values; see `lasem.nn.TransferModule`.
         norms: Which statistics batch norm uses, "task" or "frozen"; by default those of pretrained weights are frozen.
         weights: A file of weights (safetensors, or a state dict of torch), a file of an installed package as
@@ -86,7 +87,9 @@ class LibraryNetwork:
     stages: tuple[str | tuple[str, ...], ...]
     classifier: str = ""
     tail: tuple[str, ...] = ()
-    own: Literal["copy", "lora", "norms"] = "copy"
+    own: Literal["new", "copy", "lora", "norms"] = "copy"
+    rank: Positive | None = None
+    alpha: NonNegative | None = None
     frozen: bool = False
     norms: Literal["task", "frozen"] | None = None
     weights: str | None = None
@@ -96,7 +99,7 @@ class LibraryNetwork:
     options: dict[str, Any] | None = None
 
     hidden: ClassVar[tuple[int, ...]] = ()
-    skips: ClassVar[tuple["Skip", ...]] = ()
+    skips: ClassVar[tuple[()]] = ()
 
     def __post_init__(self) -> None:
         require(
@@ -109,6 +112,15 @@ class LibraryNetwork:
             where="[network]",
             mean=self.mean,
             deviation=self.deviation,
+        )
+        require(
+            self.own == "lora" or self.rank is None is self.alpha,
+            "rank and alpha must come with own = 'lora'",
+            remedy="set it, or leave them out; the mechanism lora has its own in [mechanism]",
+            where="[network]",
+            rank=self.rank,
+            alpha=self.alpha,
+            own=self.own,
         )
 
     @property
@@ -201,9 +213,11 @@ class LibraryNetwork:
         import torch
 
         from lasem.nn._backbone import Backbone
+        from lasem.nn._low_rank import LoRA
         from lasem.nn._mechanisms import HardParameterSharing
         from lasem.seeds import derive_seed
 
+        low_rank = {"rank": self.rank, "alpha": self.alpha}
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(derive_seed(seed, "library"))  # libraries draw from torch's own generator
             model = self.model()
@@ -215,6 +229,7 @@ class LibraryNetwork:
             tail=self.tail,
             own=self.own,
             frozen=self.frozen,
+            low_rank=LoRA(**{name: value for name, value in low_rank.items() if value is not None}),
             norms=self.norms,
             mechanism=mechanism or HardParameterSharing(),
             mean=self.mean,

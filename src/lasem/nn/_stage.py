@@ -46,6 +46,7 @@ class TransferModule:
             scale and shift are parameters of the branch all the same.
         frozen: Whether there is a third branch, the initial values as they are. It has no parameters per task.
         low_rank: Rank and factor of own branches of the kind "lora".
+        draw: Builds the module for own branches of the kind "new", where `make` always gives the same values.
 
     Raises:
         SpecError: `own` or `norms` is none of its values.
@@ -58,6 +59,7 @@ class TransferModule:
     norms: Norms = "task"
     frozen: bool = False
     low_rank: LoRA = field(default_factory=LoRA)
+    draw: Callable[[Generator], nn.Module] | None = None
 
     def __post_init__(self) -> None:
         kinds, values = get_args(Own), get_args(Norms)
@@ -138,7 +140,7 @@ class Stage(nn.Module):
         if self.layer.own == "norms":
             trained = norm_parameters(self.template.module)
             return ParameterSet({name: nn.Parameter(self.initial[name].clone()) for name in trained})
-        values = tensors_of(self._make(source))
+        values = tensors_of(self._make(source) if self.layer.draw is None else self.layer.draw(source))
         return ParameterSet({name: values[name] for name in self.template.names})
 
     def new_mapping(self, task: int) -> nn.Module:
