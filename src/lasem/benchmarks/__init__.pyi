@@ -14,6 +14,7 @@ from lasem.benchmarks._registry import BENCHMARKS as BENCHMARKS
 from lasem.benchmarks._scaling import PixelScaling as PixelScaling
 from lasem.benchmarks._stl10 import Stl10 as Stl10
 from lasem.benchmarks._stl10 import TinyImageNet10 as TinyImageNet10
+from lasem.benchmarks._stored_images import StoredImages as StoredImages
 from lasem.benchmarks._stream import Outline as Outline
 from lasem.benchmarks._stream import TaskStream as TaskStream
 from lasem.benchmarks._synthetic import Synthetic as Synthetic

@@ -2,22 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lasem.benchmarks._benchmark import AbstractBenchmark, for_each_task
+from lasem.benchmarks._benchmark import CPU, AbstractBenchmark, for_each_task
 from lasem.benchmarks._draw import SPLITS, Chosen, Draw
 from lasem.benchmarks._duplicates import duplicate_notes
 from lasem.benchmarks._plans import TaskPlan
 from lasem.benchmarks._scaling import PixelScaling
-from lasem.benchmarks._store import PixelStore, fill_store
+from lasem.benchmarks._scratch import scratch_array
+from lasem.benchmarks._store import CHUNK, PixelStore, Storage, fill_store
+from lasem.benchmarks._stored_images import StoredImages
 from lasem.benchmarks._stream import TaskStream
 from lasem.benchmarks._task import Split, Task
+from lasem.benchmarks._transforms import NoiseStates
 from lasem.seeds import derive_seed, numpy_generator
 
 Pixels: TypeAlias = Literal["[0,1]", "[-0.5,0.5]", "standardize"]
@@ -56,11 +60,7 @@ class Builder:
 
     def __call__(self) -> Task:
         """Build the tensors of the task."""
-        images = {split: self._images(split) for split in self.chosen}
-        if self.scaling.pixels == "standardize":
-            own = {split: PixelScaling.standardizing(pixels) for split, pixels in images.items()}
-            for split, pixels in images.items():
-                own["train" if self.scaling.standardize == "train" else split].standardize(pixels)
+        images = self._stored() if self.store.on_disk else self._in_memory()
         splits = {split: Split(images=images[split], labels=self._labels(split)) for split in self.chosen}
         return Task(
             name=self.plan.title(self.draw.source),
@@ -75,7 +75,10 @@ class Builder:
         """Return how pixels of the test images became the values of the task."""
         if self.scaling.pixels != "standardize":
             return PixelScaling(low=self.scaling.low)
-        return PixelScaling.standardizing(self._images("train" if self.scaling.standardize == "train" else "test"))
+        split = self._standard("test")
+        if self.store.on_disk:
+            return self._stored_scalings[split]
+        return PixelScaling.standardizing(self._all_images(split))
 
     def choices(self) -> dict[str, object]:
         """Return the random choices for this task, in JSON types."""
@@ -106,13 +109,91 @@ class Builder:
     def _noise_seed(self) -> int:
         return derive_seed(self.draw.stream_seed, "noise", self.position)
 
-    def _images(self, split: str) -> Tensor:
+    def _standard(self, split: str) -> str:
+        """Return the split whose mean and standard deviation standardize a split."""
+        return "train" if self.scaling.standardize == "train" else split
+
+    def _in_memory(self) -> dict[str, Tensor]:
+        """Build the images of every split."""
+        images = {split: self._all_images(split) for split in self.chosen}
+        if self.scaling.pixels == "standardize":
+            own = {split: PixelScaling.standardizing(pixels) for split, pixels in images.items()}
+            for split, pixels in images.items():
+                own[self._standard(split)].standardize(pixels)
+        return images
+
+    def _all_images(self, split: str) -> Tensor:
         """Build the images of a split before standardization: (N, C, H, W), float32."""
-        transform, low = self.plan.transform, self.scaling.low
-        pixels = self.store.gather(self.draw.sizes.source_of(split), self.chosen[split])
-        images = transform.rearrange(pixels).to(torch.float32).div_(255).add_(low)
-        if transform.is_noisy:
-            transform.add_noise(images, low=low, high=low + 1, generator=numpy_generator(self._noise_seed, split))
+        images = self._without_noise(split, self.chosen[split])
+        if self.plan.transform.is_noisy:
+            self._add_noise(images, self._noise_generator(split))
+        return images
+
+    def _without_noise(self, split: str, rows: np.ndarray, *, device: torch.device | None = None) -> Tensor:
+        """Build images of some rows of the source before noise and standardization: (n, C, H, W), float32."""
+        pixels = self.store.gather(self.draw.sizes.source_of(split), rows, device=device)
+        return self.plan.transform.rearrange(pixels).to(torch.float32).div_(255).add_(self.scaling.low)
+
+    def _noise_generator(self, split: str) -> np.random.Generator:
+        return numpy_generator(self._noise_seed, split)
+
+    def _add_noise(self, images: Tensor, generator: np.random.Generator) -> None:
+        low = self.scaling.low
+        self.plan.transform.add_noise(images, low=low, high=low + 1, generator=generator)
+
+    def _stored(self) -> dict[str, Tensor]:
+        """Return images of every split that are read from disk when they are used."""
+        return {
+            split: StoredImages(
+                self._reader(split), torch.arange(len(rows)), shape=self.store.shape, device=self.store.device
+            )
+            for split, rows in self.chosen.items()
+        }
+
+    def _reader(self, split: str) -> Callable[[Tensor], Tensor]:
+        """Return a function from positions in a split, (n,), to their images, (n, C, H, W)."""
+        if self.scaling.pixels != "standardize":
+            return lambda positions: self._some_images(split, positions)
+        scaling = self._stored_scalings[self._standard(split)]
+        return lambda positions: scaling.standardize(self._some_images(split, positions))
+
+    def _some_images(self, split: str, positions: Tensor, *, device: torch.device | None = None) -> Tensor:
+        """Build images at some positions of a split, (n,), as `_all_images` has them: (n, C, H, W), float32."""
+        images = self._without_noise(split, self.chosen[split][positions.numpy()], device=device)
+        if self.plan.transform.is_noisy:
+            for image, position in zip(images.split(1), positions.tolist(), strict=True):
+                self._add_noise(image, self._noise_states[split].generator_at(position))
+        return images
+
+    @cached_property
+    def _noise_states(self) -> Mapping[str, NoiseStates]:
+        return {
+            split: NoiseStates(self._noise_generator(split), number=len(rows), shape=self.store.shape)
+            for split, rows in self.chosen.items()
+        }
+
+    @cached_property
+    def _stored_scalings(self) -> Mapping[str, PixelScaling]:
+        """Standardization by the images of each split that another one needs for it."""
+        return {
+            split: PixelScaling.standardizing(self._float_file(split))
+            for split in {self._standard(split) for split in self.chosen}
+        }
+
+    def _float_file(self, split: str) -> Tensor:
+        """Write the images of a split before standardization to a temporary file: (N, C, H, W), float32, on the CPU.
+
+        A mean in single precision depends on the order in which torch adds numbers, which depends on the whole tensor
+        and on its layout. Only a tensor like the one in memory gives the same last bits.
+        """
+        number = len(self.chosen[split])
+        stride = self._some_images(split, torch.arange(min(2, number)), device=CPU).stride()
+        axes = sorted(range(4), key=lambda axis: -stride[axis])
+        shape = (number, *self.store.shape)
+        images = torch.from_numpy(scratch_array([shape[axis] for axis in axes], np.float32))
+        images = images.permute([axes.index(axis) for axis in range(4)])
+        for positions in torch.arange(number).split(CHUNK):
+            images[positions[0] : positions[-1] + 1] = self._some_images(split, positions, device=CPU)
         return images
 
     def _labels(self, split: str) -> Tensor:
@@ -132,6 +213,7 @@ def assemble(
     plans: Sequence[TaskPlan],
     scaling: Scaling,
     device: torch.device,
+    storage: Storage = "auto",
 ) -> TaskStream:
     """Draw the images of planned tasks, decode them once and make the stream.
 
@@ -140,10 +222,11 @@ def assemble(
         draw: Which images.
         plans: The base tasks.
         scaling: How pixels become floats.
-        device: Where the images lie.
+        device: Device of the images.
+        storage: Whether decoded images lie in memory or on disk; the tensors are the same.
 
     Raises:
-        DataError: Images are missing, unreadable or too many for the memory.
+        DataError: Images are missing, unreadable or too many for the memory or the disk.
         SpecError: Training images per class are listed for another number of base tasks.
     """
     positions, sizes = benchmark.positions(len(plans)), draw.sizes
@@ -152,7 +235,7 @@ def assemble(
         position: draw.task(position, classes=plans[position].classes, domain=plans[position].domain)
         for position in sorted(set(positions))
     }
-    store = fill_store(draw, list(chosen.values()), device=device)
+    store = fill_store(draw, list(chosen.values()), device=device, storage=storage)
     # Visits of the same base task use one builder, so that they get equal tensors.
     builders = {
         position: Builder(plan=plans[position], chosen=rows, position=position, draw=draw, scaling=scaling, store=store)
@@ -176,4 +259,5 @@ def assemble(
         fingerprint=digest.hexdigest(),
         notes=duplicate_notes(builder.hashes() for builder in builders.values()),
         about=draw.source.about,
+        storage=store.about,
     )

@@ -15,6 +15,7 @@ from lasem.benchmarks._draw import Draw, Sizes, rounded
 from lasem.benchmarks._open import locate, open_source
 from lasem.benchmarks._plans import domain_plans
 from lasem.benchmarks._source import Columns, Source
+from lasem.benchmarks._store import Storage
 from lasem.benchmarks._stream import Outline, TaskStream
 from lasem.options import options
 
@@ -27,6 +28,8 @@ class AbstractDomains(AbstractBenchmark):
         train_per_class: Training images per class, a number (int) or a share (float), or a list for each base task.
         valid_per_class: Validation images per class, a number (int) or a share (float); the rest is for test.
         size: Height and width to which images are resized, in pixels.
+        images: Where decoded images lie: in "memory", on "disk" in a temporary file from which batches are read, or on
+            disk only if they do not fit in memory. The results are the same.
     """
 
     folder: ClassVar[str]
@@ -41,6 +44,7 @@ class AbstractDomains(AbstractBenchmark):
     train_per_class: PerTask[PerClass] = 0.6
     valid_per_class: PerClass = 0.1
     size: ImageSize = 128
+    images: Storage = "auto"
 
     @property
     @abstractmethod
@@ -74,7 +78,8 @@ class AbstractDomains(AbstractBenchmark):
             source=source, sizes=self._sizes, stream_seed=stream_seed, data_seed=data_seed, max_test=self.max_test
         )
         plans = domain_plans(find_domains(source, self.domains), groups)
-        return assemble(self, draw=draw, plans=plans, scaling=Scaling(pixels="[0,1]"), device=device)
+        scaling = Scaling(pixels="[0,1]")
+        return assemble(self, draw=draw, plans=plans, scaling=scaling, device=device, storage=self.images)
 
     @property
     def _sizes(self) -> Sizes:

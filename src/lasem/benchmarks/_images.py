@@ -26,6 +26,7 @@ from lasem.benchmarks._layout import is_layout, split_of
 from lasem.benchmarks._open import locate, open_source
 from lasem.benchmarks._plans import TaskPlan, domain_plans
 from lasem.benchmarks._source import Columns, Source
+from lasem.benchmarks._store import Storage
 from lasem.benchmarks._stream import TaskStream
 from lasem.benchmarks._transforms import Noise, TransformChoice
 from lasem.errors import require
@@ -80,6 +81,8 @@ class Images(AbstractBenchmark):
         permute_pixels: Whether every task permutes the pixels.
         rotations: Angles in degrees, multiples of 90, from which each task's rotation is drawn.
         disjoint_draws: Whether data seeds 0, 1, 2 ... draw disjoint images; needs a test split.
+        images: Where decoded images lie: in "memory", on "disk" in a temporary file from which batches are read, or on
+            disk only if they do not fit in memory. The results are the same.
     """
 
     source: str = ""
@@ -108,6 +111,7 @@ class Images(AbstractBenchmark):
     permute_pixels: bool = False
     rotations: Annotated[tuple[Rotation, ...], NOT_EMPTY] = (0,)
     disjoint_draws: bool = False
+    images: Storage = "auto"
 
     def __post_init__(self) -> None:
         require(
@@ -145,6 +149,7 @@ class Images(AbstractBenchmark):
             plans=self._plans(source, stream_seed=stream_seed),
             scaling=Scaling(pixels=self.pixels, standardize=self.standardize),
             device=device,
+            storage=self.images,
         )
         _, height, width = stream.outline.shape
         require(

@@ -58,6 +58,7 @@ class TaskStream(Sequence[Task]):
         planted: Configuration planted in each task; only for a synthetic stream.
         notes: Warnings about the data for readers of the results, such as duplicate images.
         about: How a folder of images was understood, in one sentence; empty for other data.
+        storage: Where images lie that do not fit in memory, in one sentence; empty for images in memory.
     """
 
     builders: Sequence[Callable[[], Task]]
@@ -70,6 +71,7 @@ class TaskStream(Sequence[Task]):
     planted: Sequence[Sequence[int]] = ()
     notes: Sequence[str] = ()
     about: str = ""
+    storage: str = ""
 
     @staticmethod
     def of(tasks: Sequence[Task]) -> "TaskStream":

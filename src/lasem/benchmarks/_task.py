@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lasem.benchmarks._pairs import read_pairs
+from lasem.benchmarks._stored_images import StoredImages
 from lasem.errors import DataError
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -25,7 +26,8 @@ class Split:
 
     Attributes:
         images: Images, (N, C, H, W), floating point, finite; the dtype must be that of the learner's parameters, which
-            is float32 by default.
+            is float32 by default. Images that do not fit in memory are `StoredImages`, which read an index of a batch
+            from disk.
         labels: Labels, (N,), int64, from 0 to the number of classes - 1.
 
     Raises:
@@ -72,8 +74,8 @@ class Split:
                 f"images and labels must be on one device (got images on {self.images.device} and labels on"
                 f" {self.labels.device}); move one of them"
             )
-        # Tensors on the meta device have shapes only; estimates use them.
-        if self.images.is_meta:
+        # Tensors on the meta device have shapes only; estimates use them. Stored images are made from finite integers.
+        if self.images.is_meta or isinstance(self.images, StoredImages):
             return
         low, high = self.images.detach().aminmax()  # either is NaN if any pixel is
         if not bool(low.isfinite() & high.isfinite()):
@@ -103,6 +105,15 @@ class Split:
         shape = " x ".join(map(str, self.images.shape[1:]))
         kind = str(self.images.dtype).removeprefix("torch.")
         return f"Split({len(self)} images of {shape}, {kind} on {self.images.device})"
+
+    def select(self, rows: Tensor) -> "Split":
+        """Return a split of some of the images; images that are stored on disk stay there.
+
+        Args:
+            rows: Row numbers, (n,), int64.
+        """
+        images = self.images.select_rows(rows) if isinstance(self.images, StoredImages) else self.images[rows]
+        return Split(images=images, labels=self.labels[rows])
 
     def to(self, device: torch.device) -> "Split":
         """Return the same split on another device."""

@@ -79,6 +79,34 @@ class Transform:
             chunk.add_(noise.mul_(self.noise_sd).add_(self.noise_mean), alpha=high - low).clamp_(low, high)
 
 
+class NoiseStates:
+    """States of a generator before the noise of each image, by which the noise of any image can be drawn again.
+
+    Noise is drawn image after image, and how many random bits an image takes is only known afterwards.
+
+    Args:
+        generator: Generator of the noise of all images.
+        number: Number of images, N.
+        shape: (C, H, W).
+    """
+
+    def __init__(self, generator: np.random.Generator, *, number: int, shape: Sequence[int]) -> None:
+        self._generator = generator
+        self._states: list[tuple[int, int, int]] = []
+        for _ in range(number):
+            state = generator.bit_generator.state
+            self._states.append((state["state"]["state"], state["has_uint32"], state["uinteger"]))
+            generator.standard_normal(shape, dtype=np.float32)
+
+    def generator_at(self, position: int) -> np.random.Generator:
+        """Return the generator as it was before the noise of the image at a position."""
+        number, has_half, half = self._states[position]
+        state = dict(self._generator.bit_generator.state)
+        state |= {"state": {**state["state"], "state": number}, "has_uint32": has_half, "uinteger": half}
+        self._generator.bit_generator.state = state
+        return self._generator
+
+
 UNCHANGED = Transform()
 
 

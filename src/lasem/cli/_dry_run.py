@@ -49,7 +49,7 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOp
         stream = prepare(spec, options, device=device, benchmark=benchmark).stream
         outline, trained = stream.outline, stream.train_images
         typer.echo(f"data: checked, fingerprint {stream.fingerprint[:12]}")
-        for note in filter(None, (stream.about, *stream.notes)):
+        for note in filter(None, (stream.about, stream.storage, *stream.notes)):
             typer.echo(f"data: {note}")
     else:
         outline = benchmark.outline()

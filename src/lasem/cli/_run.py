@@ -5,7 +5,6 @@ import shlex
 import signal
 import sys
 import threading
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -34,6 +33,7 @@ from lasem.extras import is_installed
 from lasem.text import printable
 
 if TYPE_CHECKING:
+    from lasem.benchmarks import Outline
     from lasem.runs import Spec
 
 
@@ -119,7 +119,11 @@ def run(
         for spec, benchmark in checked:
             logs = [*([TensorBoardLog()] if tensorboard else []), *([CsvLog()] if scalars else [])]
             sinks = [ProgressDisplay(console, stopping=signals.received), *logs]
-            inspect = partial(require_memory, spec, limits=limits, device=where)
+
+            def inspect(outline: "Outline", spec: "Spec" = spec) -> None:
+                # Now the images are read, and what they take in memory is no longer available.
+                require_memory(spec, outline, limits=Limits.of(where, memory=memory), device=where)
+
             try:
                 run_spec(spec, options, benchmark=benchmark, inspect=inspect, sinks=sinks, stop=signals.received)
             except RunStopped as stopped:

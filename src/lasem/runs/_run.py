@@ -147,6 +147,7 @@ def _to_the_end(
             task=loop.history.tasks[-1].task if loop.history.tasks else None,
             warnings=warnings,
             about=stream.about,
+            storage=stream.storage,
         )
         checkpoints = Checkpoints(folder, every=options.checkpoint_every, resumed=checkpoint)
         with following(sinks, start), arithmetic(spec.training.precision, device):

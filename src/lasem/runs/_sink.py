@@ -24,6 +24,7 @@ class RunStart:
         task: The task that was open when an earlier attempt stopped, or the last one before.
         warnings: Damaged checkpoints, and conditions that have changed since the run began.
         about: How a folder of images was understood, in one sentence; empty for other data.
+        storage: Where images lie that do not fit in memory, in one sentence; empty for images in memory.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class RunStart:
     task: TaskRecord | None = None
     warnings: list[str] = field(default_factory=list)
     about: str = ""
+    storage: str = ""
 
 
 class Sink(Protocol):

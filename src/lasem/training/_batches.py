@@ -63,8 +63,7 @@ class Batches:
         if held_out == "half":
             order = self._order(len(task.train), "halves").to(task.train.labels.device)
             self._held_out, self._train = (
-                Split(images=task.train.images[indices], labels=task.train.labels[indices])
-                for indices in order.tensor_split([len(order) // 2])
+                task.train.select(indices) for indices in order.tensor_split([len(order) // 2])
             )
 
     @property

@@ -6,7 +6,6 @@ import pytest
 import torch
 from PIL import Image
 
-import lasem.benchmarks._store as store_module
 from lasem.benchmarks import Images
 from lasem.errors import DataError, SpecError
 
@@ -296,17 +295,6 @@ def test_progress_bars_are_left_as_they_were(root):
     before = datasets.utils.are_progress_bars_disabled()
     open_stream(root, "plain")
     assert datasets.utils.are_progress_bars_disabled() == before
-
-
-def test_a_stream_too_large_for_the_memory_is_refused_with_sizes(root, monkeypatch):
-    need = 6 * (8 + 1 + 5) * 3 * 4 * 4
-    options = {"train_per_class": 8, "valid_per_class": 1}
-    memory = store_module.require_memory.__globals__
-    monkeypatch.setitem(memory, "available_memory", lambda _: 5 * need)
-    assert len(open_stream(root, "plain", **options)) == 1
-    monkeypatch.setitem(memory, "available_memory", lambda _: 5 * need - 1)
-    with pytest.raises(DataError, match=r"got 84 images of 3 x 4 x 4, .* and 84 in a task, .* set max_test"):
-        open_stream(root, "plain", **options)
 
 
 @pytest.mark.parametrize(

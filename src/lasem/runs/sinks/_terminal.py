@@ -91,8 +91,8 @@ class ProgressDisplay(Sink):
         where = f"resumes after epoch {start.resumed}" if start.resumed else "starts"
         seed = start.spec.seeds.training
         self._say(f"{start.spec.name} seed {seed} {where}: {start.folder}")
-        if start.about:
-            self._say(f"data: {start.about}")
+        for note in filter(None, (start.about, start.storage)):
+            self._say(f"data: {note}")
         for warning in start.warnings:
             self._console.print(f"[yellow]warning:[/] {escape_markup(warning)}", highlight=False, soft_wrap=True)
         for change in start.spec.small or []:
