@@ -283,7 +283,7 @@ def test_presets_dry_run(monkeypatch, capsys, tmp_path):
 def unmade(spec, *_, **__):
     """A stream of which only the outline is known."""
     outline = check(spec).outline()
-    stream = SimpleNamespace(outline=outline, train_images=(), fingerprint="not made", notes=(), about="")
+    stream = SimpleNamespace(outline=outline, train_images=(), fingerprint="not made", notes=(), about="", storage="")
     return SimpleNamespace(stream=stream)
 
 
