@@ -1,15 +1,19 @@
 """EWC's information and penalty are those of their definitions; without weight it is plain sharing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
 
 from lasem.benchmarks import Split
-from lasem.learners import EWCOptions, RetentionOptions, SelectiveTransfer, Training
+from lasem.errors import SpecError
+from lasem.learners import EWCOptions, RetentionOptions, SelectiveTransfer, SingleNetwork, Training
 from lasem.learners._fisher import fisher_diagonal
 from lasem.learners._retention import Answers
 from lasem.nn import MECHANISMS, BasicBlock, Conv, Network, NormConv
+from lasem.runs import build_learner, check, resolve
 from lasem.search import EM, Fixed, Quadratic, shared_knowledge
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2)
@@ -187,6 +191,69 @@ def test_what_is_held_beside_parameters_is_counted_and_does_not_grow(make_task, 
         learned(learner, [make_task(seed=seed)], epochs=1)
         counts = learner.parameter_counts()
         assert counts.beside == 2 * counts.shared
+
+
+# A single head
+
+
+def single(backbone, **options):
+    return SingleNetwork(
+        backbone, classes=3, training=TRAINING, retention=EWCOptions(head="single", **options).retention
+    )
+
+
+def test_a_single_head_is_penalized_like_the_layers(make_task, make_backbone):
+    """After one task, the step's loss has lambda / 2 sum_j F_j (theta_j - theta*_j)^2 over all parameters."""
+    tasks, weight = [make_task(seed=seed, train=12) for seed in range(2)], 50.0
+    training = Training(batch_size=4, learning_rate=1e-1, keep=1.0, optimizer="sgd")
+    retention = EWCOptions(head="single", penalty_weight=weight).retention
+    learner = SingleNetwork(make_backbone(), classes=3, training=training, retention=retention)
+    learned(learner, tasks[:1])
+    network = learner.network(0)
+    center = [value.detach().clone() for value in network.parameters()]
+    information = one_by_one(
+        lambda images: network(images).log_softmax(1), list(network.parameters()), tasks[0].train, "exact"
+    )
+    learner.begin_task(replace(tasks[1], identity=1))
+    inner = learner._inner
+    inner.begin_epoch()
+    trained = inner.backbone.task_parameters(0)
+    with torch.no_grad():
+        for value in trained:
+            value += 0.1
+    images, labels = tasks[1].train.images[:4], tasks[1].train.labels[:4]
+    entropy = nn.functional.cross_entropy(inner.trial_logits(images, 0), labels)
+    penalty = weight / 2 * sum((f * 0.1**2).sum() for f in information)
+    assert sum(value.numel() for value in trained) == sum(value.numel() for value in center)
+    torch.testing.assert_close(inner.train_step(images, labels), entropy + penalty, rtol=1e-4, atol=1e-6)
+
+
+def test_a_single_network_without_weight_moves_as_if_nothing_held_it(make_task, make_backbone):
+    tasks = [make_task(seed=seed, train=14, identity=seed) for seed in range(3)]
+    free = SelectiveTransfer(make_backbone(), Fixed("all"), training=TRAINING)
+    learned(free, [replace(task, identity=0) for task in tasks])
+    images = tasks[0].test.images
+    held = [learned(single(make_backbone(), penalty_weight=weight), tasks).logits(images, 0) for weight in (0.0, 100.0)]
+    assert torch.equal(held[0], free.logits(images, 0))
+    assert not torch.equal(held[1], held[0])
+
+
+def test_a_single_network_is_resumed_with_what_holds_it(make_task, make_backbone):
+    tasks = [make_task(seed=seed, identity=seed) for seed in range(2)]
+    one, other = single(make_backbone()), single(make_backbone())
+    learned(one, tasks[:1])
+    one.begin_task(tasks[1])
+    one.train_epoch()
+    other.restore(one.state(), task=tasks[1])
+    for learner in (one, other):
+        learner.train_epoch()
+    assert torch.equal(one.logits(tasks[0].test.images, 0), other.logits(tasks[0].test.images, 0))
+
+
+def test_a_single_head_is_refused_with_mappings():
+    spec = resolve("digits/ewc-single", ["learner.mechanism=tf"])
+    with pytest.raises(SpecError, match="must be hps for a single head"):
+        build_learner(spec, check(spec).outline(), device=torch.device("cpu"))
 
 
 # Retention with any strategy

@@ -145,6 +145,19 @@ def test_columns_whose_activations_are_kept_compute_them_once_per_task(make_task
     assert calls == [4] * 2 * 4  # batches of 4, which cover 14 images in 4, of two older columns
 
 
+@pytest.mark.parametrize("head", [False, True])
+def test_memory_of_kept_activations_is_foreseen(make_task, head):
+    learner = ProgressiveNetworks(
+        PlainNetwork(SKIPPING, shape=(2, 9, 7)), options=ProgNNOptions(head=head), training=TRAINING
+    )
+    tasks = [make_task(seed=seed, shape=(2, 9, 7), train=14) for seed in range(3)]
+    learned(learner, tasks[:2], epochs=1)
+    learner.begin_task(tasks[2])
+    learner.train_epoch()
+    kept = sum(4 * values.numel() for layer in learner._frozen._kept for values in layer)
+    assert learner.kept_bytes(14, older=2) == kept > 0
+
+
 def test_a_column_learns_from_the_older_ones(make_task):
     shape = (1, 8, 8)
     learner = ProgressiveNetworks(PlainNetwork(NETWORKS["digits-3"], shape=shape), training=TRAINING)

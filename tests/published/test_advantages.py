@@ -20,8 +20,8 @@ def test_progressive_networks_learn_a_task_of_few_images_from_a_column_that_saw_
 
 
 def test_den_retrains_some_units_of_a_network_that_has_learned_and_does_not_end_below_separate_networks():
-    tasks, settings = permuted(0, tasks=3, train=30)[:2], ("den.select_l1=0.1", "den.drift=0.005")
-    learner = trained("digits/den", tasks, epochs=[25, 25], settings=settings)
+    tasks = permuted(0, tasks=3, train=30)[:2]
+    learner = trained("digits/den", tasks, epochs=[25, 25])
     assert accuracy(learner, tasks[0], 0) > 0.8
     selected, units = learner.growth().selected, [len(layer) for layer in learner.grown.seen[0]]
     assert all(0 < some <= all_of_them for some, all_of_them in zip(selected, units, strict=True))

@@ -47,14 +47,16 @@ class Retention:
 
     Args:
         options: Weight and form of the penalty.
+        head: Identity of a task whose head is retained too, where all tasks use one head; None for none.
 
     Attributes:
         options: Weight and form of the penalty.
         quadratics: Sum over the tasks that have ended by stage, without lambda / 2.
     """
 
-    def __init__(self, options: RetentionOptions) -> None:
+    def __init__(self, options: RetentionOptions, *, head: int | None = None) -> None:
         self.options = options
+        self.head = head
         self.quadratics: dict[int, Quadratic] = {}
 
     def penalty(self, num_images: int) -> RetentionPenalty | None:
@@ -62,7 +64,8 @@ class Retention:
         weight = self.options.weight
         if not self.quadratics or weight == 0:
             return None
-        return RetentionPenalty(self.quadratics, weight / num_images if self.options.count_images else weight)
+        weight = weight / num_images if self.options.count_images else weight
+        return RetentionPenalty(self.quadratics, weight, head=self.head)
 
     def consolidate(self, backbone: Backbone, task: int, split: Split, *, seed: int) -> None:
         """Add the information of a task that was just committed, on the layers that it shares.
@@ -74,7 +77,8 @@ class Retention:
             seed: Seed of sampled classes.
         """
         digits = backbone.configuration(task)
-        knowledge = {stage: values for stage, values in shared_knowledge(backbone).items() if digits[stage] == SHARED}
+        known = shared_knowledge(backbone, head=self.head)
+        knowledge = {stage: values for stage, values in known.items() if digits[stage] == SHARED}
         if self.options.weight == 0 or not knowledge:
             return
         answers = Answers(backbone, task)
@@ -168,11 +172,14 @@ class Answers(nn.Module):
         self.backbone = backbone
         self.task = task
 
-    @staticmethod
-    def named(knowledge: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def named(self, knowledge: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename shared knowledge from ``{stage}.{name}`` to the names of parameters of this module."""
-        parts = [(name.partition("."), value) for name, value in knowledge.items()]
-        return {f"backbone.stages.{stage}.shared.{name}": value for (stage, _, name), value in parts}
+        found: dict[str, Tensor] = {}
+        for key, value in knowledge.items():
+            stage, _, name = key.partition(".")
+            of_head, head = name.removeprefix("head."), f"backbone.heads.{self.task}."
+            found[f"backbone.stages.{stage}.shared.{name}" if of_head == name else head + of_head] = value
+        return found
 
     def forward(self, images: Tensor) -> Tensor:
         """Return log-likelihoods: (B, C, H, W) -> (B, classes)."""

@@ -7,12 +7,16 @@ from torch import Tensor, nn
 from lasem.benchmarks import Task
 from lasem.errors import DataError, LasemError
 from lasem.learners._interface import AbstractLearner, LearnerState
+from lasem.learners._retention import Retention, RetentionOptions, RetentionStatus
 from lasem.learners._selective import SelectiveTransfer
 from lasem.learners._selective_state import SelectiveState
 from lasem.learners._status import ParameterCounts
 from lasem.nn import Backbone
 from lasem.search import Fixed
 from lasem.training import Training
+
+ONLY = 0
+"""Identity of the only task that the network itself knows."""
 
 
 class SingleState(SelectiveState):
@@ -33,12 +37,26 @@ class SingleNetwork(AbstractLearner):
         classes: Largest number of classes of a task of the stream; a task with fewer reads only its own logits.
         training: How a task is trained.
         seed: Seed of batches and dropout.
+        retention: Hold the network, head included, near what earlier tasks need, as in the experiments of Kirkpatrick
+            et al. (2017) on permuted images; None lets it move freely.
     """
 
-    def __init__(self, backbone: Backbone, *, classes: int, training: Training | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        classes: int,
+        training: Training | None = None,
+        seed: int = 0,
+        retention: RetentionOptions | None = None,
+    ) -> None:
         self.classes = classes
         self.training = training or Training()
-        self._inner = SelectiveTransfer(backbone, Fixed("none"), training=self.training, seed=seed)
+        # Retention belongs to shared knowledge: with it, the network's layers are the shared ones.
+        strategy = Fixed("none" if retention is None else "all")
+        self._inner = SelectiveTransfer(backbone, strategy, training=self.training, seed=seed)
+        if retention is not None:
+            self._inner.retention = Retention(retention, head=ONLY)
         self._classes_of: dict[int, int] = {}
 
     @property
@@ -64,7 +82,7 @@ class SingleNetwork(AbstractLearner):
 
     def _as_first(self, task: Task) -> Task:
         """Give a task the identity and the head that all tasks have here."""
-        return replace(task, identity=0, classes=self.classes)
+        return replace(task, identity=ONLY, classes=self.classes)
 
     def train_epoch(self) -> float:
         """Train the network for one epoch and return the mean loss of its batches."""
@@ -76,11 +94,11 @@ class SingleNetwork(AbstractLearner):
 
     def logits(self, images: Tensor, task: int) -> Tensor:
         """Answer with the network's first logits, as many as the task has classes."""
-        return self._inner.logits(images, 0)[:, : self._known(task)]
+        return self._inner.logits(images, ONLY)[:, : self._known(task)]
 
     def network(self, task: int) -> nn.Module:
         """Return the network as it is now, with the task's logits only."""
-        return nn.Sequential(self._inner.network(0), _First(self._known(task)))
+        return nn.Sequential(self._inner.network(ONLY), _First(self._known(task)))
 
     def _known(self, task: int) -> int:
         """Number of classes of a task."""
@@ -91,8 +109,12 @@ class SingleNetwork(AbstractLearner):
             )
         return self._classes_of[task]
 
+    def retained(self) -> RetentionStatus | None:
+        """Return how earlier tasks hold the layers while a task is open; None without retention."""
+        return self._inner.retained()
+
     def parameter_counts(self) -> ParameterCounts:
-        """Count the network's parameters; all of them belong to the first task."""
+        """Count the network's parameters; without retention, all of them belong to the first task."""
         return self._inner.parameter_counts()
 
     def state(self) -> LearnerState:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from lasem.benchmarks import Outline
-from lasem.learners import AbstractLearner, ParameterCounts, SelectiveTransfer, TakesTurns, parameter_counts
+from lasem.learners import (
+    AbstractLearner,
+    ParameterCounts,
+    ProgressiveNetworks,
+    SelectiveTransfer,
+    TakesTurns,
+    parameter_counts,
+)
 from lasem.learners import trainings as times_trained
 from lasem.memory import available_memory
 from lasem.options import Table
@@ -40,7 +47,7 @@ class Estimate:
             tasks after each. Tests that happen because validation has improved are not foreseen.
         activation_bytes: Bytes that one step stores for its backward pass; counted for a search in a tree.
         model_bytes: Bytes of parameters, gradients, optimizer state and the copy for the roll-back, and of the features
-            that are kept of a task's images; see `lasem.search.Front`.
+            or activations that are kept of a task's images; see `lasem.search.Front`, and `ProgressiveNetworks`.
         search: Cost of the search over this and other partitions; None if there is none that can be counted.
         counted: Whether the time of a search's step was not measured, but one network's multiplied by its work.
         reasons: Sentences that say what is uncertain about `seconds`.
@@ -108,7 +115,9 @@ def estimate(
 
 
 def _kept_bytes(run: "_Run", learner: AbstractLearner) -> int:
-    """Return the bytes of the features that a learner, which has a task open, keeps of a task's images."""
+    """Return the bytes of the features that a learner, which has a task open, keeps of a task's images at most."""
+    if isinstance(learner, ProgressiveNetworks):
+        return learner.kept_bytes(run.outline.images["train"], older=run.searched - 1)
     if not isinstance(learner, SelectiveTransfer):
         return 0
     images = run.outline.images

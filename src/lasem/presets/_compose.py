@@ -111,11 +111,10 @@ def compose(preset: str | None, above: Mapping[str, Any]) -> Composed:
             if name == benchmark
         ]
     layers += _learner(learner, files("networks")[network] if network else file)
-    if small:
-        layers += _small(benchmark, network, merge(*(layer.table for layer in layers), above))
     if small or file.get("short"):
         layers.append(Layer("sizes/short.toml", files("sizes")["short"], small=not file.get("short")))
     if small:
+        layers += _small(benchmark, network, merge(*(layer.table for layer in layers), above))
         named = {"name": preset, "benchmark": {"name": f"{benchmark}/small"}}
         layers.append(Layer("the name of the preset", named, small=True))
     return _with_benchmark(Composed(tuple(_chosen(layers, above)), small=small), above)

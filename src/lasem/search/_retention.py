@@ -15,10 +15,19 @@ from torch import Tensor, nn
 from lasem.nn import Backbone
 
 
-def shared_knowledge(backbone: Backbone) -> dict[int, dict[str, nn.Parameter]]:
-    """Return the parameters of shared knowledge by stage and name: of the trial copy while a task is open."""
+def shared_knowledge(backbone: Backbone, *, head: int | None = None) -> dict[int, dict[str, nn.Parameter]]:
+    """Return the parameters of shared knowledge by stage and name: of the trial copy while a task is open.
+
+    Args:
+        backbone: The network.
+        head: Identity of a task whose head counts as knowledge too, where all tasks use one head. Its parameters stand
+            with the last stage, under names that begin with "head.".
+    """
     stages = {stage.index: stage.shared if stage.trial is None else stage.trial for stage in backbone.iter_stages()}
-    return {index: dict(module.named_parameters()) for index, module in stages.items()}
+    found = {index: dict(module.named_parameters()) for index, module in stages.items()}
+    if head is not None:
+        found[max(found)] |= dict(backbone.heads[str(head)].named_parameters(prefix="head"))
+    return found
 
 
 @dataclass
@@ -81,17 +90,19 @@ class RetentionPenalty:
     Attributes:
         quadratics: 2 R_l by stage; a stage that no earlier task shares has none.
         weight: Factor of R_l in the loss.
+        head: Identity of the task whose head is retained too; see `shared_knowledge`.
     """
 
     quadratics: Mapping[int, Quadratic]
     weight: float
+    head: int | None = None
 
     def terms(self, backbone: Backbone) -> list[tuple[int, Tensor]]:
         """Return weight R_l as (stage, scalar), for the stages that have a quadratic.
 
         A search weighs each term by the probability that the stage is shared.
         """
-        knowledge = shared_knowledge(backbone)
+        knowledge = shared_knowledge(backbone, head=self.head)
         return [(stage, self.weight / 2 * quadratic(knowledge[stage])) for stage, quadratic in self.quadratics.items()]
 
     @torch.no_grad()

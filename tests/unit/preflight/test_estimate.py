@@ -98,6 +98,12 @@ def test_brute_force_keeps_the_knowledge_and_the_best_candidate_aside():
     assert found.rollback == static.rollback + static.search
 
 
+def test_memory_counts_what_progressive_networks_keep_of_older_columns():
+    one, three = (estimated("prognn", "training.epochs=1", f"benchmark.first_tasks={tasks}") for tasks in (1, 3))
+    read = 8 * 4**2 + 16 * 2**2  # values of the first two layers of synthetic-3 per image
+    assert three.model_bytes - one.model_bytes == 4 * 90 * 2 * read
+
+
 ESTIMATED = [entry.name for entry in learner_entries(3) if not re.search(r"-(top-2|bottom|alternating)", entry.name)]
 """All learners but some static configurations, which differ in data alone."""
 

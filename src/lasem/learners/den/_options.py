@@ -20,8 +20,9 @@ class DENOptions(AbstractLearnerOptions):
     Attributes:
         expand: Number k of units that are added to every hidden layer.
         l1: Weight of the l1 norm: of all weights in the first task, later of the new head and of added units.
-        select_l1: Weight of the l1 norm of the new head while units are selected; None for `l1`. A unit that no class
-            reads is not retrained.
+        select_shrinkage: What every weight of the new head loses in a step while units are selected, in learning rates
+            and whatever `shrinkage` is; 0 shrinks weights by `l1` instead. RMSProp and Adam move a weight by up to
+            about one learning rate. A unit that no class reads is not retrained.
         l2: Weight of the squared l2 norm while connected units are retrained.
         group_lasso: Weight of the norm of every added unit's incoming weights.
         drift: Weight of the squared distance from the weights before the task.
@@ -41,7 +42,7 @@ class DENOptions(AbstractLearnerOptions):
 
     expand: Count = 32
     l1: NonNegative = 1e-5
-    select_l1: NonNegative | None = None
+    select_shrinkage: NonNegative = 0.0
     l2: NonNegative = 1e-4
     group_lasso: NonNegative = 1e-3
     drift: NonNegative = 0.5

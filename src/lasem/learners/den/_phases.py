@@ -1,7 +1,7 @@
 """The phases of DEN: which parameters each of them trains, and its penalty."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from lasem.benchmarks import Split
 from lasem.learners._layers import Kernel, PlainNetwork
 from lasem.learners.den._open_network import OpenNetwork
 from lasem.learners.den._options import DENOptions
-from lasem.learners.den._shrinkage import shrink_added_units, shrink_weights
+from lasem.learners.den._shrinkage import shrink_added_units, shrink_weights, step_scale
 from lasem.optimizers import TFRMSprop
 
 CHUNK = 500
@@ -71,11 +71,12 @@ class Phase:
             finite: () whether all numbers have been finite; if not, nothing moves.
         """
         weights, options = self.network.weights, self.options
-        if self.name in ("first", "select"):
-            shrunk = weights if self.name == "first" else weights[-1:]
-            selects = self.name == "select" and options.select_l1 is not None
-            l1 = options.select_l1 if selects else options.l1
-            shrink_weights(shrunk, optimizer, replace(options, l1=l1), steps=steps, finite=finite)
+        if self.name == "select" and options.select_shrinkage:
+            rate = float(optimizer.param_groups[0]["lr"])
+            shrink_weights(weights[-1], options.select_shrinkage * rate, finite=finite)
+        elif self.name in ("first", "select"):
+            for weight in weights if self.name == "first" else weights[-1:]:
+                shrink_weights(weight, options.l1 * step_scale(optimizer, weight, options, steps), finite=finite)
         if self.name == "expand":
             shrink_added_units(self.network, optimizer, options, steps=steps, finite=finite)
 

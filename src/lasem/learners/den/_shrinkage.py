@@ -1,6 +1,5 @@
 """DEN's proximal steps: they shrink single weights, and all that an added unit reads, until these are exactly 0."""
 
-from collections.abc import Sequence
 from math import sqrt
 
 import torch
@@ -13,21 +12,15 @@ from lasem.training import soft_threshold, sparse_group_threshold, step_sizes
 
 
 @torch.no_grad()
-def shrink_weights(
-    weights: Sequence[nn.Parameter], optimizer: Optimizer, options: DENOptions, *, steps: int, finite: Tensor
-) -> None:
-    """Shrink weights by the l1 norm, item by item, if all numbers have been finite.
+def shrink_weights(weight: nn.Parameter, amount: Tensor | float, *, finite: Tensor) -> None:
+    """Move every item towards 0 by an amount, and not beyond, if all numbers have been finite.
 
     Args:
-        weights: Weights that the optimizer has just moved.
-        optimizer: Optimizer of the phase.
-        options: Weight of the norm, and what a step shrinks by.
-        steps: Optimizer steps of the whole phase.
+        weight: A weight that the optimizer has just moved.
+        amount: How far, or (weight's shape) how far each item.
         finite: () whether all numbers have been finite.
     """
-    for weight in weights:
-        shrunk = soft_threshold(weight, options.l1 * _scale(optimizer, weight, options, steps))
-        weight.copy_(torch.where(finite, shrunk, weight))
+    weight.copy_(torch.where(finite, soft_threshold(weight, amount), weight))
 
 
 @torch.no_grad()
@@ -46,7 +39,7 @@ def shrink_added_units(
         finite: () whether all numbers have been finite.
     """
     for layer, weight in enumerate(network.weights):
-        scale = _scale(optimizer, weight, options, steps)
+        scale = step_scale(optimizer, weight, options, steps)
         below = network.added[layer - 1] if layer else 0
         rows = len(weight) - (network.added[layer] if layer < len(network.added) else 0)
         if below:
@@ -64,8 +57,8 @@ def shrink_added_units(
             bias.mul_(incoming.flatten(1).any(1))
 
 
-def _scale(optimizer: Optimizer, weight: nn.Parameter, options: DENOptions, steps: int) -> Tensor | float:
-    """Factor of a penalty's weight in one step: 1, the optimizer's step sizes, or one step's share of the phase."""
+def step_scale(optimizer: Optimizer, weight: nn.Parameter, options: DENOptions, steps: int) -> Tensor | float:
+    """Return the factor of a penalty's weight in one step: 1, the step sizes, or one step's share of the phase."""
     if options.shrinkage == "step-size":
         return step_sizes(optimizer, weight)
     return 1 / steps if options.shrinkage == "per-phase" else 1.0

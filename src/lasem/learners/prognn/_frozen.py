@@ -25,8 +25,8 @@ class FrozenActivations:
     @torch.no_grad()
     def __init__(self, columns: Columns, task: int, images: Tensor, *, batch_size: int) -> None:
         self._columns, self._task = columns, task
-        each = max(1, images.element_size() * len(images) * columns.values_read)
-        self._number = min(columns.num_older(task), KEPT_BYTES // each)
+        size = images.element_size() * len(images)
+        self._number = kept_columns(columns, columns.num_older(task), image_values_bytes=size)
         self._kept: list[list[Tensor]] = []
         # The last batch overlaps the one before it: batches of one size are computed alike, to the last bit.
         starts = [*range(0, len(images) - batch_size, batch_size), len(images) - batch_size] if self._number else []
@@ -42,6 +42,17 @@ class FrozenActivations:
         """Return the older columns' activations for a batch, given its rows among all training images, (B,)."""
         kept = [[values[rows].movedim(-1, 1) for values in layer] for layer in self._kept]
         return self._columns.older(images, self._task, kept=kept)
+
+
+def kept_columns(columns: Columns, older: int, *, image_values_bytes: int) -> int:
+    """Return how many of a number of older columns have their activations kept.
+
+    Args:
+        columns: Tells how many values of a column are read per image.
+        older: Number of older columns.
+        image_values_bytes: Bytes of one value of every training image.
+    """
+    return min(older, KEPT_BYTES // max(1, image_values_bytes * columns.values_read))
 
 
 def _empty(value: Tensor, images: int) -> Tensor:

@@ -12,7 +12,7 @@ from lasem.learners._layers import PlainNetwork
 from lasem.learners._parameters import at_first_visits
 from lasem.learners._status import ParameterCounts
 from lasem.learners.prognn._columns import Columns
-from lasem.learners.prognn._frozen import FrozenActivations
+from lasem.learners.prognn._frozen import FrozenActivations, kept_columns
 from lasem.learners.prognn._laterals import Laterals, Start
 from lasem.options import Positive, options
 from lasem.training import TaskTraining, Training, TrainingState, add_prefix, load_values, strip_prefix
@@ -147,6 +147,17 @@ class ProgressiveNetworks(AbstractLearner):
         sizes = {task: sum(p.numel() for p in self.columns.column(task).parameters()) for task in set(self.task.order)}
         per_task = at_first_visits(self.task.order, sizes)
         return ParameterCounts(shared=0, per_task=per_task, search=self.task.most_trained, rollback=0)
+
+    def kept_bytes(self, images: int, *, older: int) -> int:
+        """Return the bytes of what a task keeps of older columns, in single precision.
+
+        Args:
+            images: Number of training images of the task.
+            older: Number of older columns.
+        """
+        if self.training.augments:
+            return 0
+        return 4 * images * self.columns.values_read * kept_columns(self.columns, older, image_values_bytes=4 * images)
 
     def state(self) -> LearnerState:
         """Return all columns and, for an open task, its optimizer."""
