@@ -50,7 +50,7 @@ class EWCOptions(AbstractLearnerOptions):
 
     @property
     def retention(self) -> RetentionOptions:
-        """Options of the penalty."""
+        """Options of the penalty, as retention has them."""
         return RetentionOptions(
             weight=self.penalty_weight,
             count_images=False,
