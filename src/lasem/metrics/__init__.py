@@ -11,6 +11,7 @@ own training, each task counts once in a mean, and a task that has just been vis
 
 from lasem.metrics._formulas import FloatArray as FloatArray
 from lasem.metrics._formulas import LearningCurve as LearningCurve
+from lasem.metrics._formulas import OrderDisparity as OrderDisparity
 from lasem.metrics._formulas import Peak as Peak
 from lasem.metrics._formulas import Spread as Spread
 from lasem.metrics._formulas import accuracy_matrix as accuracy_matrix
@@ -24,6 +25,7 @@ from lasem.metrics._formulas import forgetting_ratio_curve as forgetting_ratio_c
 from lasem.metrics._formulas import forgetting_ratios as forgetting_ratios
 from lasem.metrics._formulas import forward_transfer as forward_transfer
 from lasem.metrics._formulas import latest_visits as latest_visits
+from lasem.metrics._formulas import order_disparity as order_disparity
 from lasem.metrics._formulas import peak_accuracy as peak_accuracy
 from lasem.metrics._formulas import spread as spread
 from lasem.metrics._measures import ForgettingRatio as ForgettingRatio

@@ -4,6 +4,7 @@ Sources:
     LeeStokesEaton2019: Learning shared knowledge for deep lifelong learning using deconvolutional networks. IJCAI.
     LopezPazRanzato2017: Gradient episodic memory for continual learning. NeurIPS.
     Chaudhry2018: Riemannian walk for incremental learning: understanding forgetting and intransigence. ECCV.
+    Yoon2020: Scalable and order-robust continual learning with additive parameter decomposition. ICLR.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,17 @@ class Peak(NamedTuple):
 
     validation: float
     test: float
+
+
+class OrderDisparity(NamedTuple):
+    """How much the accuracy of tasks depends on their order, as differences of fractions."""
+
+    per_task: FloatArray
+    """Difference between the best and the worst accuracy over the orders, (T,)."""
+    mean: float
+    """Mean over tasks: the average order-normalized performance disparity (AOPD)."""
+    largest: float
+    """Largest of all tasks: the maximum order-normalized performance disparity (MOPD)."""
 
 
 class Spread(NamedTuple):
@@ -156,6 +168,21 @@ def forward_transfer(accuracy: FloatArray, stl: FloatArray, *, identities: Seque
     """
     later = [t for t in latest_visits(_identities(accuracy, identities)) if t > 0]
     return _mean(accuracy[later, later] - stl[later])
+
+
+def order_disparity(accuracy: FloatArray) -> OrderDisparity:
+    """Return how much the final accuracy of each task depends on the order of tasks [Yoon2020].
+
+    The disparity of a task is the difference between its best and its worst accuracy over the orders.
+
+    Args:
+        accuracy: (orders, T) accuracy of every task at the end of the stream, by identity and not by position.
+
+    >>> order_disparity(np.array([[0.5, 0.75], [0.75, 0.25]])).mean
+    0.375
+    """
+    disparity = accuracy.max(0) - accuracy.min(0)
+    return OrderDisparity(disparity, mean=_mean(disparity), largest=float(disparity.max(initial=0.0)))
 
 
 def spread(values: Sequence[float | None], confidence: float = 0.95) -> Spread:

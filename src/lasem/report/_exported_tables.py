@@ -112,6 +112,7 @@ TASKS: Columns = {
     "configuration_name": (TEXT, "name of the configuration, such as top-2, if it has one"),
     "probability": (NUMBER, "probability of the committed configuration"),
     "margin": (NUMBER, "probability of the committed configuration minus that of the runner-up"),
+    "tied": (WHOLE, "number of other candidates that validated equally well, if candidates take turns"),
 }
 
 
@@ -128,7 +129,27 @@ def _tasks(run: Run) -> Iterator[Row]:
             "configuration_name": bits and configuration_name(bits),
             "probability": decision and decision.probability,
             "margin": decision and decision.margin,
+            "tied": decision and decision.tied,
         }
+
+
+UNITS: Columns = {
+    **TASK,
+    "layer": (WHOLE, "hidden layer, from 1 at the input"),
+    "units": (WHOLE, "units of all tasks so far; with gating, channels that they use"),
+    "selected": (WHOLE, "units that the task retrained (DEN)"),
+    "expanded": (WHOLE, "units that stayed of those added for the task (DEN)"),
+    "split": (WHOLE, "units that were split because they had drifted (DEN)"),
+}
+
+
+def _units(run: Run) -> Iterator[Row]:
+    for task in run.tasks:
+        decision = task.decision
+        for layer, units in enumerate((decision and decision.units) or ()):
+            changes = {name: getattr(decision, name) for name in ("selected", "expanded", "split")}
+            counts = {name: numbers and numbers[layer] for name, numbers in changes.items()}
+            yield {"task": task.position, "layer": layer + 1, "units": units, **counts}
 
 
 def _epochs(run: Run) -> Iterator[tuple[TaskHistory, EpochRecord, Row]]:
@@ -190,6 +211,7 @@ EXPORTED: Mapping[str, ExportedTable] = MappingProxyType(
         ),
         "measures": ExportedTable(MEASURES, _measures),
         "tasks": ExportedTable(TASKS, _tasks),
+        "units": ExportedTable(UNITS, _units),
         "accuracy": ExportedTable(
             {**TRAINED, "split": (TEXT, "valid or test"), "accuracy": (NUMBER, "fraction")}, _accuracy
         ),

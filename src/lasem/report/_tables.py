@@ -9,6 +9,7 @@ from lasem.metrics import Spread, spread
 from lasem.report._comparison import MEASURES, RANKS, ComparisonRow, comparison_rows
 from lasem.report._costs import memory_table, time_table
 from lasem.report._groups import differing_settings
+from lasem.report._orders import orders_table
 from lasem.report._published import published_result, settings_table
 from lasem.report._run import Run
 from lasem.report._table import Column, Table, make_table
@@ -84,6 +85,7 @@ TABLES: Mapping[str, TableEntry] = MappingProxyType(
         "groups": TableEntry("sharing all layers against searches over groups of layers (table 2)", groups_table),
         "time": TableEntry("training time, and how it compares with sharing all layers (appendix D)", time_table),
         "memory": TableEntry("numbers of parameters, against the bounds of appendix E", memory_table),
+        "orders": TableEntry("how much learners depend on the order of tasks (AOPD and MOPD)", orders_table),
         "settings": TableEntry("settings of the experiments, paper and ours (table 4)", settings_table),
     }
 )

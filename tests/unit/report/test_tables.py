@@ -1,5 +1,6 @@
 import csv
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 
@@ -168,6 +169,26 @@ def test_groups_are_compared_with_sharing_all_layers_on_their_stream(tmp_path):
         table("groups", collect([tmp_path / "other"]))
 
 
+def reversed_order(run):
+    """The same accuracies by position, of tasks that came in the reverse order."""
+    events = [e.model_copy(update={"identity": 2 - e.identity}) if e.event == "task" else e for e in run.events]
+    spec = {**run.spec, "benchmark": {**run.spec["benchmark"], "order": [2, 1, 0]}}
+    return replace(run, events=tuple(events), spec=spec)
+
+
+def test_orders_are_compared_task_by_task_with_equal_seeds(tmp_path):
+    runs = collect([write_learner(tmp_path, "hps", seeds=(0, 1)), write_learner(tmp_path / "alone", "stl")])
+    hps = [run for run in runs if run.learner == "hps"]
+    (row,) = table("orders", [*runs, *map(reversed_order, hps)]).numbers.to_dict("records")
+    # At the end the tasks have 0.4, 0.72 and 0.5 in one order, and 0.5, 0.72 and 0.4 in the other one.
+    assert (row["learner"], row["orders"], row["runs"]) == ("hps", "2", "2")
+    assert row["mean"] == pytest.approx(0.2 / 3)
+    assert row["largest"] == pytest.approx(0.1)
+    assert row["final"] == pytest.approx(1.62 / 3)
+    with pytest.raises(ReportError, match="equal seeds in two orders"):
+        table("orders", [hps[0], reversed_order(hps[1])])
+
+
 def test_settings_stand_beside_those_of_the_paper(tmp_path):
     more = FULL + 'optimizer = "rmsprop-tf"\n[search]\nm_steps = 1\n'
     write_learner(tmp_path, "dfcnn", benchmark="stl10-15", extra=more)
@@ -187,7 +208,7 @@ def test_small_variants_say_what_they_change(tmp_path):
 def test_an_unknown_table_suggests_a_known_one(finished):
     with pytest.raises(ReportError, match="did you mean 'memory'"):
         table("memmory", collect([finished]))
-    assert all(len(table(name, collect([finished])).texts) for name in TABLES if name != "groups")
+    assert all(len(table(name, collect([finished])).texts) for name in TABLES if name not in ("groups", "orders"))
 
 
 def test_tables_and_runs_are_shown_in_notebooks(tmp_path):
