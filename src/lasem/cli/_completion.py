@@ -25,7 +25,7 @@ def complete_names(incomplete: str) -> list[str]:
     from lasem.nn import NETWORKS
     from lasem.presets import benchmark_entries, learner_entries
 
-    entries = [*benchmark_entries(), *learner_entries()]
+    entries = [*benchmark_entries(), *learner_entries(pretrained=True)]
     return _beginning([*(entry.name for entry in entries), *NETWORKS], incomplete)
 
 

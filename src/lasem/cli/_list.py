@@ -84,7 +84,7 @@ def _all_parts() -> dict[str, dict[str, str]]:
     return {
         "benchmarks": {entry.name: entry.summary for entry in benchmark_entries()} | other["benchmark"],
         "networks": _summaries(NETWORKS),
-        "learners": {entry.name: entry.summary for entry in learner_entries()} | other["learner"],
+        "learners": {entry.name: entry.summary for entry in learner_entries(pretrained=True)} | other["learner"],
         "mechanisms": _summaries(MECHANISMS),
         "strategies": _summaries(STRATEGIES),
         "presets": {entry.name: entry.summary for entry in preset_entries()},

@@ -167,7 +167,9 @@ class _Run:
     def evaluation(self, times: StepTimes, trainings: int) -> float:
         """Return the seconds that evaluations take, over the whole stream."""
         epochs, images = self.spec.training.epochs * trainings, self.outline.images
-        tests = epochs // (self.spec.evaluation.every or max(1, self.spec.training.epochs // 20))
+        options = self.spec.evaluation
+        every = options.every or max(1, self.spec.training.epochs // 20)
+        tests = epochs // every if options.while_training else 0
         visits = len(self.outline.identities)
         again = visits * (visits + 1) // 2
         answers = epochs * images["valid"] + (tests + again) * images["test"]

@@ -13,7 +13,7 @@ from lasem.nn import find_network
 from lasem.options import Table
 
 AXES = ("profiles", "benchmarks", "networks", "learners", "sizes")
-ABOUT = ("summary", "static", "short", "networks", "partitions", "on")
+ABOUT = ("summary", "static", "short", "networks", "partitions", "on", "pretrained")
 """Keys of a file that describe it; all others are sections of a spec, or `when`."""
 HEADING = ("name", "profile", "plugins", "small")
 """Keys of a spec that stand above its sections."""
@@ -79,14 +79,16 @@ def kinds_of_presets(axis: str) -> set[str]:
     return {table[axis]["kind"] for table in files(f"{axis}s").values()}
 
 
-def learner_entries(layers: int | None = None) -> list[Entry]:
+def learner_entries(layers: int | None = None, *, pretrained: bool = False) -> list[Entry]:
     """Return the learners for a network, static configurations included.
 
     Args:
         layers: Number of its layers; None for the deepest network that a benchmark has by default.
+        pretrained: Whether to include the learners that only pretrained networks have.
     """
     layers = layers or max(_depth(table) for table in files("benchmarks").values())
-    return [entry for name in files("learners") for entry in _with_static(name, layers)]
+    names = [name for name, file in files("learners").items() if pretrained or not file.get("pretrained")]
+    return [entry for name in names for entry in _with_static(name, layers)]
 
 
 def preset_entries() -> list[Entry]:
@@ -111,6 +113,8 @@ def learners_of(table: Table, *, layers: int | None = None) -> list[Entry]:
     layers = _depth(table) if layers is None else layers
     entries: list[Entry] = []
     for name, file in files("learners").items():
+        if file.get("pretrained") and "weights" not in table["network"]:
+            continue
         if {file["learner"].get("mechanism"), file["learner"]["kind"]}.isdisjoint(excluded):
             entries += _with_static(name, layers)
             if searches(file):

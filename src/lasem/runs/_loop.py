@@ -50,16 +50,35 @@ class Evaluation:
     """What is measured, and when.
 
     Attributes:
+        while_training: Whether the current task is tested while it is trained, as peak accuracy needs. If not, tasks are
+            tested after every commit only, which takes less time where a network is large.
         every: Number of epochs between tests of the current task; 0 tests twenty times per task.
         earlier_tasks: Whether to measure earlier tasks "after-commit", or "before-commit" with everything that the last
             task has changed.
         batch_size: Images per batch.
     """
 
+    while_training: bool = True
     every: Count = 0
     earlier_tasks: Literal["after-commit", "before-commit"] = "after-commit"
     reference: Literal["end", "peak"] = "end"
     batch_size: Positive = 500
+
+    def __post_init__(self) -> None:
+        require(
+            self.while_training or not self.every,
+            "every must be left out if tasks are not tested while they are trained",
+            remedy="set while_training = true, or remove it",
+            where="[evaluation]",
+            every=self.every,
+        )
+        require(
+            self.while_training or self.reference == "end",
+            'reference must be "end" if tasks are not tested while they are trained, which leaves no peak',
+            remedy="set while_training = true, or the reference",
+            where="[evaluation]",
+            reference=self.reference,
+        )
 
 
 @dataclass
@@ -164,7 +183,7 @@ class Loop:
         )
 
     def _epoch(self, task: Task, *, position: int, task_epoch: int, best: float) -> EpochRecord:
-        """Train one epoch and validate. Test if validation has improved, if a test is due, or if the task ends."""
+        """Train one epoch and validate. Test if validation has improved, a test is due, or the task ends."""
         identity = self.stream.outline.identities[position]
         start = time.perf_counter()
         with memory_for(lambda: self._training(position, task_epoch), remedy=LESS_TRAINING):
@@ -178,7 +197,7 @@ class Loop:
         valid = self._accuracy(task.valid, identity)
         every = self.evaluation.every or max(1, self.epochs // 20)
         due = valid > best or task_epoch % every == 0 or task_epoch == self.epochs
-        test = self._accuracy(task.test, identity) if due else None
+        test = self._accuracy(task.test, identity) if due and self.evaluation.while_training else None
         return EpochRecord(
             task=position,
             epoch=self.history.num_epochs + 1,

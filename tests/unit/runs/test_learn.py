@@ -81,6 +81,22 @@ def test_the_test_set_is_due_every_so_many_epochs_and_at_the_end(make_backbone, 
     assert {event.task_epoch for event in of(EpochRecord, outcome) if event.test_accuracy is not None} == expected
 
 
+def test_a_task_can_be_tested_after_commits_only(make_backbone, stream):
+    learner = SelectiveTransfer(make_backbone(), EM(), training=TRAINING)
+    outcome = learn(learner, stream, epochs=2, evaluation=Evaluation(while_training=False))
+    assert all(event.test_accuracy is None for event in of(EpochRecord, outcome))
+    rows = [len(event.accuracy) for event in of(EvaluationRecord, outcome)]
+    assert rows == list(range(1, len(stream) + 1))
+    assert outcome.measures.peak_accuracy.test.mean is None
+    assert "not measured" in outcome.measures.undefined["peak_accuracy.test.mean"]
+
+
+@pytest.mark.parametrize("option", [{"every": 2}, {"reference": "peak"}])
+def test_what_needs_tests_while_training_is_refused_without_them(option):
+    with pytest.raises(SpecError, match="while_training = true"):
+        Evaluation(while_training=False, **option)
+
+
 def test_earlier_tasks_are_measured_after_the_commit_or_before_it(make_backbone, stream, monkeypatch):
     asked = {}
     for when in ("after-commit", "before-commit"):
