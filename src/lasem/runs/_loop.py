@@ -50,8 +50,8 @@ class Evaluation:
     """What is measured, and when.
 
     Attributes:
-        while_training: Whether the current task is tested while it is trained, as peak accuracy needs. If not, tasks are
-            tested after every commit only, which takes less time where a network is large.
+        while_training: Whether the current task is tested while it is trained, as peak accuracy needs. Without that,
+            tasks are tested after commits only, which takes less time where a network is large.
         every: Number of epochs between tests of the current task; 0 tests twenty times per task.
         earlier_tasks: Whether to measure earlier tasks "after-commit", or "before-commit" with everything that the last
             task has changed.
