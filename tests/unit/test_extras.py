@@ -16,7 +16,12 @@ from lasem.metrics import spread
 from lasem.metrics._student import central_probability, central_quantile
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "huggingface_hub": "huggingface-hub",
+    "mlflow": "mlflow-skinny",
+}
 
 
 def test_a_missing_package_is_named_with_the_extra_that_installs_it(monkeypatch):

@@ -28,13 +28,13 @@ from lasem.cli._options import (
     interval,
     resume_command,
 )
-from lasem.errors import RunStopped, SpecError
+from lasem.errors import RunStopped, SpecError, nearest
 from lasem.extras import is_installed
 from lasem.text import printable
 
 if TYPE_CHECKING:
     from lasem.benchmarks import Outline
-    from lasem.runs import Spec
+    from lasem.runs import Sink, Spec
 
 
 def run(
@@ -75,6 +75,10 @@ def run(
         bool, typer.Option("--tensorboard", help="Write for TensorBoard too, into RUN/tensorboard.")
     ] = False,
     scalars: Annotated[bool, typer.Option("--csv", help="Write all numbers into RUN/scalars.csv too.")] = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRACKER", help="Write all numbers for mlflow, trackio or wandb too; may be repeated."),
+    ] = None,
     plugins: Plugins = None,
 ) -> None:
     """Run presets or specs. Run the same command again to resume an unfinished run.
@@ -87,7 +91,7 @@ def run(
     from lasem.preflight import Limits, check_with_suggestions, require_data, require_memory
     from lasem.runs import RunFolder, RunOptions, Signals, choose_device, resolve
     from lasem.runs import run as run_spec
-    from lasem.runs.sinks import CsvLog, ProgressDisplay, TensorBoardLog
+    from lasem.runs.sinks import ProgressDisplay
 
     if max_hours is not None and not dry_run:
         raise SpecError("--max-hours must come with --dry-run, which estimates the time; add --dry-run")
@@ -109,6 +113,8 @@ def run(
     if dry_run:
         print_dry_runs(checked, options, limits)
         return
+    names = [*(track or []), *(["tensorboard"] if tensorboard else []), *(["csv"] if scalars else [])]
+    logs = [_logs(names) for _ in specs]  # a package that is missing is told before data is read
     unfinished = [spec for spec in specs if RunFolder.of(spec, out).result() is None]
     if len(unfinished) > 1:  # a single run checks its data itself
         require_data(unfinished, data)
@@ -116,9 +122,8 @@ def run(
         _stop_when_unattended()
     with Signals(silent=sys.stdout.isatty() and not quiet) as signals:
         console = OutputConsole(quiet=quiet, closed=signals.output_closed)
-        for spec, benchmark in checked:
-            logs = [*([TensorBoardLog()] if tensorboard else []), *([CsvLog()] if scalars else [])]
-            sinks = [ProgressDisplay(console, stopping=signals.received), *logs]
+        for (spec, benchmark), own in zip(checked, logs, strict=True):
+            sinks = [ProgressDisplay(console, stopping=signals.received), *own]
 
             def inspect(outline: "Outline", spec: "Spec" = spec) -> None:
                 # Now the images are read, and what they take in memory is no longer available.
@@ -132,6 +137,21 @@ def run(
                 _end("stopped at once; what came after the last checkpoint is not saved", int(at_once.code or 0))
     if not console.quiet:
         _print_runs([out / spec.folder for spec in specs], console)
+
+
+def _logs(names: list[str]) -> "list[Sink]":
+    """Make the sinks of one run that write its numbers.
+
+    Raises:
+        SpecError: A name is unknown.
+        RunError: A package is missing.
+    """
+    from lasem.runs.sinks import TRACKERS
+
+    wrong = next((name for name in names if name not in TRACKERS), None)
+    if wrong is not None:
+        raise SpecError(f"--track must name a tracker (got {wrong!r}); {nearest(wrong, TRACKERS)}")
+    return [TRACKERS[name]() for name in dict.fromkeys(names)]
 
 
 def _end(why: str, status: int) -> NoReturn:
