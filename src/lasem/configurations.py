@@ -211,6 +211,15 @@ def name(digits: Sequence[int]) -> str:
     return "".join(map(str, digits))
 
 
+def indexed(index: int, groups: int, *, branches: int = 2) -> str:
+    """Write the candidate at an index of a full space as text: (2, 3) -> "010"."""
+    digits: list[int] = []
+    for _ in range(groups):
+        index, digit = divmod(index, branches)
+        digits.append(digit)
+    return name(digits[::-1])
+
+
 def _meanings(branches: int) -> str:
     """Say what each digit means."""
     meanings = [f"{digit} for {BRANCHES[digit]}" for digit in range(branches)]

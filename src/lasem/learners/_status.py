@@ -42,12 +42,16 @@ class SearchStatus:
             return None
         prior = np.exp(log_prior.cpu().numpy())
         known, space = search.marginals(), search.space
-        candidates = np.array(space.candidates)
-        by_digit = np.stack([prior @ (candidates == digit).astype(np.float64) for digit in range(space.branches)], 1)
+        if known is None:
+            candidates = np.array(space.candidates)
+            taken = [(candidates == digit).astype(np.float64) for digit in range(space.branches)]
+            by_digit = np.stack([prior @ digit for digit in taken], 1)
+        else:
+            by_digit = known.cpu().numpy()
         return cls(
             space.names(),
             prior,
-            by_digit[:, SHARED] if known is None else known.cpu().numpy(),
+            by_digit[:, SHARED],
             by_digit if space.branches > FROZEN else None,
             effort=search.effort,
             decision=search.decision,

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from lasem.configurations import indexed
+
 MOST_CANDIDATES = 64
 """An epoch's record lists at most this many candidates; of a larger space, the most probable ones."""
 
@@ -22,6 +24,8 @@ Whole = Annotated[int, Field(ge=0, lt=2**63)]
 """A whole number of at least 0 that any reader can store."""
 Position = Annotated[int, Field(ge=0, lt=2**31)]
 """A position in the stream, or the index of a candidate, from 0."""
+Index = Annotated[int, Field(ge=0)]
+"""The index of a candidate, which may be one of all configurations of many groups."""
 Epoch = Annotated[int, Field(ge=1, lt=2**31)]
 """The number of an epoch, from 1."""
 Accuracy = Annotated[float, Field(ge=0, le=1)]
@@ -46,7 +50,7 @@ class TaskRecord(Record):
     images: dict[str, Whole]
     """Number of images per split: train, valid, test."""
     candidates: list[str] | None = None
-    """Names of the candidates by index. None without a search, and where a name is simply its index in binary."""
+    """Names of the candidates by index. None without a search, and where a name is the digits of its index."""
 
 
 class EpochRecord(Record):
@@ -68,7 +72,7 @@ class EpochRecord(Record):
     """Name of the training phase, for learners that train in phases (DEN)."""
     units: list[Whole] | None = None
     """Units per hidden layer, all tasks together, for learners whose network grows."""
-    prior: list[tuple[Position, float]] | None = None
+    prior: list[tuple[Index, float]] | None = None
     """Pairs (index of candidate, probability) in order of index, at most `MOST_CANDIDATES`; None without a search."""
     marginals: list[float] | None = None
     """Probability that a group is shared, per group."""
@@ -88,6 +92,15 @@ class EpochRecord(Record):
     """Largest posterior mass (or bound on it) that a step of the epoch left out; None where nothing was left out."""
     training_seconds: Seconds
     evaluation_seconds: Seconds
+
+    @property
+    def branches(self) -> int:
+        """Number of branches of every group: 2, or 3 with the frozen one."""
+        return 2 if self.branch_marginals is None else 3
+
+    def name(self, index: int, listed: list[str] | None) -> str:
+        """Return the name of a candidate, by the candidates of the task's record; one digit per group."""
+        return listed[index] if listed else indexed(index, len(self.marginals or ()), branches=self.branches)
 
 
 class DecisionRecord(Record):

@@ -10,6 +10,7 @@ from math import nan
 
 import numpy as np
 
+from lasem.configurations import indexed
 from lasem.metrics import LearningCurve, Measures, Reference, accuracy_matrix, measures
 from lasem.records._events import (
     DecisionRecord,
@@ -69,6 +70,7 @@ class TaskHistory:
         evaluation: Test accuracies of all tasks so far, measured after this one was learned; None until then.
         turns: The training of every candidate by its index; a single entry 0 where candidates do not take turns.
         track: How the search has come to its decision.
+        branches: Number of branches that the task searched: 2, or 3 with the frozen one.
     """
 
     def __init__(self, position: int) -> None:
@@ -79,7 +81,7 @@ class TaskHistory:
         self.turns: dict[int, Turn] = {}
         self.track = SearchTrack()
         self._chosen: int | None = None
-        self._groups = 0
+        self._groups, self.branches = 0, 2
         self._epochs: dict[tuple[int, int], EpochRecord] = {}
         self._sorted: tuple[EpochRecord, ...] | None = None
 
@@ -131,7 +133,7 @@ class TaskHistory:
         """Return the name of a candidate, which is one digit per group, the first group first."""
         if self.task and self.task.candidates:
             return self.task.candidates[index]
-        return f"{index:0{self._groups}b}" if self._groups else str(index)
+        return indexed(index, self._groups, branches=self.branches) if self._groups else str(index)
 
     def add(self, event: TaskRecord | EpochRecord | DecisionRecord | EvaluationRecord, *, keep: bool) -> None:
         """Take in one event of this task; `keep` says whether the records of epochs are stored."""
@@ -143,6 +145,7 @@ class TaskHistory:
                 self.turns.setdefault(candidate, Turn(event.candidate)).add(event)
                 self.track.add(event)
                 self._groups = self._groups or len(event.marginals or ())
+                self.branches = event.branches
                 if keep:
                     self._epochs[candidate, event.task_epoch] = event
                     self._sorted = None

@@ -52,7 +52,7 @@ class Order:
             return (
                 f"a group must have marginals of all branches (got {len(event.branch_marginals)} for {groups} groups)"
             )
-        listed = self._candidates.get(event.task) or (None if groups is None else 2 ** min(groups, 62))
+        listed = self._candidates.get(event.task) or (None if groups is None else event.branches**groups)
         highest = max((event.candidate or 0, *(index for index, _ in event.prior or ())))
         if listed is not None and highest >= listed:
             return f"the index of a candidate must be below {listed}, the number of candidates (got {highest})"

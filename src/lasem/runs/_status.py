@@ -4,19 +4,20 @@ from typing import TypedDict
 
 import numpy as np
 
+from lasem.configurations import indexed
 from lasem.learners import Growth, SearchStatus
 from lasem.records import MOST_CANDIDATES
 
 
 def candidate_names(status: SearchStatus | None) -> list[str] | None:
-    """Return the names of the candidates, unless they are simply their indices in binary."""
+    """Return the names of the candidates, unless they are simply their indices as digits of the branches."""
     if status is None or status.drawn:
         return None
-    groups = len(status.marginals)
-    if len(status.names) != 2**groups:
+    groups, branches = len(status.marginals), _branches(status)
+    if len(status.names) != branches**groups:
         return status.names
-    binary = [f"{index:0{groups}b}" for index in range(2**groups)]
-    return None if status.names == binary else status.names
+    full = all(indexed(index, groups, branches=branches) == found for index, found in enumerate(status.names))
+    return None if full else status.names
 
 
 class SearchFields(TypedDict, total=False):
@@ -50,15 +51,23 @@ def search_fields(status: SearchStatus | None) -> SearchFields:
         rows = ((_rounded(own), _rounded(shared), _rounded(kept)) for own, shared, kept in status.branch_marginals)
         fields["branch_marginals"] = list(rows)
     return fields | {
-        # drawn candidates change, so each is recorded as the number that its name is in binary
+        # drawn candidates change, so each is recorded by its index in the space of all configurations
         "prior": [
-            (int(status.names[index], 2) if status.drawn else int(index), _rounded(float(status.prior[index])))
+            (
+                int(status.names[index], _branches(status)) if status.drawn else int(index),
+                _rounded(float(status.prior[index])),
+            )
             for index in most
         ],
         "marginals": [_rounded(float(value)) for value in status.marginals],
         "entropy": status.entropy,
         "margin": _rounded(status.margin),
     }
+
+
+def _branches(status: SearchStatus) -> int:
+    """Return the number of branches of every group."""
+    return 2 if status.branch_marginals is None else status.branch_marginals.shape[1]
 
 
 class GrowthFields(TypedDict, total=False):

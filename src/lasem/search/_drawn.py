@@ -1,8 +1,9 @@
 """EM over lists of candidates that are drawn anew, for networks whose configurations cannot all be evaluated.
 
-The prior is a product over groups, pi(c) = prod_g pi_g^{c_g} (1 - pi_g)^{1 - c_g}. A list of M candidates is drawn from
-a proposal, and the posterior of a batch is estimated on the list by importance weights. The cost of a step grows with
-the number of stages, not with that of configurations (PARSEC, Casale, Gordon & Fusi 2019, searches cells this way).
+The prior is a product over groups, pi(c) = prod_g pi_{g, c_g} with the digits c_g of the branches. A list of M
+candidates is drawn from a proposal, and the posterior of a batch is estimated on the list by importance weights. The
+cost of a step grows with the number of stages, not with that of configurations (PARSEC, Casale, Gordon & Fusi 2019,
+searches cells this way).
 """
 
 from math import log
@@ -12,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lasem.configurations import ConfigurationSpace, Digits, Partition
+from lasem.configurations import FROZEN, OWN, SHARED, ConfigurationSpace, Digits
 from lasem.errors import require
 from lasem.options import Count, Positive, Share, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
@@ -36,13 +37,13 @@ class DrawnEM(AbstractStrategy):
 
     Attributes:
         partition: Groups of layers that decide together; None = every layer for itself.
-        draws: Number M of candidates that are drawn for a list. If it is at least 2^G, the list is all configurations,
-            and the search is exact for its prior.
+        draws: Largest number M of candidates in a list, at least one per branch. If it is at least 2^G, or 3^G with the
+            frozen branch, the list is all configurations, and the search is exact for its prior.
         redraw: Number of steps after which a new list is drawn; None for every epoch.
         mixture: Share of a uniform distribution in the proposal, by which groups that seem decided are still tried.
         expect_every: Number of steps per E-step; in between, candidates are trained by their prior.
         commit_groups: A group is settled once the probability of one branch has passed 1 minus this number, and the
-            lists do without the other branch; 0 settles none.
+            lists do without the others; 0 settles none.
         evidence: "product" or "mean" of the likelihoods of a batch's instances.
         held_out: Images that the evidence is computed on; see `EM`.
         evidence_from: Number of epochs at the start of a task whose evidence does not count; see `EM`.
@@ -63,19 +64,19 @@ class DrawnEM(AbstractStrategy):
     seed: Count = 0
 
     def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
-        """Return the two configurations that share nothing and everything: the search draws all others.
+        """Return the configurations that take one branch everywhere: the search draws all others.
 
         Raises:
-            SpecError: The partition has another number of layers, or the network offers the frozen branch.
+            SpecError: The partition has another number of layers, or a list has fewer candidates than branches.
         """
         require(
-            branches == 2,
-            "lists drawn anew must choose between own and shared branches only",
-            remedy="search with em, or make the network without the frozen branch",
-            branches=branches,
+            self.draws >= branches,
+            f"a list must have at least {branches} candidates, so that every group tries each of its branches",
+            remedy=f"set draws to {branches} or more",
+            draws=self.draws,
         )
         groups = layer_groups(layers, self.partition)
-        return ConfigurationSpace(groups, tuple((bit,) * groups.num_groups for bit in (0, 1)))
+        return ConfigurationSpace(groups, tuple((digit,) * groups.num_groups for digit in range(branches)), branches)
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin a search with a uniform prior.
@@ -90,7 +91,7 @@ class DrawnEM(AbstractStrategy):
             remedy="set it to the number of epochs per task",
             epochs=schedule.epochs,
         )
-        return DrawnEMSearch(self, space.partition, network=network, schedule=schedule)
+        return DrawnEMSearch(self, space, network=network, schedule=schedule)
 
 
 class DrawnEMSearch(AbstractSearch):
@@ -98,14 +99,16 @@ class DrawnEMSearch(AbstractSearch):
 
     redraws = True
 
-    def __init__(self, options: DrawnEM, partition: Partition, *, network: TaskNetwork, schedule: Schedule) -> None:
+    def __init__(
+        self, options: DrawnEM, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule
+    ) -> None:
         require_double_precision(network.device)
-        self._options, self._partition, self._network = options, partition, network
-        groups, device = partition.num_groups, network.device
-        self._log_totals = torch.full((groups, 2), -log(2), dtype=torch.float64, device=device)
+        self._options, self._all, self._network = options, space, network
+        groups, branches, device = space.partition.num_groups, space.branches, network.device
+        self._log_totals = torch.full((groups, branches), -log(branches), dtype=torch.float64, device=device)
         self._count = torch.zeros((), dtype=torch.float64, device=device)
         # what the current list was drawn from, in main memory
-        self._proposal = torch.full((groups,), 0.5, dtype=torch.float64)
+        self._proposal = torch.full((groups, branches), 1 / branches, dtype=torch.float64)
         self._fixed = torch.full((groups,), -1)
         self._number = torch.zeros((), dtype=torch.int64)
         window = EvidenceWindow(schedule, warm_up=options.evidence_from)
@@ -116,13 +119,12 @@ class DrawnEMSearch(AbstractSearch):
     def step(self, task: AbstractOpenTask, images: Tensor, labels: Tensor) -> Tensor:
         """Make an M-step on the list, after an E-step where one is due; once settled, train the chosen candidate."""
         if self.decision.candidate is not None:
-            space = ConfigurationSpace(self._partition, (self._leading(),))
-            return plain_step(task, self._network, images, labels, space=space)
+            return plain_step(task, self._network, images, labels, space=self.space)
         steps = self._progress.steps
         if self._number.tolist() == 0 or (self._options.redraw and steps % self._options.redraw == 0):
             self._redraw()
         listed, features, held_out = self._listed(), None, task.held_out_batch()
-        log_q = (self._log_prior_of(listed) + listed.log_weights).log_softmax(0)
+        log_q = (self._log_prior_of(listed.taken) + listed.log_weights).log_softmax(0)
         if steps % self._options.expect_every == 0:
             if held_out is None and not self._network.backbone.stochastic:
                 features = self._network.leaves(images, plan(listed.space))
@@ -170,41 +172,42 @@ class DrawnEMSearch(AbstractSearch):
 
     def _update(self, listed: DrawnList, log_q: Tensor) -> None:
         """Add the marginals of a posterior over the list to the running mean of every group."""
-        inside = torch.stack([1 - listed.bits, listed.bits], 2).log()  # 0 and -inf
-        marginals = (log_q[:, None, None] + inside).logsumexp(0).clamp_min(SMALLEST)
+        marginals = (log_q[:, None, None] + listed.taken.log()).logsumexp(0).clamp_min(SMALLEST)  # + 0 or -inf
         total = torch.logaddexp(self._log_totals, marginals)
         self._log_totals.copy_(torch.where(self._count > 0, total, marginals))
         self._count += 1
 
     @property
     def _log_groups(self) -> Tensor:
-        """Logarithm of the probability of both branches of every group, (G, 2)."""
+        """Logarithm of the probability of every group's branches, (G, branches)."""
         return self._log_totals.log_softmax(1)
 
-    def _log_prior_of(self, listed: DrawnList) -> Tensor:
-        """Return the logarithm of the factorized prior of the candidates of a list, (M,)."""
-        own, shared = self._log_groups.unbind(1)
-        return listed.bits @ shared + (1 - listed.bits) @ own
+    def _log_prior_of(self, taken: Tensor) -> Tensor:
+        """Return the logarithm of the factorized prior, (K,), from the branches taken, (K, G, branches) of 0 and 1."""
+        by_branch = [taken[..., digit] @ self._log_groups[:, digit] for digit in range(self._all.branches)]
+        return torch.stack(by_branch).sum(0)
 
     def _redraw(self) -> None:
         """Settle groups whose probability has passed the bound, and draw the next list from the present prior."""
-        shared = self._log_groups[:, 1].exp().cpu()
+        probabilities = self._log_groups.exp().cpu()
         bound = self._options.commit_groups
         if bound and float(self._count) > 0:
-            decided = torch.maximum(shared, 1 - shared) > 1 - bound
-            self._fixed.copy_(torch.where((self._fixed < 0) & decided, (shared > 0.5).long(), self._fixed))
-        self._proposal.copy_((1 - self._options.mixture) * shared + self._options.mixture / 2)
+            highest, digits = probabilities.max(1)
+            self._fixed.copy_(torch.where((self._fixed < 0) & (highest > 1 - bound), digits, self._fixed))
+        proposal = (1 - self._options.mixture) * probabilities + self._options.mixture / self._all.branches
+        proposal[:, OWN] = (1 - proposal[:, SHARED:].sum(1)).clamp_min(0)  # so that the sum is 1 in spite of rounding
+        self._proposal.copy_(proposal)
         self._number += 1
         if bool((self._fixed >= 0).all()):
-            self._progress.settle(_number(self._leading()))
+            self._settle()
 
     def _listed(self) -> DrawnList:
         """Return the current list, which follows from the number of the draw, the proposal and the settled groups."""
-        drawn_from = (int(self._number), tuple(self._proposal.tolist()), tuple(self._fixed.tolist()))
+        drawn_from = (int(self._number), tuple(map(tuple, self._proposal.tolist())), tuple(self._fixed.tolist()))
         if self._list is None or self._list.drawn_from != drawn_from:
             place = (self._options.seed, self._network.identity)
             size, device = self._options.draws, self._network.device
-            self._list = draw_list(self._partition, drawn_from, size=size, place=place, device=device)
+            self._list = draw_list(self._all, drawn_from, size=size, place=place, device=device)
         return self._list
 
     def start_epoch(self) -> None:
@@ -219,20 +222,28 @@ class DrawnEMSearch(AbstractSearch):
         """Settle for the leading configuration where the options say so."""
         commit_at = self._options.commit_at
         if commit_at is not None and self._progress.reached(commit_at, self._log_groups.max(1).values.sum(0, True)):
-            self._progress.settle(_number(self._leading()))
+            self._settle()
+
+    def _settle(self) -> None:
+        """Stop for the leading configuration, which is then the only one in `space`."""
+        self._fixed.copy_(torch.tensor(self._leading()))
+        self._progress.settle(0)
 
     def _leading(self) -> Digits:
-        """Return the most probable configuration, the settled groups as they were settled; ties are shared."""
-        if (chosen := self.decision.candidate) is not None:
-            return tuple(map(int, f"{chosen:0{self._partition.num_groups}b}"))
-        probable = (self._log_groups[:, 1] >= self._log_groups[:, 0]).long().cpu()
+        """Return the most probable configuration, the settled groups as they were settled.
+
+        Of equally probable branches a group takes the shared one, then the frozen one.
+        """
+        preferred = [SHARED, FROZEN, OWN] if self._all.branches > FROZEN else [SHARED, OWN]
+        probable = torch.tensor(preferred)[self._log_groups[:, preferred].argmax(1).cpu()]
         return tuple(torch.where(self._fixed < 0, probable, self._fixed).tolist())
 
     @property
     def space(self) -> ConfigurationSpace:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The current list and the leading configuration, in the order of their numbers."""
         listed = () if self.decision.candidate is not None else self._listed().space.candidates
-        return ConfigurationSpace(self._partition, tuple(sorted({*listed, self._leading()})))
+        candidates = tuple(sorted({*listed, self._leading()}))
+        return ConfigurationSpace(self._all.partition, candidates, self._all.branches)
 
     def leader(self) -> int:
         """Return the index of the most probable configuration in `space`."""
@@ -240,13 +251,13 @@ class DrawnEMSearch(AbstractSearch):
 
     def log_prior(self) -> Tensor:
         """Return the logarithm of the prior of the candidates in `space`, normalized over them, (K,)."""
-        bits = torch.tensor(self.space.candidates, dtype=torch.float64, device=self._network.device)
-        own, shared = self._log_groups.unbind(1)
-        return (bits @ shared + (1 - bits) @ own).log_softmax(0)
+        digits = torch.tensor(self.space.candidates, device=self._network.device)
+        branches = torch.arange(self._all.branches, device=digits.device)
+        return self._log_prior_of(digits.unsqueeze(2).eq(branches).double()).log_softmax(0)
 
     def marginals(self) -> Tensor:
-        """Return the probability of every group that it is shared, (G,)."""
-        return self._log_groups[:, 1].exp()
+        """Return the probability of every group's branches, (G, branches)."""
+        return self._log_groups.exp()
 
     @property
     def decision(self) -> Decision:
@@ -268,8 +279,3 @@ class DrawnEMSearch(AbstractSearch):
             "number": self._number,
             "course": self._progress.marks,
         }
-
-
-def _number(bits: Digits) -> int:
-    """Return the number that a configuration makes in binary."""
-    return int("".join(map(str, bits)), base=2)

@@ -59,7 +59,7 @@ class AbstractSearch(ABC):
         return None if log_prior is None else log_prior.exp()
 
     def marginals(self) -> Tensor | None:
-        """Return the probability of every group that it is shared, (G,); None where it follows from the prior."""
+        """Return the probability of every group's branches, (G, branches); None where it follows from the prior."""
         return None
 
     def set_prior(self, prior: Tensor) -> None:

@@ -21,8 +21,9 @@ def make_task() -> Task:
     return Task(name="quarters", classes=CLASSES, train=split, valid=split, test=split)
 
 
-def make_learner(strategy: EM, *, keep: float = 0.5, epochs: int = 30, rate: float = 0.05) -> SelectiveTransfer:
-    backbone = Network((Conv(3, 6), Conv(3, 6, pool=2), Conv(3, 6)), hidden=(8,)).build(SHAPE, seed=3)
+def make_learner(strategy, *, keep=0.5, epochs=30, rate=0.05, branches=2) -> SelectiveTransfer:
+    network = Network((Conv(3, 6), Conv(3, 6, pool=2), Conv(3, 6)), hidden=(8,), frozen=branches == 3)
+    backbone = network.build(SHAPE, seed=3)
     training = Training(batch_size=6, learning_rate=rate, keep=keep, epochs=epochs)
     return SelectiveTransfer(backbone, strategy, training=training, seed=1)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from quarters import CLASSES, make_learner, make_task, opened
 
-from lasem.configurations import Partition
+from lasem.configurations import ConfigurationSpace, Partition
 from lasem.errors import SpecError
 from lasem.learners import RetentionOptions, SelectiveTransfer, Training
 from lasem.nn import NETWORKS
@@ -16,15 +16,22 @@ from lasem.search import CommitAt, DrawnEM
 from lasem.search._draw import draw_list
 
 CPU = torch.device("cpu")
-GROUPS = Partition.single(5)
 
 
-@pytest.mark.parametrize("held_out", ["none", "half"])
-def test_with_all_configurations_it_is_the_exact_algorithm_with_a_factorized_prior(held_out):
-    learner = make_learner(DrawnEM(draws=8, held_out=held_out, expect_every=2), keep=1.0, epochs=3)
+def draw(number, theta, *, fixed=(-1,) * 5, size=4):
+    """A list of five groups whose branches have these probabilities, the same in all groups or by group."""
+    by_group = theta if isinstance(theta[0], tuple) else (theta,) * len(fixed)
+    space = ConfigurationSpace(Partition.single(len(fixed)), ((0,) * len(fixed),), len(by_group[0]))
+    return draw_list(space, (number, by_group, fixed), size=size, place=(0, 0), device=CPU)
+
+
+@pytest.mark.parametrize(("held_out", "branches"), [("none", 2), ("half", 2), ("none", 3)])
+def test_with_all_configurations_it_is_the_exact_algorithm_with_a_factorized_prior(held_out, branches):
+    strategy = DrawnEM(draws=branches**3, held_out=held_out, expect_every=2)
+    learner = make_learner(strategy, keep=1.0, epochs=3, branches=branches)
     learner.begin_task(make_task())
-    bits = torch.tensor(list(product((0, 1), repeat=3)), dtype=torch.float64)
-    sums, count, step = torch.zeros(3, dtype=torch.float64), 0, 0
+    rows = torch.tensor(list(product(range(branches), repeat=3)))
+    sums, count, step = torch.zeros(3, branches, dtype=torch.float64), 0, 0
     for _ in range(3):
         learner.begin_epoch()
         losses, held = [], learner.task._opened.held_out
@@ -34,21 +41,25 @@ def test_with_all_configurations_it_is_the_exact_algorithm_with_a_factorized_pri
 
             def entropies(images, labels):
                 learner.backbone.eval()
-                paths = [learner.backbone.path_logits(images, 0, digits=tuple(map(int, row))) for row in bits]
+                paths = [learner.backbone.path_logits(images, 0, digits=tuple(map(int, row))) for row in rows]
                 return torch.stack([F.cross_entropy(p.double(), labels, reduction="sum") for p in paths]).detach()
 
-            shared = sums / count if count else torch.full((3,), 0.5, dtype=torch.float64)
-            q = (bits * shared + (1 - bits) * (1 - shared)).prod(1)
+            prior = sums / count if count else torch.full_like(sums, 1 / branches)
+            q = torch.stack([prior[[0, 1, 2], row].prod() for row in rows])
             if step % 2 == 0:
                 q = (q.log() - entropies(*scored)).softmax(0)
-                sums, count = sums + q @ bits, count + 1
+                sums += torch.stack([q @ (rows == digit).double() for digit in range(branches)], 1)
+                count += 1
             expected = (q * entropies(images, labels)).sum() / len(labels)
             losses.append(learner.train_step(images, labels))
             torch.testing.assert_close(losses[-1].double(), expected, rtol=1e-5, atol=1e-6)
             torch.testing.assert_close(learner.search.marginals(), sums / count, rtol=1e-6, atol=1e-6)
             step += 1
         learner.end_epoch(losses)
-    assert float(learner.search.marginals().std()) > 0
+    assert float(learner.search.marginals()[:, 1].std()) > 0
+    status = learner.status()
+    assert (status.branch_marginals is not None) == (branches == 3)
+    assert status.marginals.tolist() == learner.search.marginals()[:, 1].tolist()
 
 
 def test_loss_is_weighted_by_the_posterior_over_the_list():
@@ -65,28 +76,49 @@ def test_loss_is_weighted_by_the_posterior_over_the_list():
 
 def test_lists_are_pairs_of_opposites_and_try_every_branch():
     for number in range(20):
-        listed = draw_list(GROUPS, (number, (0.99,) * 5, (-1,) * 5), size=4, place=(0, 0), device=CPU)
+        listed = draw(number, (0.01, 0.99))
         candidates = set(listed.space.candidates)
         assert candidates == {tuple(1 - bit for bit in bits) for bits in candidates}
         assert 2 <= len(candidates) <= 4
 
 
+def test_lists_of_three_branches_are_triples_that_try_every_branch_and_differ_in_their_order():
+    others = set()
+    for number in range(20):
+        candidates = draw(number, (0.005, 0.99, 0.005), size=5).space.candidates
+        assert all({*digits} == {0, 1, 2} for digits in zip(*candidates, strict=True))
+        assert len(candidates) == 3
+        others |= {*candidates} - {(1,) * 5}
+    assert len(others) > 10
+
+
 def test_settled_groups_stay_as_they_are_and_few_free_ones_are_listed_in_full():
-    listed = draw_list(GROUPS, (1, (0.5,) * 5, (-1, 1, 0, -1, 1)), size=4, place=(0, 0), device=CPU)
-    assert sorted(listed.space.candidates) == [(a, 1, 0, b, 1) for a, b in product((0, 1), repeat=2)]
-    assert torch.equal(listed.log_weights, torch.zeros(4, dtype=torch.float64))
+    for theta, size in (((0.5, 0.5), 4), ((0.2, 0.3, 0.5), 9)):
+        listed = draw(1, theta, fixed=(-1, 1, 0, -1, 1), size=size)
+        free = product(range(len(theta)), repeat=2)
+        assert sorted(listed.space.candidates) == [(a, 1, 0, b, 1) for a, b in free]
+        assert torch.equal(listed.log_weights, torch.zeros(size, dtype=torch.float64))
 
 
-def test_importance_weights_estimate_sums_over_all_configurations_without_bias():
+@pytest.mark.parametrize(
+    ("theta", "size"),
+    [
+        (((0.2, 0.8), (0.7, 0.3), (0.4, 0.6), (0.5, 0.5), (0.8, 0.2)), 4),
+        (((0.2, 0.5, 0.3), (0.7, 0.1, 0.2), (0.3, 0.3, 0.4)), 6),
+    ],
+)
+def test_importance_weights_estimate_sums_over_all_configurations_without_bias(theta, size):
     """The mean over many lists of sum_m weight_m f(c_m) / M is the sum of f over all configurations."""
-    theta, values = (0.8, 0.3, 0.6, 0.5, 0.2), torch.arange(1.0, 33.0, dtype=torch.float64)
+    branches, groups = len(theta[0]), len(theta)
+    values = torch.arange(1.0, 1 + branches**groups, dtype=torch.float64)
     estimates = []
-    for number in range(1500):
-        listed = draw_list(GROUPS, (number, theta, (-1,) * 5), size=4, place=(0, 0), device=CPU)
-        places = [int("".join(map(str, bits)), 2) for bits in listed.space.candidates]
-        estimates.append((listed.log_weights.exp() * values[places]).sum() / 4)
+    for number in range(500):
+        listed = draw(number, theta, fixed=(-1,) * groups, size=size)
+        places = [int("".join(map(str, digits)), branches) for digits in listed.space.candidates]
+        estimates.append((listed.log_weights.exp() * values[places]).sum() / size)
     found = torch.stack(estimates)
-    assert abs(float(found.mean() - values.sum())) < 4 * float(found.std()) / 1500**0.5
+    assert abs(float(found.mean() - values.sum())) < 4 * float(found.std()) / 500**0.5
+    assert float(found.std()) < float(values.sum())
 
 
 def test_groups_settle_one_by_one_and_end_the_search():
@@ -102,10 +134,13 @@ def test_groups_settle_one_by_one_and_end_the_search():
     learner.end_task()
 
 
-@pytest.mark.parametrize("options", [{"redraw": 3}, {"commit_at": CommitAt(share=0.5)}, {"held_out": "half"}])
-def test_it_is_resumed_bit_for_bit(options):
+@pytest.mark.parametrize(
+    ("options", "branches"),
+    [({"redraw": 3}, 2), ({"commit_at": CommitAt(share=0.5)}, 2), ({"held_out": "half"}, 2), ({"redraw": 4}, 3)],
+)
+def test_it_is_resumed_bit_for_bit(options, branches):
     strategy = DrawnEM(draws=4, commit_groups=0.05, **options)
-    one, other = opened(strategy, epochs=6), make_learner(strategy, epochs=6)
+    one, other = (make(strategy, epochs=6, branches=branches) for make in (opened, make_learner))
     for _ in range(3):
         one.train_epoch()
     other.restore(one.state(), task=make_task())
@@ -147,3 +182,5 @@ def test_a_spec_chooses_it_and_wrong_options_are_refused():
             DrawnEM(**wrong)
     with pytest.raises(SpecError, match=r"training.epochs must be given"):
         make_learner(DrawnEM(commit_at=CommitAt(share=0.5)), epochs=None).begin_task(make_task())
+    with pytest.raises(SpecError, match=r"at least 3 candidates.*draws to 3 or more"):
+        make_learner(DrawnEM(draws=2), branches=3)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from lasem.configurations import FROZEN
 from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, Event, TaskRecord
 
 
@@ -50,13 +51,12 @@ class ScalarReader:
             "accuracy/test": event.test_accuracy,
             "search/entropy": event.entropy,
         }
-        groups = len(event.marginals or [])
         shared = {f"sharing/group_{group:02}": p for group, p in enumerate(event.marginals or [], start=1)}
-        prior = {f"configuration/{self._name(index, groups)}": p for index, p in event.prior or []}
-        return _known({**measures, **shared, **prior})
-
-    def _name(self, index: int, groups: int) -> str:
-        return self._names[index] if self._names else f"{index:0{groups}b}"
+        frozen = {
+            f"frozen/group_{group:02}": p[FROZEN] for group, p in enumerate(event.branch_marginals or [], start=1)
+        }
+        prior = {f"configuration/{event.name(index, self._names)}": p for index, p in event.prior or []}
+        return _known({**measures, **shared, **frozen, **prior})
 
 
 def _known(values: dict[str, float | None]) -> dict[str, float]:

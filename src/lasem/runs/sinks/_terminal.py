@@ -184,9 +184,8 @@ class ProgressDisplay(Sink):
     def _leading(self, event: EpochRecord, most: int) -> list[tuple[str, float]]:
         """Return name and probability of the most probable candidates."""
         ranked = sorted(event.prior or [], key=lambda item: -item[1])[:most]
-        groups = len(event.marginals or [])
         listed = self._task.candidates if self._task else None
-        return [(listed[index] if listed else f"{index:0{groups}b}", share) for index, share in ranked]
+        return [(event.name(index, listed), share) for index, share in ranked]
 
     def _line(self, event: EpochRecord) -> str:
         """Return how far the run has come, as a line for a log."""
