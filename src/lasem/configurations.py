@@ -220,6 +220,11 @@ def indexed(index: int, groups: int, *, branches: int = 2) -> str:
     return name(digits[::-1])
 
 
+def digits_key(branches: int) -> str:
+    """Explain the digits of configurations beside a list of them: "1 = shared" where there are only two branches."""
+    return "1 = shared" if branches == 2 else ", ".join(f"{digit} = {word}" for digit, word in enumerate(BRANCHES))
+
+
 def _meanings(branches: int) -> str:
     """Say what each digit means."""
     meanings = [f"{digit} for {BRANCHES[digit]}" for digit in range(branches)]

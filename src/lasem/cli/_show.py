@@ -33,7 +33,7 @@ def show(
     if len(runs) < MANY or tasks:
         for item in runs:
             console.print(show_run(item))
-        console.print(legend())
+        console.print(legend(branches=max(item.branches for item in runs)))
     else:
         console.print(run_list(runs))
         console.say("lasem show --tasks prints the tasks of every run, lasem show RUN those of one.")

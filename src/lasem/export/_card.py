@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lasem.configurations import FROZEN
 from lasem.runs import Learned
 from lasem.text import escape_markdown
 
@@ -77,23 +78,23 @@ The exported logits differ by at most {about["check"]["largest_difference"]:.1e}
 
 
 def _tasks(run: Learned, about: Mapping[str, Any]) -> str:
-    """Return a table of the exported tasks, with the share map: one digit per layer, 1 = shared."""
+    """Return a table of the exported tasks, with the share map: one digit per layer."""
     lines = ["| task | name | classes | shares | accuracy at its end, % | accuracy now, % |", "|" + " --- |" * 6]
     for task in about["tasks"]:
-        position, bits = task["task"], task["configuration"]
+        position, digits = task["task"], task["configuration"]
         end, now = (row[position] for row in (run.result.accuracy[position], run.result.accuracy[-1]))
         cells = [
             str(position),
             escape_markdown(task["name"]),
             ", ".join(map(escape_markdown, task["classes"])),
-            "" if bits is None else "".join(map(str, bits)),
+            "" if digits is None else "".join(map(str, digits)),
             f"{100 * end:.1f}",
             f"{100 * now:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(
-        [*lines, "", "One digit per layer, the layer nearest the input first; 1 = shared with other tasks."]
-    )
+    frozen = any(FROZEN in (task["configuration"] or ()) for task in about["tasks"])
+    note = "One digit per layer, the layer nearest the input first; 1 = shared with other tasks"
+    return "\n".join([*lines, "", f"{note}{', 2 = frozen at the initial values' if frozen else ''}."])
 
 
 def _measures(run: Learned) -> str:

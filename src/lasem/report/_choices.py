@@ -1,4 +1,4 @@
-"""Statistics of the chosen configurations: the most frequent ones, and how often each layer is shared."""
+"""Statistics of the chosen configurations: the most frequent ones, and how often each layer is shared or frozen."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lasem.configurations import name, named, static_names
+from lasem.configurations import BRANCHES, FROZEN, SHARED, name, named, static_names
 from lasem.metrics import FloatArray
 from lasem.report._groups import Group, labelled, same_spec
 from lasem.report._run import Run
@@ -18,8 +18,8 @@ MOST_CONFIGURATIONS = 8
 class Choice(NamedTuple):
     """A configuration that some tasks chose."""
 
-    bits: str
-    """One character per layer, 1 = shared, the layer nearest the input first."""
+    digits: str
+    """One digit per layer, the layer nearest the input first."""
     name: str | None
     """Name of a static configuration, such as "top-2"; None for any other."""
     share: float
@@ -41,26 +41,32 @@ class Choices(NamedTuple):
     """Fraction of the tasks that chose a configuration that `most` leaves out."""
     layers: list[float]
     """(L,) fraction of tasks that share each layer, the layer nearest the input first."""
+    frozen: list[float]
+    """(L,) fraction of tasks that take each layer frozen; empty where no run has a frozen branch."""
 
 
 class SharedFractions(NamedTuple):
-    """How often each layer is shared, task by task, over seeds."""
+    """How often each layer is shared, and how often frozen, task by task, over seeds."""
 
     label: str
     seeds: int
     tasks: list[str]
     shared: FloatArray
     """(L, T) fraction of the seeds that share; NaN where no seed has committed the task."""
+    frozen: FloatArray
+    """(L, T) fraction of the seeds that take the frozen branch; without entries where no run has one."""
 
 
-def configuration_name(bits: str) -> str | None:
+def configuration_name(digits: str) -> str | None:
     """Return the name of a static configuration, as presets have it; None for others.
 
-    >>> configuration_name("0011"), configuration_name("0110")
-    ('top-2', None)
+    >>> configuration_name("0011"), configuration_name("222"), configuration_name("0110")
+    ('top-2', 'frozen', None)
     """
-    known = {name(named(text, len(bits))): text for text in reversed(static_names(len(bits)))}
-    return known.get(bits)
+    layers = len(digits)
+    names = static_names(layers, branches=len(BRANCHES))
+    known = {name(named(text, layers, branches=len(BRANCHES))): text for text in reversed(names)}
+    return known.get(digits)
 
 
 def choices(runs: Sequence[Run], *, most: int = MOST_CONFIGURATIONS, searched: bool = True) -> list[Choices]:
@@ -73,10 +79,10 @@ def choices(runs: Sequence[Run], *, most: int = MOST_CONFIGURATIONS, searched: b
     """
     groups = [group for group in same_spec(runs) if not searched or _searched(group[0])]
     rows = [
-        (label, group, [bits for run in group for bits in run.configurations if bits])
+        (label, group, [digits for run in group for digits in run.configurations if digits])
         for label, group in labelled(groups)
     ]
-    return [_choices(label, len(group), found, most) for label, group, found in rows if found]
+    return [_choices(label, group, found, most) for label, group, found in rows if found]
 
 
 def shared_fractions(runs: Sequence[Run]) -> list[SharedFractions]:
@@ -85,27 +91,46 @@ def shared_fractions(runs: Sequence[Run]) -> list[SharedFractions]:
     return [shared for shared in maps if shared.shared.size]
 
 
-def _choices(label: str, seeds: int, rows: Sequence[str], most: int) -> Choices:
-    ranked = sorted(Counter(rows).items(), key=lambda item: (-item[1], -item[0].count("1"), item[0]))
-    top = [Choice(bits, configuration_name(bits), count / len(rows)) for bits, count in ranked[:most]]
+def _choices(label: str, group: Group, rows: Sequence[str], most: int) -> Choices:
+    ranked = sorted(Counter(rows).items(), key=lambda item: (-item[1], -item[0].count(str(SHARED)), item[0]))
+    top = [Choice(digits, configuration_name(digits), count / len(rows)) for digits, count in ranked[:most]]
     rest = sum(count for _, count in ranked[most:]) / len(rows)
     depth = max(map(len, rows))
-    layers = [sum(bits[layer : layer + 1] == "1" for bits in rows) / len(rows) for layer in range(depth)]
-    return Choices(label, seeds, len(rows), top, max(0, len(ranked) - most), rest, layers)
+
+    def fractions(digit: int) -> list[float]:
+        return [sum(row[layer : layer + 1] == str(digit) for row in rows) / len(rows) for layer in range(depth)]
+
+    return Choices(
+        label=label,
+        seeds=len(group),
+        tasks=len(rows),
+        most=top,
+        others=max(0, len(ranked) - most),
+        rest=rest,
+        layers=fractions(SHARED),
+        frozen=fractions(FROZEN) if any(run.branches > FROZEN for run in group) else [],
+    )
 
 
 def _shared(label: str, group: Group) -> SharedFractions:
-    rows = [run.configurations for run in group]
     longest = max(group, key=lambda run: len(run.configurations))
-    depth = max((len(bits) for row in rows for bits in row if bits), default=0)
-    values = np.full((len(group), depth, len(longest.configurations)), np.nan)
+    shared = _fractions(group, SHARED, tasks=len(longest.configurations))
+    offered = any(run.branches > FROZEN for run in group)
+    frozen = _fractions(group, FROZEN, tasks=len(longest.configurations)) if offered else np.empty((0, 0))
+    return SharedFractions(label, len(group), longest.task_names, shared, frozen)
+
+
+def _fractions(group: Group, digit: int, *, tasks: int) -> FloatArray:
+    """Return the fraction of the seeds whose digit is this one, (L, T); NaN where no seed has committed the task."""
+    rows = [run.configurations for run in group]
+    depth = max((len(digits) for row in rows for digits in row if digits), default=0)
+    values = np.full((len(group), depth, tasks), np.nan)
     for r, row in enumerate(rows):
-        for t, bits in enumerate(row):
-            if bits:
-                values[r, : len(bits), t] = [int(bit) for bit in bits]
+        for t, digits in enumerate(row):
+            if digits:
+                values[r, : len(digits), t] = [found == str(digit) for found in digits]
     known = (~np.isnan(values)).sum(0)
-    shared = np.divide(np.nansum(values, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0)
-    return SharedFractions(label, len(group), longest.task_names, shared)
+    return np.divide(np.nansum(values, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0)
 
 
 def _searched(run: Run) -> bool:

@@ -64,7 +64,7 @@ class TaskRow(NamedTuple):
     position: int
     name: str
     configuration: str | None
-    """One digit per layer, 1 = shared, the layer nearest the input first."""
+    """One digit per layer, the layer nearest the input first."""
     peak_validation: float | None
     peak_test: float | None
     end: float | None
@@ -214,7 +214,7 @@ def task_rows(run: Run) -> list[TaskRow]:
         TaskRow(
             position=t,
             name=name,
-            configuration=bits,
+            configuration=digits,
             peak_validation=found.peak_accuracy.validation.per_task[t],
             peak_test=found.peak_accuracy.test.per_task[t],
             end=ends[t],
@@ -222,7 +222,7 @@ def task_rows(run: Run) -> list[TaskRow]:
             forgetting_ratio=found.forgetting_ratio.per_task[t],
             epochs_to_98_percent=found.epochs_to_98_percent[t],
         )
-        for t, (name, bits) in enumerate(zip(run.task_names, run.configurations, strict=True))
+        for t, (name, digits) in enumerate(zip(run.task_names, run.configurations, strict=True))
     ]
 
 

@@ -149,7 +149,7 @@ def all_shared(group: Group, groups: Sequence[Group]) -> Group | None:
 
 def _alike(group: Group, reference: Group) -> bool:
     """Whether two groups had one stream, network and mechanism; single-task learning uses no mechanism."""
-    free = group[0].static_configuration == "none"
+    free = group[0].static_configuration in ("none", "frozen")
     return stream_and_network(group) == stream_and_network(reference) and (
         free or group[0].mechanism == reference[0].mechanism
     )
@@ -157,9 +157,9 @@ def _alike(group: Group, reference: Group) -> bool:
 
 def _memory(label: str, group: Group, groups: Sequence[Group]) -> Memory:
     run, counts = group[0], [run.parameters for run in group if run.parameters]
-    searched = run.strategy in ("em", "darts", "brute-force")
+    searched = run.searches
     bound, missing, text = None, (), ""
-    if searched or run.static_configuration not in (None, "none"):
+    if run.shares:
         same = [other for other in groups if stream_and_network(other) == stream_and_network(group)]
         alone = next((other[0] for other in same if other[0].static_configuration == "none"), None)
         whole = all_shared(group, same)
@@ -170,7 +170,9 @@ def _memory(label: str, group: Group, groups: Sequence[Group]) -> Memory:
         )
         if alone and alone.parameters and whole and whole[0].parameters:
             largest = max(0, *alone.parameters.per_task, *whole[0].parameters.per_task)
-            bound = whole[0].parameters.shared + factor * largest
+            # a network with a frozen branch stores the initial values besides the shared knowledge
+            stored = max(whole[0].parameters.shared, *(c.shared for c in counts))
+            bound = stored + factor * largest
     return Memory(
         label=label,
         seeds=len(counts),

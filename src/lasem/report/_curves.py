@@ -66,6 +66,8 @@ class TaskSearch(NamedTuple):
     """(G,) names of the groups."""
     marginals: list[list[float]]
     """(G, E): probability that a group shares, the group with the lowest layer first."""
+    branch_marginals: list[list[tuple[float, float, float]]]
+    """(G, E, 3): probabilities of a group's branches (own, shared, frozen); empty where there is no frozen branch."""
 
 
 class TaskTurns(NamedTuple):
@@ -125,7 +127,7 @@ def num_candidates(task: TaskHistory, record: EpochRecord) -> int:
     """Count the configurations that a task was searched over, K; 0 where nothing says it."""
     if task.task and task.task.candidates:
         return len(task.task.candidates)
-    return 2 ** len(record.marginals) if record.marginals else len(record.prior or ())
+    return record.branches ** len(record.marginals) if record.marginals else len(record.prior or ())
 
 
 def thin(label: str, values: Mapping[int, float], most: int = MOST_POINTS) -> Line:
@@ -224,6 +226,7 @@ def _search(run: Run, task: TaskHistory, most_points: int) -> TaskSearch:
     lines = [Line(task.candidate(index), list(epochs), [by_record[i].get(index) for i in kept]) for index in indices]
     mixed = [records[i] for i in kept if records[i].marginals]
     marginals = [list(values) for values in zip(*(record.marginals or () for record in mixed), strict=True)]
+    by_branch = [record.branch_marginals for record in mixed if record.branch_marginals]
     return TaskSearch(
         position=task.position,
         name=task.name,
@@ -234,6 +237,7 @@ def _search(run: Run, task: TaskHistory, most_points: int) -> TaskSearch:
         epochs=[record.task_epoch for record in mixed],
         groups=group_names(run, len(marginals)),
         marginals=marginals,
+        branch_marginals=[list(of) for of in zip(*by_branch, strict=True)] if len(by_branch) == len(mixed) else [],
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from lasem.configurations import BRANCHES, FROZEN, SHARED, digits_key
 from lasem.records import EpochRecord, TaskHistory
 from lasem.report._choices import configuration_name
 from lasem.report._run import Run
@@ -107,7 +108,7 @@ TASKS: Columns = {
     "test": (WHOLE, "test images"),
     "configuration": (
         TEXT,
-        "committed configuration: one digit per layer, the layer nearest the input first; 1 = shared",
+        f"committed configuration: one digit per layer, the layer nearest the input first; {digits_key(3)}",
     ),
     "configuration_name": (TEXT, "name of the configuration, such as top-2, if it has one"),
     "probability": (NUMBER, "probability of the committed configuration"),
@@ -117,7 +118,7 @@ TASKS: Columns = {
 
 
 def _tasks(run: Run) -> Iterator[Row]:
-    for task, bits in zip(run.tasks, run.configurations, strict=False):
+    for task, digits in zip(run.tasks, run.configurations, strict=False):
         record, decision = task.task, task.decision
         yield {
             "task": task.position,
@@ -125,8 +126,8 @@ def _tasks(run: Run) -> Iterator[Row]:
             "name": task.name,
             "classes": record and record.classes,
             **(record.images if record else {}),
-            "configuration": bits,
-            "configuration_name": bits and configuration_name(bits),
+            "configuration": digits,
+            "configuration_name": digits and configuration_name(digits),
             "probability": decision and decision.probability,
             "margin": decision and decision.margin,
             "tied": decision and decision.tied,
@@ -178,9 +179,9 @@ def _retention(run: Run) -> Iterator[Row]:
 
 
 def _configurations(run: Run) -> Iterator[Row]:
-    for task, bits in enumerate(run.configurations):
-        for layer, bit in enumerate(bits or "", start=1):
-            yield {"task": task, "layer": layer, "shared": bit == "1"}
+    for task, digits in enumerate(run.configurations):
+        for layer, digit in enumerate(map(int, digits or ""), start=1):
+            yield {"task": task, "layer": layer, "shared": digit == SHARED, "branch": BRANCHES[digit]}
 
 
 def _probabilities(run: Run) -> Iterator[Row]:
@@ -193,7 +194,8 @@ def _probabilities(run: Run) -> Iterator[Row]:
 def _marginals(run: Run) -> Iterator[Row]:
     for _, e, when in _epochs(run):
         for group, probability in enumerate(e.marginals or (), start=1):
-            yield when | {"group": group, "probability": probability}
+            frozen = e.branch_marginals[group - 1][FROZEN] if e.branch_marginals else None
+            yield when | {"group": group, "probability": probability, "frozen": frozen}
 
 
 class ExportedTable(NamedTuple):
@@ -236,6 +238,7 @@ EXPORTED: Mapping[str, ExportedTable] = MappingProxyType(
                 **TASK,
                 "layer": (WHOLE, "number of the layer, from 1 at the input"),
                 "shared": (YES_NO, "whether the task reads the layer from shared knowledge"),
+                "branch": (TEXT, "own, shared, or frozen at the initial values"),
             },
             _configurations,
         ),
@@ -244,7 +247,7 @@ EXPORTED: Mapping[str, ExportedTable] = MappingProxyType(
                 **TASK,
                 **EPOCH,
                 "candidate": (WHOLE, "index of the configuration"),
-                "configuration": (TEXT, "one digit per group, the group with the lowest layer first; 1 = shared"),
+                "configuration": (TEXT, f"one digit per group, the group with the lowest layer first; {digits_key(3)}"),
                 "probability": (
                     NUMBER,
                     "prior at the end of the epoch; of more than 64 candidates, only the 64 most probable have rows",
@@ -258,6 +261,7 @@ EXPORTED: Mapping[str, ExportedTable] = MappingProxyType(
                 **EPOCH,
                 "group": (WHOLE, "number of the group, from 1; the group with the lowest layer first"),
                 "probability": (NUMBER, "probability that the group shares"),
+                "frozen": (NUMBER, "probability that the group is frozen; missing without a frozen branch"),
             },
             _marginals,
         ),

@@ -82,16 +82,14 @@ def growth(runs: Sequence[Run]) -> list[GrowthCurves]:
 
 def _mechanism(group: Group) -> str:
     """Name of the mechanism with which a group shares layers; empty where it shares none."""
-    run = group[0]
-    shares = run.strategy in ("em", "darts", "brute-force") or run.static_configuration not in (None, "none")
-    return run.mechanism if shares else ""
+    return group[0].mechanism if group[0].shares else ""
 
 
 def _role(group: Group) -> str:
-    static = group[0].static_configuration
-    if group[0].strategy == "em":
+    run = group[0]
+    if run.strategy in ("em", "drawn-em"):
         return "searched"
-    return "" if static in (None, "none") else "all" if static == "all" else "static"
+    return "" if run.searches or not run.shares else "all" if run.static_configuration == "all" else "static"
 
 
 def _panel(mechanism: str, found: Sequence[tuple[str, Group]]) -> ForgettingPanel:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lasem.configurations import Partition
+from lasem.configurations import FROZEN, Partition
 from lasem.errors import SpecError
 from lasem.records import Event, History, Measures, Parameters, Result, TaskHistory, measures_of
 from lasem.text import printable
@@ -79,9 +79,19 @@ class Run:
 
     @property
     def strategy(self) -> str:
-        """How configurations were found: "fixed", "em", "darts", "brute-force", or the kind of another learner."""
+        """How configurations were found, such as "fixed", "em" or "brute-force"; or the kind of another learner."""
         kind = self.setting("learner", "kind") or "selective"
         return str(self.setting("learner", "strategy") or "fixed") if kind == "selective" else str(kind)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the spec names a strategy that chooses among configurations."""
+        return (self.setting("learner", "kind") or "selective") == "selective" and self.strategy != "fixed"
+
+    @property
+    def shares(self) -> bool:
+        """Whether the spec lets tasks share layers by a mechanism."""
+        return self.searches or self.static_configuration not in (None, "none", "frozen")
 
     @property
     def static_configuration(self) -> str | None:
@@ -156,10 +166,16 @@ class Run:
 
     @cached_property
     def configurations(self) -> list[str | None]:
-        """Configuration of every task: one digit per layer, 1 = shared, first layer first; None where undecided."""
+        """Configuration of every task: one digit per layer, first layer first; None where undecided."""
         result = self._counted_result
-        bits = self.history.configurations if result is None else result.configurations or [None] * len(result.tasks)
-        return [None if row is None else "".join(map(str, row)) for row in bits]
+        found = self.history.configurations if result is None else result.configurations or [None] * len(result.tasks)
+        return [None if row is None else "".join(map(str, row)) for row in found]
+
+    @cached_property
+    def branches(self) -> int:
+        """Number of branches that the run tells of: 2 (own and shared), or 3 with the frozen one."""
+        chosen = any(str(FROZEN) in digits for digits in self.configurations if digits)
+        return 3 if chosen else max((task.branches for task in self.tasks), default=2)
 
     @property
     def num_learned(self) -> int:

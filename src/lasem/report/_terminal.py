@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from lasem.configurations import FROZEN
 from lasem.metrics import spread
 from lasem.records import TaskHistory
 from lasem.report._comparison import MEASURES, UNKNOWN, comparison_rows, duration, percent, task_rows
@@ -24,15 +25,15 @@ LEADING = 5
 LONGEST_NAME = 48
 """Number of characters of a task's name that a table of tasks shows."""
 
+SHARES = "one digit per layer, the layer nearest the input first: 1 = shared, 0 = the task's own"
 LEGEND = (
-    ("shares", "one digit per layer, the layer nearest the input first: 1 = shared, 0 = the task's own"),
     ("peak", "test accuracy at the epoch of the task's training that validates best, so that it may be below end"),
     ("end", "test accuracy after the last epoch of the task's training"),
     ("now", "test accuracy after the last task that was learned"),
     ("forgetting", "forgetting ratio: now divided by end; below 1 the task was partly forgotten"),
     ("to 98%", "epochs until the test accuracy reached 98% of the peak"),
 )
-"""What the columns of a table of tasks mean."""
+"""What the columns of a table of tasks mean, besides the configuration."""
 
 GAP = 2
 """Number of spaces between two columns."""
@@ -107,8 +108,8 @@ def comparison(runs: Sequence[Run]) -> RenderableType:
 def run_table(run: Run) -> RichTable:
     """List the tasks of a run with their accuracies in percent.
 
-    The columns: one digit per layer, 1 = shared, the layer nearest the input first; the peak inside the task's own
-    training, selected by validation; the accuracy at its end; now; the forgetting ratio; epochs to 98% of the peak.
+    The columns: one digit per layer, the layer nearest the input first; the peak inside the task's own training,
+    selected by validation; the accuracy at its end; now; the forgetting ratio; epochs to 98% of the peak.
     """
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("task", justify="right")
@@ -121,10 +122,11 @@ def run_table(run: Run) -> RichTable:
     return table
 
 
-def legend() -> RichTable:
-    """Explain the columns of a table of tasks, one a line."""
+def legend(*, branches: int = 2) -> RichTable:
+    """Explain the columns of a table of tasks, one a line; with three branches also the digit of the frozen one."""
     grid = RichTable.grid(padding=(0, 2))
-    for name, meaning in LEGEND:
+    shares = SHARES + (", 2 = frozen at the initial values" if branches > FROZEN else "")
+    for name, meaning in (("shares", shares), *LEGEND):
         grid.add_row(Text(name, style="dim"), Text(meaning, style="dim"))
     return grid
 

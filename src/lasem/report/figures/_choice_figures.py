@@ -1,33 +1,44 @@
 """Figure 8 and the share maps: what was chosen."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from lasem.configurations import digits_key
 from lasem.report._choices import Choices, SharedFractions
 from lasem.report.figures._style import (
     FAINT,
-    LEANING,
+    FROZEN,
+    FROZEN_HATCH,
+    GRAY,
     OWN,
+    OWN_HATCH,
     SHARED,
     canvas,
     grid,
+    leaning,
     percents,
     shortened,
 )
 
+SHARED_LOOK: dict[str, Any] = {"color": SHARED}
+OWN_LOOK: dict[str, Any] = {"facecolor": OWN, "hatch": OWN_HATCH, "edgecolor": "white", "linewidth": 0}
+FROZEN_LOOK: dict[str, Any] = {"facecolor": FROZEN, "hatch": FROZEN_HATCH, "edgecolor": "white", "linewidth": 0}
+"""Looks of bars and of their legend, which differ in black and white, too."""
+
 
 def configurations(data: Sequence[Choices]) -> Figure:
     """Per learner, how often it chose its most frequent configurations."""
-    longest = max(len(_label(choice.bits, choice.name)) for item in data for choice in item.most)
+    longest = max(len(_label(choice.digits, choice.name)) for item in data for choice in item.most)
     most = max(len(item.most) + (item.others > 0) for item in data)
     figure, places = grid(len(data), columns=2 if longest > 18 else 3, height=0.75 + 0.19 * most)
     top = max(choice.share for item in data for choice in item.most)
     for axes, item in zip(places, data, strict=True):
-        names = [_label(choice.bits, choice.name) for choice in item.most]
+        names = [_label(choice.digits, choice.name) for choice in item.most]
         shares = [choice.share for choice in item.most]
         if item.others:
             names = [*names, f"{item.others} others"]
@@ -42,6 +53,8 @@ def configurations(data: Sequence[Choices]) -> Figure:
         axes.set_xlabel("share of tasks")
         axes.tick_params(axis="y", length=0)
         percents(axes, "x")
+    if any(item.frozen for item in data):
+        figure.supxlabel(f"one digit per layer, 1 = nearest the input: {digits_key(3)}", fontsize=7, color=GRAY)
     return figure
 
 
@@ -52,9 +65,9 @@ def layers(data: Sequence[Choices]) -> Figure:
     for axes, item in zip(places, data, strict=True):
         positions, shared = np.arange(1, len(item.layers) + 1), np.array(item.layers)
         axes.bar(positions, shared, color=SHARED, width=0.75)
-        axes.bar(
-            positions, 1 - shared, bottom=shared, color=OWN, width=0.75, hatch="////", edgecolor="white", linewidth=0
-        )
+        taken = shared + np.array(item.frozen or 0)
+        for low, high, look in ((shared, taken, FROZEN_LOOK), (taken, 1.0, OWN_LOOK)):
+            axes.bar(positions, high - low, bottom=low, width=0.75, **look)
         axes.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
         axes.set_xticks(positions)
         axes.set_ylim(0, 1)
@@ -62,7 +75,7 @@ def layers(data: Sequence[Choices]) -> Figure:
         axes.set_xlabel("layer, 1 = nearest the input")
         percents(axes)
     places[0].set_ylabel("share of tasks")
-    _legend(figure, hatch="////")
+    _legend(figure, frozen=any(item.frozen for item in data), hatched=True)
     return figure
 
 
@@ -75,16 +88,17 @@ def share_map(data: Sequence[SharedFractions]) -> Figure:
     for axes, item in zip(places, data, strict=True):
         _map(axes, item, named=not same or axes is places[-1])
     places[-1].set_xlabel("task")
-    _legend(figure, paler=any(item.seeds > 1 for item in data))
+    _legend(figure, frozen=any(item.frozen.size for item in data), paler=any(item.seeds > 1 for item in data))
     return figure
 
 
 def _map(axes: Axes, item: SharedFractions, *, named: bool) -> None:
     depth, tasks = item.shared.shape
     axes.set_facecolor(FAINT)
+    frozen = item.frozen if item.frozen.size else 0 * item.shared
+    colors = leaning(np.stack([1 - item.shared - frozen, item.shared, frozen], axis=-1))
     axes.pcolormesh(
-        np.arange(tasks + 1) - 0.5, np.arange(depth + 1) + 0.5, item.shared,
-        cmap=LEANING, vmin=0, vmax=1, edgecolors="white", linewidth=0.8,
+        np.arange(tasks + 1) - 0.5, np.arange(depth + 1) + 0.5, colors, edgecolors="white", linewidth=0.8
     )  # fmt: skip
     axes.set_xticks(range(tasks) if tasks <= 20 else range(0, tasks, 5))
     if not named:
@@ -101,18 +115,19 @@ def _map(axes: Axes, item: SharedFractions, *, named: bool) -> None:
         spine.set_visible(False)
 
 
-def _legend(figure: Figure, *, paler: bool = False, hatch: str = "") -> None:
-    patches = [Patch(color=SHARED, label="shared")]
-    patches.append(Patch(facecolor=OWN, hatch=hatch, edgecolor="white", linewidth=0, label="the task's own"))
+def _legend(figure: Figure, *, frozen: bool, paler: bool = False, hatched: bool = False) -> None:
+    looks = {"shared": SHARED_LOOK} | ({"frozen": FROZEN_LOOK} if frozen else {}) | {"the task's own": OWN_LOOK}
+    plain: dict[str, Any] = {} if hatched else {"hatch": ""}
+    patches = [Patch(**look | plain, label=name) for name, look in looks.items()]
     patches += [Patch(facecolor="none", label="paler: seeds differ")] if paler else []
-    figure.legend(handles=patches, loc="outside lower center", ncols=3)
+    figure.legend(handles=patches, loc="outside lower center", ncols=4)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g}%" if share < 0.095 else f"{share:.0%}"
 
 
-def _label(bits: str, name: str | None) -> str:
-    """Bits in groups of four where there are many, with the name."""
-    spaced = " ".join(bits[i : i + 4] for i in range(0, len(bits), 4)) if len(bits) > 9 else bits
+def _label(digits: str, name: str | None) -> str:
+    """Digits in groups of four where there are many, with the name."""
+    spaced = " ".join(digits[i : i + 4] for i in range(0, len(digits), 4)) if len(digits) > 9 else digits
     return f"{spaced} ({name})" if name else spaced

@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from math import ceil
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lasem.configurations import BRANCHES, digits_key
 from lasem.report._curves import Curves, TaskSearch, leading
 from lasem.report.figures._style import (
+    FROZEN,
     GRAY,
-    LEANING,
+    OWN,
+    SHARED,
     WIDTH,
     canvas,
     draw_bands,
     grid,
+    leaning,
     legend_below,
     percents,
     shortened,
@@ -125,7 +130,11 @@ def _marginals(axes: Axes, item: TaskSearch, *, first: bool) -> None:
         return
     edges = [item.epochs[0] - 0.5, *(epoch + 0.5 for epoch in item.epochs)]
     rows = range(len(item.groups) + 1)
-    axes.pcolormesh(edges, [row - 0.5 for row in rows], item.marginals, cmap=LEANING, vmin=0, vmax=1, rasterized=True)
+    found = np.array(item.marginals)
+    by_branch = (
+        np.array(item.branch_marginals) if item.branch_marginals else np.stack([1 - found, found, 0 * found], -1)
+    )
+    axes.pcolormesh(edges, [row - 0.5 for row in rows], leaning(by_branch), rasterized=True)
     axes.set_yticks(range(len(item.groups)), [shortened(name, 16) for name in item.groups] if first else [])
     whole_numbers(axes)
     axes.tick_params(axis="y", length=0, labelsize=6 if len(item.groups) < 10 else 5)
@@ -136,11 +145,13 @@ def _legend(figure: Figure, searches: Sequence[TaskSearch], names: Sequence[str]
     others = max(item.size for item in searches) - len(names)
     if others > 0:
         handles.append(Line2D([], [], color="#C8C8C8", linewidth=1, label=f"{others} others"))
-    handles += [Line2D([], [], linestyle="none", marker="s", markersize=6, color=LEANING(value), label=label)
-                for value, label in ((0.0, "own"), (1.0, "shared"))]  # fmt: skip
+    branches = len(BRANCHES) if any(item.branch_marginals for item in searches) else 2
+    handles += [Line2D([], [], linestyle="none", marker="s", markersize=6, color=color, label=label)
+                for color, label in zip((OWN, SHARED, FROZEN)[:branches], BRANCHES, strict=False)]  # fmt: skip
     longest = max(len(str(handle.get_label())) for handle in handles)
     columns = max(2, int(figure.get_figwidth() * 15 // (longest + 7)))
-    title = "configurations: one bit per group, 1 = shared, the group with the lowest layer first"
+    digit = "bit" if branches == 2 else "digit"
+    title = f"configurations: one {digit} per group, {digits_key(branches)}, the group with the lowest layer first"
     title += f" ({len(searches)} of {of} tasks)" if len(searches) < of else ""
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), title=title)
     legend.get_title().set(fontsize=7, color=GRAY)

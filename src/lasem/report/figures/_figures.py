@@ -161,9 +161,9 @@ def _draw_network(runs: Sequence[Run], selection: Selection) -> Figure:
             f" (got {len(different)}, of {', '.join(different.values())}); name the folders of one"
         )
     found = candidates[0][0]
-    shared = choices(searched[0][1]) if len(searched) == 1 else []
-    shares = shared[0].layers if shared and len(shared[0].layers) == len(found.layers) else None
-    return _network_figure.network(found, shares)
+    chosen = choices(searched[0][1]) if len(searched) == 1 else []
+    known = bool(chosen) and len(chosen[0].layers) == len(found.layers)
+    return _network_figure.network(found, chosen[0] if known else None)
 
 
 def _drawing(

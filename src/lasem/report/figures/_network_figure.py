@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch
 
 from lasem.configurations import Partition
 from lasem.errors import ReportError
 from lasem.formats import ranges
+from lasem.report._choices import Choices
 from lasem.report._run import Run, listed, nested, whole
-from lasem.report.figures._style import COLORS, GRAY, LEANING, WIDTH, canvas
+from lasem.report.figures._style import COLORS, FROZEN, GRAY, LEANING, UNDECIDED, WIDTH, canvas
 
+FREEZING = LinearSegmentedColormap.from_list("freezing", [UNDECIDED, FROZEN])
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "|||", "---")
 BOX = 0.66
 FEW = 9
@@ -87,15 +90,15 @@ def network_outline(run: Run) -> NetworkOutline:
     return NetworkOutline(run.network, grouped, head, size, [", ".join(ranges(group)) for group in partition.groups])
 
 
-def network(data: NetworkOutline, shares: Sequence[float] | None = None) -> Figure:
+def network(data: NetworkOutline, shares: Choices | None = None) -> Figure:
     """Boxes from the input at the left to the head at the right, filled by group; below, the share of tasks.
 
     Args:
         data: The network.
-        shares: (L,) share of the tasks that take a layer from shared knowledge; None where it is not known.
+        shares: How often the tasks share each layer; None where it is not known.
     """
-    boxes = len(data.layers) + len(data.head)
-    figure = canvas(2.35 if shares else 1.95, min(WIDTH, 1.4 + 0.75 * boxes))
+    boxes, frozen = len(data.layers) + len(data.head), bool(shares and shares.frozen)
+    figure = canvas(1.95 + 0.4 * bool(shares) + 0.2 * frozen, min(WIDTH, 1.4 + 0.75 * boxes))
     axes = figure.subplots()
     tall = _heights(data)
     for i, layer in enumerate(data.layers):
@@ -115,9 +118,11 @@ def network(data: NetworkOutline, shares: Sequence[float] | None = None) -> Figu
             "", (i + 1 - BOX / 2, 0), (i + BOX / 2, 0), arrowprops={"arrowstyle": "-", "linewidth": 0.8, "color": GRAY}
         )
     if shares:
-        _shares(axes, shares)
+        _shares(axes, "shared in", shares.layers, LEANING, height=-2.0)
+        if frozen:
+            _shares(axes, "frozen in", shares.frozen, FREEZING, height=-2.4)
     axes.set_xlim(-0.75, boxes - 0.25)
-    axes.set_ylim(-2.1 if shares else -1.5, 1.5)
+    axes.set_ylim((-2.1 if shares else -1.5) - 0.4 * frozen, 1.5)
     axes.axis("off")
     axes.set_title(data.name, loc="left")
     patches = [
@@ -182,18 +187,15 @@ def _skip(axes: Axes, place: int, half: float) -> None:
     axes.plot([end], [0.12], marker="v", markersize=2.5, color=GRAY)
 
 
-def _shares(axes: Axes, shares: Sequence[float]) -> None:
-    """A square per layer, colored by how often it is shared."""
-    axes.text(-0.5, -1.83, "shared in", ha="right", va="center", fontsize=6.5, color=GRAY)
+def _shares(axes: Axes, title: str, shares: Sequence[float], colors: Colormap, *, height: float) -> None:
+    """A square per layer, colored by how often it is shared, or frozen."""
+    middle, size = height + 0.17, 6.5 if len(shares) < 12 else 5
+    axes.text(-0.5, middle, title, ha="right", va="center", fontsize=6.5, color=GRAY)
     for i, share in enumerate(shares):
-        axes.add_patch(
-            FancyBboxPatch(
-                (i - BOX / 2, -2.0), BOX, 0.34, boxstyle="square,pad=0", linewidth=0, facecolor=LEANING(share)
-            )
-        )
-        dark = abs(share - 0.5) > 0.38 and share > 0.5
-        size = 6.5 if len(shares) < 12 else 5
-        axes.text(i, -1.83, f"{share:.0%}", ha="center", va="center", fontsize=size, color="white" if dark else "black")
+        square = (i - BOX / 2, height), BOX, 0.34
+        axes.add_patch(FancyBboxPatch(*square, boxstyle="square,pad=0", linewidth=0, facecolor=colors(share)))
+        ink = "white" if share > 0.88 else "black"
+        axes.text(i, middle, f"{share:.0%}", ha="center", va="center", fontsize=size, color=ink)
 
 
 def _group(text: str) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lasem.files import write_output
+from lasem.metrics import FloatArray
 from lasem.report._curves import Band
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -22,8 +23,10 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.2, 1, 1.2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-SHARED, OWN, FAINT, GRAY = "#0072B2", "#E69F00", "#D9D9D9", "#767676"
-LEANING = LinearSegmentedColormap.from_list("leaning", [OWN, "#F2F2F2", SHARED])
+SHARED, OWN, FROZEN, FAINT, GRAY = "#0072B2", "#E69F00", "#009E73", "#D9D9D9", "#767676"
+OWN_HATCH, FROZEN_HATCH = "////", "...."
+UNDECIDED = "#F2F2F2"
+LEANING = LinearSegmentedColormap.from_list("leaning", [OWN, UNDECIDED, SHARED])
 """Colors from the task's own branch, over undecided, to the shared one."""
 
 WIDTH = 7.0
@@ -134,6 +137,20 @@ def draw_bands(axes: Axes, bands: Sequence[Band], strokes: Sequence[Mapping[str,
             axes.fill_between(band.x, low, high, color=look["color"], alpha=0.12, linewidth=0)
     axes.grid(visible=True)
     whole_numbers(axes)
+
+
+def leaning(fractions: FloatArray) -> FloatArray:
+    """Return colors (..., 4) of the fractions or probabilities of branches (own, shared, frozen), (..., 3).
+
+    The branch with the largest fraction gives the color, which is the paler the less it leads; with two branches these
+    are the colors of `LEANING`. Unknown fractions, NaN, are transparent.
+    """
+    known = ~np.isnan(fractions).any(-1, keepdims=True)
+    ranked = np.sort(np.where(known, fractions, 0.0), axis=-1)
+    lead = (ranked[..., 2] - ranked[..., 1])[..., None]
+    full = to_rgba_array([OWN, SHARED, FROZEN])[np.where(known, fractions, 0.0).argmax(-1)]
+    undecided = to_rgba_array(UNDECIDED)[0]
+    return np.where(known, undecided + lead * (full - undecided), 0.0)
 
 
 def whole_numbers(axes: Axes) -> None:

@@ -6,7 +6,8 @@ Traces carry `meta.learner`, by which the page filters them; of a map, one learn
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lasem.report._choices import choices
+from lasem.configurations import BRANCHES
+from lasem.report._choices import Choices, choices
 from lasem.report._comparison import MEASURES, ComparisonRow
 from lasem.report._curves import Band
 from lasem.report._over_tasks import forgetting_bands, growth
@@ -16,9 +17,11 @@ from lasem.report.page._plotly_style import (
     LEANING,
     MOST_LEGEND,
     SHARED,
+    THREE_LEANING,
     Figure,
     distinct_labels,
     escaped,
+    leaning,
     marker,
     rounded,
     spaced,
@@ -128,20 +131,40 @@ def _bands(named: Sequence[tuple[str, Band]], words: str, title: str, *, from_ze
 
 
 def _sharing(runs: Sequence[Run]) -> Figure:
-    """Learner by learner, how often each layer is shared."""
+    """Learner by learner, how often each layer is shared, and how often frozen."""
     found = choices(runs, searched=False)[::-1]
     depth = max((len(item.layers) for item in found), default=0)
-    trace = {
+    blank = [[None] * (depth - len(item.layers)) for item in found]
+    trace: dict[str, Any] = {
         "type": "heatmap", "meta": {"learner": [item.label for item in found]}, "x": [*range(1, 1 + depth)],
         "y": distinct_labels([item.label for item in found]),
-        "z": [[*rounded(item.layers), *[None] * (depth - len(item.layers))] for item in found],
+        "z": [[*rounded(item.layers), *rest] for item, rest in zip(found, blank, strict=True)],
         "customdata": [[item.tasks] * depth for item in found], "zmin": 0, "zmax": 1, "xgap": 2, "ygap": 2,
         "showscale": False, "colorscale": LEANING, "texttemplate": "%{z:.0%}" if depth <= 12 else "",
         "hovertemplate": "%{y}, layer %{x}: shared by %{z:.1%} of %{customdata} tasks<extra></extra>",
     }  # fmt: skip
+    three = any(item.frozen for item in found)
+    if three:
+        parts = [_parts(item) for item in found]
+        words = [
+            [", ".join(f"{word} {part:.0%}" for word, part in zip(BRANCHES, p, strict=True)) + f" of {item.tasks} tasks"
+             for p in of]
+            for item, of in zip(found, parts, strict=True)
+        ]  # fmt: skip
+        trace |= THREE_LEANING | {
+            "z": [[*map(leaning, of), *rest] for of, rest in zip(parts, blank, strict=True)],
+            "customdata": [[*of, *rest] for of, rest in zip(words, blank, strict=True)], "texttemplate": "",
+            "hovertemplate": "%{y}, layer %{x}: %{customdata}<extra></extra>",
+        }  # fmt: skip
     layout = {
         "xaxis": {"title": {"text": "layer"}, "dtick": spaced(depth), "showgrid": False},
         "yaxis": {"type": "category", "showgrid": False},
         "meta": {"height": 74, "height_per_line": 24},
     }
     return {"data": [trace] if found else [], "layout": layout}
+
+
+def _parts(item: Choices) -> list[tuple[float, float, float]]:
+    """Return the fractions of tasks that take each layer (own, shared, frozen)."""
+    frozen = item.frozen or [0.0] * len(item.layers)
+    return [(1 - shared - kept, shared, kept) for shared, kept in zip(item.layers, frozen, strict=True)]

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from lasem.configurations import digits_key
 from lasem.errors import ReportError
 from lasem.files import write_output
 from lasem.records import TaskHistory
@@ -135,6 +136,7 @@ def _render(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(folder.joinpath("page.html.j2").read_text(encoding="utf-8"))
     runs = [run for row in rows for run in row.runs]
+    branches = max(run.branches for run in runs)
     return template.render(
         rows=rows,
         runs=runs,
@@ -149,6 +151,8 @@ def _render(
         static={name: Markup(text) for name, text in static.items()},
         plotly_js=Markup(get_plotlyjs()),
         live=live,
+        branches=branches,
+        digits_key=digits_key(branches),
     )
 
 
@@ -201,16 +205,17 @@ def _run_data(run: Run, most_points: int) -> dict[str, Any]:
 def _says(run: Run) -> list[str]:
     """A sentence about every task; the last one is about all of them."""
     sentences = []
-    for task, bits in zip(run.tasks, run.configurations, strict=False):
+    for task, digits in zip(run.tasks, run.configurations, strict=False):
         chosen, leader = task.decision and task.decision.probability, _leading(task)
         if chosen is not None:
             more = f"; chosen with probability {chosen:.3f}"
         else:
             more = "".join(f"; {label} leads with {last}" for label, last, _ in leader[:1])
-        state = f"layers {bits}, 1 = shared" if bits else "it is being learned" if not task.decision else "learned"
+        state = "learned" if task.decision else "it is being learned"
+        state = f"layers {digits}, {digits_key(run.branches)}" if digits else state
         course = task.track.sentence()
         sentences.append(f"Task {task.position} ({task.name}): {state}{more}{f'; {course}' if course else ''}.")
-    decided = sum(bits is not None for bits in run.configurations)
+    decided = sum(digits is not None for digits in run.configurations)
     return [*sentences, f"{len(run.tasks)} tasks, {decided} decided."]
 
 

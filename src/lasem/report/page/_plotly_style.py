@@ -19,9 +19,18 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#c0659a", "#c28800", "#3d9bd9", "#8
 
 DASHES = ("solid", "dash", "dot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
-SHARED, UNDECIDED, OWN, GRAY, FAINT = "#0072b2", "#d9d9d9", "#e69f00", "#858585", "rgba(128,128,128,0.25)"
+OWN, SHARED, FROZEN = "#e69f00", "#0072b2", "#009e73"
+UNDECIDED, GRAY, FAINT = "#d9d9d9", "#858585", "rgba(128,128,128,0.25)"
 LEANING = [[0, OWN], [0.5, UNDECIDED], [1, SHARED]]
 """Color scale from the task's own branch, over undecided, to the shared one."""
+
+THREE_LEANING: Figure = {
+    "zmin": 0, "zmax": 3,
+    "colorscale": [[(digit + end) / 3, color]
+                   for digit, branch in enumerate((OWN, SHARED, FROZEN))
+                   for end, color in enumerate((UNDECIDED, branch))],
+}  # fmt: skip
+"""Look of a heat map with the values of `leaning`: a color scale from undecided to each branch."""
 
 MOST_LEGEND = 20
 """Most names in a legend; beyond that, hovering tells."""
@@ -54,6 +63,25 @@ TEMPLATE: Figure = {
     },
 }  # fmt: skip
 """Defaults of all figures, which stand once on the page."""
+
+
+def leaning(fractions: Sequence[float]) -> float:
+    """Return the branch with the largest fraction of (own, shared, frozen), and how much it leads, as one number.
+
+    The whole part is the digit of the branch, the rest the lead, in hundredths from 0.01 to 0.99.
+    """
+    ranked = sorted(fractions)
+    return [*fractions].index(ranked[-1]) + min(0.99, max(0.01, round(ranked[-1] - ranked[-2], 2)))
+
+
+def branch_keys(branches: int) -> list[dict[str, Any]]:
+    """Return traces without points that explain the colors of the branches in a legend."""
+    names = [("shared", SHARED), ("the task's own", OWN), ("frozen", FROZEN)][:branches]
+    return [
+        {"mode": "markers", "x": [None], "y": [None], "name": name,
+         "marker": {"symbol": "square", "size": 11, "color": color}}
+        for name, color in names
+    ]  # fmt: skip
 
 
 def stroke(i: int, width: float = 2) -> dict[str, Any]:

@@ -7,18 +7,23 @@ while a task (`meta.task`, or any) is chosen, and with `meta.all` also while non
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lasem.configurations import BRANCHES
 from lasem.report._curves import MOST_POINTS, TaskSearch, leading, task_searches, task_turns, thin
 from lasem.report._run import Run
 from lasem.report.page._plotly_style import (
     FAINT,
+    FROZEN,
     GRAY,
     LEANING,
     MOST_LEGEND,
     OWN,
     PALETTE,
     SHARED,
+    THREE_LEANING,
     Figure,
+    branch_keys,
     escaped,
+    leaning,
     marker,
     rounded,
     spaced,
@@ -155,11 +160,21 @@ def _probabilities(searches: Sequence[TaskSearch], spans: Spans) -> Figure:
 
 def _marginals(searches: Sequence[TaskSearch], groups: Sequence[str]) -> dict[str, Any]:
     known = [search for search in searches if len(search.marginals) == len(groups)]
-    return {
+    trace: dict[str, Any] = {
         "type": "heatmap", "yaxis": "y2", "x": [search.start + epoch for search in known for epoch in search.epochs],
-        "y": [escaped(name) for name in groups],
+        "y": [escaped(name) for name in groups], "showscale": False,
+    }  # fmt: skip
+    if all(search.branch_marginals for search in known):
+        rows = [[p for search in known for p in search.branch_marginals[g]] for g in range(len(groups))]
+        return trace | THREE_LEANING | {
+            "z": [[leaning(p) for p in row] for row in rows],
+            "customdata": [[", ".join(f"{word} {part:.2f}" for word, part in zip(BRANCHES, p, strict=True))
+                            for p in row] for row in rows],
+            "hovertemplate": "%{y}, epoch %{x}: probabilities %{customdata}<extra></extra>",
+        }  # fmt: skip
+    return trace | {
         "z": [rounded([p for search in known for p in search.marginals[g]], 2) for g in range(len(groups))],
-        "zmin": 0, "zmax": 1, "colorscale": LEANING, "showscale": False,
+        "zmin": 0, "zmax": 1, "colorscale": LEANING,
         "hovertemplate": "%{y}, epoch %{x}: shared with probability %{z:.2f}<extra></extra>",
     }  # fmt: skip
 
@@ -189,25 +204,23 @@ def _turns(run: Run, most_points: int) -> Figure:
 
 
 def _share_map(run: Run) -> Figure:
-    """Task by task, the layers that are read from shared knowledge."""
-    depth = max((len(bits) for bits in run.configurations if bits), default=0)
+    """Task by task, the branch that each layer takes."""
+    depth = max((len(digits) for digits in run.configurations if digits), default=0)
     if not depth:
         return {"data": [], "layout": {}}
-    columns = [list(map(int, bits)) if bits else [None] * depth for bits in run.configurations]
-    words = {1: "shared", 0: "its own", None: "not decided"}
+    columns = [list(map(int, digits)) if digits else [None] * depth for digits in run.configurations]
+    words = {1: "shared", 0: "its own", 2: "frozen", None: "not decided"}
+    colors = [OWN, SHARED, FROZEN][: run.branches]
     traces: list[dict[str, Any]] = [
         {
             "type": "heatmap", "x": [*range(len(columns))], "y": [*range(1, 1 + depth)],
-            "z": [[column[layer] for column in columns] for layer in range(depth)], "zmin": 0, "zmax": 1, "xgap": 2,
-            "ygap": 2, "showscale": False, "colorscale": [[0, OWN], [1, SHARED]],
+            "z": [[column[layer] for column in columns] for layer in range(depth)], "xgap": 2, "ygap": 2,
+            "zmin": 0, "zmax": len(colors) - 1, "showscale": False,
+            "colorscale": [[digit / (len(colors) - 1), color] for digit, color in enumerate(colors)],
             "customdata": [[words[column[layer]] for column in columns] for layer in range(depth)],
             "hovertemplate": "task %{x}, layer %{y}: %{customdata}<extra></extra>",
         },
-        *(
-            {"mode": "markers", "x": [None], "y": [None], "name": name,
-             "marker": {"symbol": "square", "size": 11, "color": color}}
-            for name, color in (("shared", SHARED), ("the task's own", OWN))
-        ),
+        *branch_keys(run.branches),
     ]  # fmt: skip
     layout = {
         "xaxis": {"title": {"text": "task"}, "dtick": spaced(len(columns)), "showgrid": False},

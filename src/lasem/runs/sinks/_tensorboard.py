@@ -17,8 +17,8 @@ FOLDER = "tensorboard"
 PIXELS = 24
 """Width and height of a cell of the share map, in pixels."""
 
-COLORS = np.array([[230, 159, 0], [0, 114, 178], [217, 217, 217]], dtype=np.uint8)
-"""(3, RGB): colors of own, shared and undecided layers, as on the report's page."""
+COLORS = np.array([[230, 159, 0], [0, 114, 178], [0, 158, 115], [217, 217, 217]], dtype=np.uint8)
+"""(4, RGB): colors of own, shared, frozen and undecided layers, as on the report's page."""
 
 
 class TensorBoardLog(Sink):
@@ -75,11 +75,11 @@ class TensorBoardLog(Sink):
 
 
 def share_map(decided: dict[int, list[int]], num_tasks: int) -> NDArray[np.uint8]:
-    """Draw which layers each task shares: (L * PIXELS, T * PIXELS, 3), with the first layer at the bottom."""
+    """Draw which branch each layer takes: (L * PIXELS, T * PIXELS, 3), with the first layer at the bottom."""
     layers = max(map(len, decided.values()))
-    cells = np.full((layers, num_tasks), 2)
-    for task, bits in decided.items():
-        cells[: len(bits), task] = bits
+    cells = np.full((layers, num_tasks), len(COLORS) - 1)
+    for task, digits in decided.items():
+        cells[: len(digits), task] = digits
     return COLORS[cells[::-1]].repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)
 
 

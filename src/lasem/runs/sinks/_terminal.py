@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from lasem.configurations import FROZEN, SHARED, digits_key
 from lasem.records import (
     DecisionRecord,
     EpochRecord,
@@ -68,6 +69,7 @@ class ProgressDisplay(Sink):
         )
         self._latest: EpochRecord | None = None
         self._track = SearchTrack()
+        self._branches = 2
         self._live = (
             Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._frame)
             if console.is_terminal
@@ -113,6 +115,7 @@ class ProgressDisplay(Sink):
                 self._task, self._track = event, SearchTrack()
             case EpochRecord():
                 self._track.add(event)
+                self._branches = event.branches
                 self._epoch(event)
             case DecisionRecord():
                 self._decision(event)
@@ -133,8 +136,8 @@ class ProgressDisplay(Sink):
         """Say how the search came to its decision, and warn of one that means nothing."""
         sentence = self._track.sentence() if self._task and self._task.task == event.task else None
         if sentence and event.configuration is not None:
-            bits = "".join(map(str, event.configuration))
-            self._say(f"task {event.task + 1}/{self._num_tasks}  layers {bits}, 1 = shared: {sentence}")
+            layers = f"layers {''.join(map(str, event.configuration))}, {digits_key(self._branches)}"
+            self._say(f"task {event.task + 1}/{self._num_tasks}  {layers}: {sentence}")
         if warning := close_call(event):
             self._console.print(f"[yellow]warning:[/] {escape_markup(warning)}", highlight=False, soft_wrap=True)
 
@@ -175,7 +178,7 @@ class ProgressDisplay(Sink):
                 "candidate", Text(printable(f"{event.candidate + 1} of {len(names)}  {names[event.candidate]}"))
             )
         if event.prior:
-            ranked = "  ".join(f"{bits} {share:.3f}" for bits, share in self._leading(event, LEADING))
+            ranked = "  ".join(f"{digits} {share:.3f}" for digits, share in self._leading(event, LEADING))
             grid.add_row("leading", Text(printable(ranked)))
         if event.configuration is not None:
             grid.add_row("shares", shared_layers(event.configuration))
@@ -191,7 +194,7 @@ class ProgressDisplay(Sink):
         """Return how far the run has come, as a line for a log."""
         trained = event.epoch - self._resumed
         left = (self._clock() - self._began) / max(1, trained) * (self._total - event.epoch)
-        leading = "".join(f", {bits} leads with {share:.3f}" for bits, share in self._leading(event, 1))
+        leading = "".join(f", {digits} leads with {share:.3f}" for digits, share in self._leading(event, 1))
         return (
             f"task {event.task + 1}/{self._num_tasks}  epoch {event.epoch}/{self._total}: loss {event.loss:.4f},"
             f" validation {event.valid_accuracy:.1%}{leading}, about {timedelta(seconds=round(left))} left"
@@ -199,12 +202,19 @@ class ProgressDisplay(Sink):
 
 
 def shared_layers(configuration: Sequence[int]) -> str:
-    """Say in words which layers a configuration shares.
+    """Say in words which layers a configuration shares, and which it takes frozen.
 
     >>> shared_layers([1, 0, 1])
     'layers 1 and 3; the network has 3 that can be shared'
+    >>> shared_layers([2, 2, 1])
+    'layer 3; layers 1 and 2 frozen; the network has 3 that can be shared'
     """
-    shared = [str(layer) for layer, bit in enumerate(configuration, start=1) if bit]
-    listed = " and ".join([", ".join(shared[:-1]), shared[-1]] if len(shared) > 1 else shared)
-    named = f"layer{'s' if len(shared) > 1 else ''} {listed}" if shared else "no layer"
-    return f"{named}; the network has {len(configuration)} that can be shared"
+    frozen = f"; {_layers(configuration, FROZEN)} frozen" if FROZEN in configuration else ""
+    return f"{_layers(configuration, SHARED)}{frozen}; the network has {len(configuration)} that can be shared"
+
+
+def _layers(configuration: Sequence[int], digit: int) -> str:
+    """Name the layers with a digit, such as "layers 1 and 3"."""
+    found = [str(layer) for layer, taken in enumerate(configuration, start=1) if taken == digit]
+    listed = " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+    return f"layer{'s' if len(found) > 1 else ''} {listed}" if found else "no layer"
