@@ -184,7 +184,7 @@ def group_names(run: Run, groups: int) -> list[str]:
         return [f"layer {group + 1}" for group in range(groups)]
     if partition.num_groups != groups:
         return [f"group {group + 1}" for group in range(groups)]
-    return [f"layers {','.join(ranges(group))}" for group in partition.groups]
+    return [f"layer{'s' if len(group) > 1 else ''} {','.join(ranges(group))}" for group in partition.groups]
 
 
 def leading_candidates(task: TaskHistory, most: int) -> list[tuple[str, float, float]]:

@@ -35,9 +35,11 @@ def configurations(data: Sequence[Choices]) -> Figure:
     """Per learner, how often it chose its most frequent configurations."""
     longest = max(len(_label(choice.digits, choice.name)) for item in data for choice in item.most)
     most = max(len(item.most) + (item.others > 0) for item in data)
-    figure, places = grid(len(data), columns=2 if longest > 18 else 3, height=0.75 + 0.19 * most)
+    titles = [f"{item.label} ({item.tasks} choices)" for item in data]
+    narrow = longest <= 18 and max(map(len, titles)) <= 36
+    figure, places = grid(len(data), columns=3 if narrow else 2, height=0.75 + 0.19 * most)
     top = max(choice.share for item in data for choice in item.most)
-    for axes, item in zip(places, data, strict=True):
+    for axes, item, title in zip(places, data, titles, strict=True):
         names = [_label(choice.digits, choice.name) for choice in item.most]
         shares = [choice.share for choice in item.most]
         if item.others:
@@ -49,7 +51,7 @@ def configurations(data: Sequence[Choices]) -> Figure:
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(most - 0.4, -0.6)
         axes.set_xlim(0, top * 1.25)
-        axes.set_title(f"{item.label} ({item.tasks} choices)", loc="left")
+        axes.set_title(title, loc="left")
         axes.set_xlabel("share of tasks")
         axes.tick_params(axis="y", length=0)
         percents(axes, "x")

@@ -13,9 +13,8 @@ from lasem.errors import ReportError
 from lasem.formats import ranges
 from lasem.report._choices import Choices
 from lasem.report._run import Run, listed, nested, whole
-from lasem.report.figures._style import COLORS, FROZEN, GRAY, LEANING, UNDECIDED, WIDTH, canvas
+from lasem.report.figures._style import COLORS, FROZEN, GRAY, LEANING, SHARED, UNDECIDED, WIDTH, canvas
 
-FREEZING = LinearSegmentedColormap.from_list("freezing", [UNDECIDED, FROZEN])
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "|||", "---")
 BOX = 0.66
 FEW = 9
@@ -118,9 +117,9 @@ def network(data: NetworkOutline, shares: Choices | None = None) -> Figure:
             "", (i + 1 - BOX / 2, 0), (i + BOX / 2, 0), arrowprops={"arrowstyle": "-", "linewidth": 0.8, "color": GRAY}
         )
     if shares:
-        _shares(axes, "shared in", shares.layers, LEANING, height=-2.0)
+        _shares(axes, "shared in", shares.layers, _ramp(SHARED) if frozen else LEANING, height=-2.0)
         if frozen:
-            _shares(axes, "frozen in", shares.frozen, FREEZING, height=-2.4)
+            _shares(axes, "frozen in", shares.frozen, _ramp(FROZEN), height=-2.4)
     axes.set_xlim(-0.75, boxes - 0.25)
     axes.set_ylim((-2.1 if shares else -1.5) - 0.4 * frozen, 1.5)
     axes.axis("off")
@@ -165,9 +164,11 @@ def _label(axes: Axes, place: int, half: float, layer: Layer, boxes: int) -> Non
 def _turned(axes: Axes, place: int, height: float, text: str, boxes: int) -> None:
     """Text in a box: on two lines, or upright where the boxes are narrow."""
     flat = boxes <= FEW
+    lines = text.replace(", ", "\n").replace("+", "\n+") if flat else text
+    longest = max(map(len, lines.split("\n"))) if flat else 0  # modules of libraries have long names
     axes.text(
-        place, height, text.replace(", ", "\n") if flat else text, ha="center", va="center",
-        rotation=0 if flat else 90, zorder=3, fontsize=7 if boxes < 14 else 5.5,
+        place, height, lines, ha="center", va="center", rotation=0 if flat else 90, zorder=3,
+        fontsize=min(7, 84 / longest) if longest else 7 if boxes < 14 else 5.5,
     )  # fmt: skip
 
 
@@ -196,6 +197,10 @@ def _shares(axes: Axes, title: str, shares: Sequence[float], colors: Colormap, *
         axes.add_patch(FancyBboxPatch(*square, boxstyle="square,pad=0", linewidth=0, facecolor=colors(share)))
         ink = "white" if share > 0.88 else "black"
         axes.text(i, middle, f"{share:.0%}", ha="center", va="center", fontsize=size, color=ink)
+
+
+def _ramp(color: str) -> Colormap:
+    return LinearSegmentedColormap.from_list("ramp", [UNDECIDED, color])
 
 
 def _group(text: str) -> str:
