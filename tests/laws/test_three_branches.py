@@ -19,7 +19,7 @@ from lasem.testing._toys import assert_same_state
 from lasem.training import Training
 
 CLASSES = 3
-KINDS = ("new", "copy", "lora", "norms")
+KINDS = ("new", "copy", "initial", "lora", "norms")
 SPACE = ConfigurationSpace.full(Partition.single(3), branches=3)
 TRAINING = Training(batch_size=6, epochs=2, learning_rate=0.05, keep=1.0)
 
@@ -129,6 +129,15 @@ def test_an_em_step_is_that_of_a_naive_twin(own):
     status = learner.status()
     assert status.branch_marginals.sum(1).tolist() == pytest.approx([1, 1, 1])
     assert (status.branch_marginals[:, 1] == status.marginals).all()
+
+
+@pytest.mark.parametrize(("own", "like"), [("initial", 2), ("copy", 1)])
+def test_own_branches_start_at_the_initial_or_at_the_shared_values(own, like):
+    backbone = opened(own)
+    backbone.commit((1, 1, 1))
+    backbone.begin_task(2, classes=CLASSES, uses=[(True, True, True)] * 3)
+    mine, *others = (backbone.path_logits(IMAGES, 2, digits=(digit,) * 3) for digit in range(3))
+    assert [torch.allclose(mine, other, rtol=1e-12) for other in others] == [like == 1, like == 2]
 
 
 @pytest.mark.parametrize("digits", [(0, 0, 0), (1, 1, 1), (2, 0, 1), (2, 2, 2)])

@@ -87,7 +87,7 @@ class LibraryNetwork:
     stages: tuple[str | tuple[str, ...], ...]
     classifier: str = ""
     tail: tuple[str, ...] = ()
-    own: Literal["new", "copy", "lora", "norms"] = "copy"
+    own: Literal["new", "copy", "initial", "lora", "norms"] = "copy"
     rank: Positive | None = None
     alpha: NonNegative | None = None
     frozen: bool = False

@@ -18,7 +18,7 @@ from lasem.nn._sharing import Sharing
 from lasem.nn._template import Norms, Template, norm_parameters
 from lasem.seeds import derive_seed
 
-Own = Literal["new", "copy", "lora", "norms"]
+Own = Literal["new", "copy", "initial", "lora", "norms"]
 """Kind of a task's own branch; see `TransferModule`."""
 
 
@@ -37,8 +37,9 @@ class TransferModule:
         output: Shape of the output for the shape of an input, both without the batch axis; by default the module is
             run without values, on the meta device, to find it.
         own: Kind of a task's own branch. "new" trains all parameters, from values of its own, as in the paper; "copy"
-            trains them from a copy of what the shared branch reads when the task begins, so that both start alike.
-            "lora" and "norms" hold the initial values, as `make` gave them, constant: "lora" trains a low-rank change
+            trains them from a copy of what the shared branch reads when the task begins, so that both start alike, and
+            a search cannot tell them apart; "initial" trains them from the initial values of the stage, for example
+            those of pretraining. "lora" and "norms" hold the initial values constant: "lora" trains a low-rank change
             of the weights, and "norms" the scales and shifts of norms.
         norms: Which statistics batch norm uses. With "task", each network of the tree normalizes by its own batch in
             training, and answers by running statistics of the task. With "frozen", training and answers use the
@@ -110,7 +111,7 @@ class Stage(nn.Module):
     @property
     def needs_initial(self) -> bool:
         """Whether a branch reads the initial values."""
-        return self.layer.frozen or self.layer.own in ("lora", "norms")
+        return self.layer.frozen or self.layer.own in ("initial", "lora", "norms")
 
     @property
     def num_initial(self) -> int:
@@ -140,6 +141,8 @@ class Stage(nn.Module):
         if self.layer.own == "norms":
             trained = norm_parameters(self.template.module)
             return ParameterSet({name: nn.Parameter(self.initial[name].clone()) for name in trained})
+        if self.layer.own == "initial":
+            return self._as_parameters(tensors_of(self.initial))
         values = tensors_of(self._make(source) if self.layer.draw is None else self.layer.draw(source))
         return ParameterSet({name: values[name] for name in self.template.names})
 
@@ -204,7 +207,10 @@ class Stage(nn.Module):
 
     def _copy_of_shared(self, mapping: nn.Module) -> ParameterSet:
         """Copy what a task with this mapping reads of the shared knowledge, as parameters of an own branch."""
-        tensors = self.sharing.read(self.shared, mapping)
+        return self._as_parameters(self.sharing.read(self.shared, mapping))
+
+    def _as_parameters(self, tensors: Mapping[str, Tensor]) -> ParameterSet:
+        """Copy the tensors of the module, so that an own branch can train those that are parameters there."""
         like = tensors_of(self.template.module)
         values = {name: tensors[name].detach().clone() for name in self.template.names}
         return ParameterSet(
