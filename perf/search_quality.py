@@ -1,0 +1,203 @@
+"""How well a search chooses: accuracy, forgetting, regret and cost of searches, beside every static configuration.
+
+    python perf/search_quality.py digits --out quality.jsonl [--seeds 10] [--rows published retained-100] [--data DIR]
+    python perf/search_quality.py digits --out quality.jsonl --table
+
+Before every task, each configuration is trained by itself, from what the learner knows then. The regret of a decision
+is the test accuracy of brute force's choice (the configuration that validates best) less that of the configuration
+chosen, both after training by themselves. Where several validate best, brute force's score is the mean of theirs, and any
+of them agrees with it. The cost of a search is its training time in units of the mean training time of one configuration.
+
+Each seed of each row is one line of the file. Lines that are there already are not made again, so the command resumes.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lasem.benchmarks import Task, TaskStream
+from lasem.learners import AbstractLearner, LoadsKnowledge, Searches, parameter_counts
+from lasem.metrics import spread
+from lasem.runs import Spec, build_learner, resolve
+
+CPU = torch.device("cpu")
+STREAMS = {
+    "digits": [
+        "digits/lasem-hps", "benchmark.tasks=8", "benchmark.classes_per_task=5", "benchmark.train_per_class=6",
+        "training.batch_size=5", "training.epochs=40",
+    ],
+    "synthetic": ["synthetic/lasem-hps", "training.epochs=40"],
+    "cifar100-10": ["cifar100-10/lasem-hps/small"],
+}  # fmt: skip
+RETAINED = ["retention.kind=laplace"]
+SEARCHES = {
+    "published": ["search.evidence=product"],
+    "published-mean": ["search.evidence=mean"],
+    "commit-0.3": ["search.commit_at.share=0.3"],
+    "valid": ["search.held_out=valid"],
+    "half": ["search.held_out=half", "search.commit_at.share=0.3"],
+    "sum": ["search.prior=sum"],
+    "first-epoch": ["search.evidence_epochs=1"],
+    "late": ["search.evidence_from=10"],
+    "first-task-shared": ["learner.first_task=shared"],
+    "near-ties": ["learner.first_task=near-ties"],
+    "drawn": ["learner.strategy=drawn-em", "search.draws=4"],
+    "darts": ["learner.strategy=darts"],
+    **{f"retained-{weight}": [*RETAINED, f"retention.weight={weight}"] for weight in (1, 10, 100)},
+    "retained-10-valid": [*RETAINED, "retention.weight=10", "search.held_out=valid"],
+    "retained-10-sum": [*RETAINED, "retention.weight=10", "search.prior=sum"],
+    "retained-10-commit-0.3": [*RETAINED, "retention.weight=10", "search.commit_at.share=0.3"],
+}
+"""Settings of each search, over those of its stream."""
+
+
+def spec_of(stream: str, row: str, seed: int) -> Spec:
+    """Return the spec of a row: a search, or a static configuration by its digits."""
+    preset, *settings = STREAMS[stream]
+    fixed = ["learner.strategy=fixed", f"learner.configuration={row}"]
+    return resolve(preset, [*settings, *SEARCHES.get(row, fixed)]).with_seed(seed)
+
+
+def configurations(spec: Spec) -> list[str]:
+    """Return every configuration of a spec's network, as digits."""
+    return ["".join(map(str, digits)) for digits in product((0, 1), repeat=len(spec.network.options.layers))]
+
+
+def train(learner: AbstractLearner, task: Task, *, epochs: int) -> float:
+    """Train a task to the end, commit it, and return the seconds of training."""
+    learner.begin_task(task)
+    start = time.perf_counter()
+    for _ in range(epochs):
+        learner.train_epoch()
+    seconds = time.perf_counter() - start
+    learner.end_task()
+    return seconds
+
+
+def accuracy(learner: AbstractLearner, task: Task, *, identity: int, split: str) -> float:
+    """Return the accuracy on a split of a task."""
+    images = task.splits[split]
+    return float((learner.logits(images.images, identity).argmax(1) == images.labels).double().mean())
+
+
+def probe(spec: Spec, stream: TaskStream, learner: AbstractLearner, *, position: int) -> dict[str, list[float]]:
+    """Train every configuration of a task by itself, from what a learner knows before it.
+
+    Returns:
+        Validation accuracy, test accuracy and seconds by configuration.
+    """
+    found, state, task = {}, learner.state(), stream[position]
+    for digits in configurations(spec):
+        fixed = spec.changed({"learner": {"strategy": "fixed", "configuration": digits}})
+        alone = build_learner(fixed, stream.outline, device=CPU)
+        if position:
+            alone.restore(state, task=None)
+        seconds = train(alone, task, epochs=spec.training.epochs)
+        valid, test = (accuracy(alone, task, identity=position, split=split) for split in ("valid", "test"))
+        found[digits] = [valid, test, seconds]
+    return found
+
+
+def measure(spec: Spec, data: Path | None) -> dict[str, object]:
+    """Learn a stream, and probe every configuration before each task."""
+    seeds = spec.seeds
+    stream = spec.benchmark.options.stream(stream_seed=seeds.stream, data_seed=seeds.data, data=data, device=CPU)
+    learner = build_learner(spec, stream.outline, device=CPU)
+    rows, chosen, probes, seconds = [], [], [], []
+    assert isinstance(learner, Searches)
+    for position, task in enumerate(stream):
+        if position == 1 and isinstance(learner, LoadsKnowledge):
+            learner.load_knowledge(stream.knowledge)
+        probes.append(probe(spec, stream, learner, position=position))
+        seconds.append(train(learner, task, epochs=spec.training.epochs))
+        chosen.append("".join(map(str, learner.configuration(position))))
+        rows.append([accuracy(learner, stream[i], identity=i, split="test") for i in range(position + 1)])
+    held = parameter_counts(learner).held
+    return {"accuracy": rows, "chosen": chosen, "probes": probes, "seconds": seconds, "parameters": held}
+
+
+def summary(line: dict) -> dict[str, float]:
+    """Compute the measures of a line."""
+    last, ends = line["accuracy"][-1], [row[-1] for row in line["accuracy"]]
+    regret, agrees, cost = [], [], []
+    for chosen, probes, seconds in zip(line["chosen"], line["probes"], line["seconds"], strict=True):
+        best = max(valid for valid, _, _ in probes.values())
+        ties = [digits for digits, (valid, _, _) in probes.items() if valid == best]
+        regret.append(float(np.mean([probes[digits][1] for digits in ties])) - probes[chosen][1])
+        agrees.append(chosen in ties)
+        cost.append(seconds / np.mean([alone for _, _, alone in probes.values()]))
+    ratios = [after / end for after, end in zip(last[:-1], ends[:-1], strict=True) if end]
+    return {
+        "final, %": 100 * float(np.mean(last)),
+        "at own end, %": 100 * float(np.mean(ends)),
+        "forgetting ratio": float(np.mean(ratios)),
+        "parameters": float(line["parameters"]),
+        "regret, points": 100 * float(np.mean(regret)),
+        "agreement, %": 100 * float(np.mean(agrees)),
+        "cost, static steps": float(np.mean(cost)),
+    }
+
+
+def table(lines: Iterable[dict]) -> str:
+    """Write a table of the rows, as mean and half of the 95 % interval over seeds, the best final accuracy first."""
+    measured = pd.DataFrame([{"search": line["row"], **summary(line)} for line in lines])
+    groups = list(measured.groupby("search", sort=False))
+    groups.sort(key=lambda group: -group[1]["final, %"].mean())
+    return pd.DataFrame([_row(name, group) for name, group in groups]).to_markdown(index=False)
+
+
+def _row(name: object, group: pd.DataFrame) -> dict[str, object]:
+    """Write the measures of one search."""
+    row: dict[str, object] = {"search": name, "seeds": len(group)}
+    for measure_name in group.columns[1:]:
+        found = spread(group[measure_name].tolist())
+        digits = 3 if "ratio" in measure_name else 0 if measure_name == "parameters" else 1
+        half = "" if np.isnan(found.half_width) else f" ± {found.half_width:.{digits}f}"
+        row[measure_name] = f"{found.mean:,.{digits}f}{half}"
+    return row
+
+
+def missing(out: Path, stream: str, rows: Sequence[str], seeds: int) -> list[tuple[str, int]]:
+    """Return what a file does not have yet, all rows of a seed before the next seed."""
+    done = {(line["row"], line["seed"]) for line in read(out, stream)}
+    return [(row, seed) for seed in range(seeds) for row in rows if (row, seed) not in done]
+
+
+def read(out: Path, stream: str) -> list[dict]:
+    """Read the lines of a stream; a last line that was cut off is left out."""
+    text = out.read_text(encoding="utf-8") if out.exists() else ""
+    whole = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [line for line in whole if line["stream"] == stream]
+
+
+def main() -> None:
+    """Measure the rows that are missing, and print the table of those that are there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stream", choices=STREAMS)
+    parser.add_argument("--out", type=Path, required=True, help="file with one line of JSON per row and seed")
+    parser.add_argument("--rows", nargs="*", help="searches, or configurations as digits; the default is all of them")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--data", type=Path, help="folder that contains the data sets")
+    parser.add_argument("--table", action="store_true", help="print the table only")
+    given = parser.parse_args()
+
+    torch.set_num_threads(1)  # small networks are slower on several, and searches and probes must be alike
+    rows = given.rows or [*configurations(spec_of(given.stream, "published", 0)), *SEARCHES]
+    for row, seed in [] if given.table else missing(given.out, given.stream, rows, given.seeds):
+        line = {"stream": given.stream, "row": row, "seed": seed} | measure(
+            spec_of(given.stream, row, seed), given.data
+        )
+        with given.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    print(table(line for line in read(given.out, given.stream) if line["row"] in rows and line["seed"] < given.seeds))
+
+
+if __name__ == "__main__":
+    main()
