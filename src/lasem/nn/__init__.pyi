@@ -12,6 +12,7 @@ from lasem.nn._initializers import constant_bias as constant_bias
 from lasem.nn._initializers import generator as generator
 from lasem.nn._initializers import mlp as mlp
 from lasem.nn._initializers import truncated_normal as truncated_normal
+from lasem.nn._library_network import LIBRARY_NAMES as LIBRARY_NAMES
 from lasem.nn._library_network import AnyNetwork as AnyNetwork
 from lasem.nn._library_network import LibraryNetwork as LibraryNetwork
 from lasem.nn._library_network import find_network as find_network

@@ -24,6 +24,12 @@ LibraryName = Annotated[
         'write "timm:resnet18", "transformers:vit" or "package.module:function"',
     ),
 ]
+LIBRARY_NAMES = {
+    "timm:NAME": "a network of timm, such as timm:resnet18, cut into network.stages, with random or pretrained weights",
+    "transformers:NAME": "an image classifier of transformers, such as transformers:vit, cut alike",
+    "PACKAGE.MODULE:FUNCTION": "what a function of your own returns, any torch.nn.Module, cut alike",
+}
+"""How a spec names networks of libraries, with a line about each."""
 NO_TABLE = (
     "it changes the layers of a network itself, and needs a table of them, which networks of libraries don't have;"
     " choose a network of lasem, such as cifar-4, or a learner such as lasem-hps, hps, stl, snn or ewc"
