@@ -5,8 +5,9 @@
 
 Before every task, each configuration is trained by itself, from what the learner knows then. The regret of a decision
 is the test accuracy of brute force's choice (the configuration that validates best) less that of the configuration
-chosen, both after training by themselves. Where several validate best, brute force's score is the mean of theirs, and any
-of them agrees with it. The cost of a search is its training time in units of the mean training time of one configuration.
+chosen, both after training by themselves. Where several validate best, brute force's score is the mean of theirs, and
+any of them agrees with it. The cost of a search is its training time in units of the mean training time of one
+configuration.
 
 Each seed of each row is one line of the file. Lines that are there already are not made again, so the command resumes.
 """
