@@ -55,6 +55,15 @@ def finished(tmp_path_factory):
     return next(out.iterdir())
 
 
+def test_what_the_library_logs_is_printed_as_a_warning(lasem):
+    old = Path(__file__).parent / "runs/old_specs/digits-hps-release.toml"
+    status, _, errors = lasem("run", str(old), "--track", "nothing")
+    warning, error = errors.splitlines()
+    assert status == 2
+    assert warning.startswith(f"warning: {old}: older versions wrote options")
+    assert error.startswith("error: --track must name a tracker (got 'nothing'); known: csv, mlflow, ")
+
+
 def refused(answer, *words):
     """One clear message, and exit status 2."""
     status, output, errors = answer

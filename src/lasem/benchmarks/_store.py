@@ -1,6 +1,7 @@
 """PixelStore: the distinct images of a stream, each decoded and hashed once, in memory or in a temporary file."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -17,6 +18,8 @@ from lasem.benchmarks._source import Source
 from lasem.errors import DataError
 from lasem.formats import memory_size
 from lasem.text import printable
+
+logger = logging.getLogger(__name__)
 
 Storage: TypeAlias = Literal["auto", "memory", "disk"]
 """Where decoded images lie: in memory, on disk, or on disk only if they do not fit in memory."""
@@ -135,6 +138,7 @@ def _decode_into(
             )
         array[start : start + CHUNK] = decoded
         digest.update(decoded.data)
+        logger.info("decoded %d of %d images in split '%s'", start + len(decoded), len(rows), split)
         hashes.append(image_hashes(decoded))
     return np.concatenate(hashes)
 

@@ -1,5 +1,6 @@
 """The command line has one file per command; what the commands have in common is defined here."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from lasem.cli._run import run
 from lasem.cli._show import show
 from lasem.cli._sweep import sweep
 from lasem.cli._table import table
+from lasem.cli._warnings import WarningHandler
 from lasem.errors import LasemError, RunError
 from lasem.text import escape_markup, write_all
 
@@ -93,6 +95,7 @@ def main() -> None:
     """Run the command line. An error that the user can correct is one message and exit status 2."""
     for stream in (sys.stdout, sys.stderr):
         write_all(stream)
+    logging.getLogger("lasem").addHandler(handler := WarningHandler())
     try:
         _require_working_directory()
         app()
@@ -101,6 +104,8 @@ def main() -> None:
             f"[bold red]error:[/] {escape_markup(error, multiline=True)}", highlight=False, soft_wrap=True
         )
         sys.exit(TEMPORARY if _of_the_machine(error) else BAD_INPUT)
+    finally:
+        logging.getLogger("lasem").removeHandler(handler)
 
 
 def _require_working_directory() -> None:

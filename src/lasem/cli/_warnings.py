@@ -1,5 +1,6 @@
-"""Warnings about runs, printed on the error stream by the commands that read runs."""
+"""Warnings, printed on the error stream by all commands alike."""
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,5 +19,19 @@ def print_warnings(runs: "Sequence[Run]") -> None:
             found.setdefault(warning.replace(run.folder, "").lstrip(":/\\ "), []).append(warning)
     console = OutputConsole(stderr=True)
     for text, same in found.items():
-        shown = same[0] if len(same) == 1 else f"{text} ({len(same)} runs)"
-        console.print(f"[yellow]warning:[/] {escape_markup(shown)}", highlight=False, soft_wrap=True)
+        _print(same[0] if len(same) == 1 else f"{text} ({len(same)} runs)", console)
+
+
+class WarningHandler(logging.Handler):
+    """Prints what the library logs as a warning, in the form of all warnings of the command line."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message of a record."""
+        _print(record.getMessage(), OutputConsole(stderr=True))
+
+
+def _print(warning: str, console: OutputConsole) -> None:
+    console.print(f"[yellow]warning:[/] {escape_markup(warning)}", highlight=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """Learning in memory: a learner and a stream, without a spec and without files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def learn(
     epochs: int,
     evaluation: Evaluation | None = None,
     watch: Callable[[Event], None] | None = None,
+    progress: bool = False,
     threads: int = 0,
 ) -> Outcome:
     """Learn all tasks of a stream in order.
@@ -125,6 +127,7 @@ def learn(
         epochs: Number of epochs per task.
         evaluation: What is measured, and when.
         watch: Called with every event as it happens.
+        progress: Whether to show a live display in a terminal or a notebook, and plain lines elsewhere.
         threads: Number of CPU threads while it learns; afterwards torch has as many as before. 0 chooses as the command
             line does: one for a small network, for which more are slower, and else as many as torch has. A learner
             whose `backbone` is no `Backbone` gets as many as torch has. Another number may change the last bits.
@@ -136,11 +139,14 @@ def learn(
     """
     loop = Loop(learner, stream, epochs=epochs, evaluation=evaluation or Evaluation())
     events: list[Event] = []
-    with torch_threads(RunOptions(threads=threads).threads or _suited(learner)):
+    watchers = [events.append, *([] if watch is None else [watch])]
+    with ExitStack() as stack:
+        stack.enter_context(torch_threads(RunOptions(threads=threads).threads or _suited(learner)))
+        if progress:
+            watchers.append(stack.enter_context(_display(loop)))
         for event in loop.run():
-            events.append(event)
-            if watch is not None:
-                watch(event)
+            for hear in watchers:
+                hear(event)
         description = _describe(loop)
     result = description.result
     return Outcome(
@@ -149,6 +155,19 @@ def learn(
         events=events,
         description=description,
     )
+
+
+@contextmanager
+def _display(loop: Loop) -> Iterator[Callable[[Event], None]]:
+    """Show how a loop proceeds, by events that the function gets."""
+    from lasem.runs.sinks import ProgressDisplay
+
+    display = ProgressDisplay()
+    display.open(type(loop.learner).__name__, num_tasks=len(loop.stream), epochs=loop.total)
+    try:
+        yield display.event
+    finally:
+        display.ended()
 
 
 def _suited(learner: AbstractLearner) -> int:

@@ -1,6 +1,6 @@
 """Resolving what a user names, a preset or a file with settings over it, to a spec."""
 
-import warnings
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from lasem.registry import load_plugins
 from lasem.runs._read_spec import prune, read_places, read_spec, readers_of
 from lasem.runs._readers import readers_by_place
 from lasem.runs._spec import Spec
+
+logger = logging.getLogger(__name__)
 
 
 def resolve(target: str, settings: Sequence[str] = (), *, plugins: Sequence[str] = ()) -> Spec:
@@ -90,10 +92,10 @@ def without_old_sections(table: Table, *, place: str) -> Table:
     dropped = [section for section, values in kept.items() if values == {} and table[section]]
     changed = [section for section in table if kept[section] != table[section]]
     if changed:
-        warnings.warn(
-            f"{place}: older versions wrote options that the run does not read; they are left out"
-            f" ({', '.join(changed)})",
-            stacklevel=2,
+        logger.warning(
+            "%s: older versions wrote options that the run does not read; they are left out (%s)",
+            place,
+            ", ".join(changed),
         )
     return {section: values for section, values in kept.items() if section not in dropped}
 

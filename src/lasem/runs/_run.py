@@ -1,5 +1,6 @@
 """One run: a spec and a folder, from the first epoch or from the last checkpoint to the result."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -30,6 +31,8 @@ from lasem.runs._resume import keep_stream, note_attempt, restore, threads_befor
 from lasem.runs._sink import EventCallback, RunStart, Sink, following
 from lasem.runs._spec import Spec
 from lasem.text import printable
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -149,6 +152,9 @@ def _to_the_end(
             about=stream.about,
             storage=stream.storage,
         )
+        if not sinks:  # nobody else is told
+            for warning in warnings:
+                logger.warning("%s: %s", folder.path, warning)
         checkpoints = Checkpoints(folder, every=options.checkpoint_every, resumed=checkpoint)
         with following(sinks, start), arithmetic(spec.training.precision, device):
             Attempt(loop, folder, checkpoints).run(sinks=sinks, stop=stop)

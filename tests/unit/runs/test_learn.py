@@ -48,6 +48,13 @@ def test_learning_in_memory_gives_events_measures_and_configurations(learner, st
     assert re.fullmatch(r"Outcome\(3 tasks, final accuracy .*%, forgetting ratio .*, \d+ events\)", repr(outcome))
 
 
+def test_progress_is_shown_where_it_is_asked_for(learner, stream, capsys):
+    outcome = learn(learner, stream, epochs=1, progress=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "test accuracy" in line]) == len(stream)
+    assert len(outcome.events) > len(stream)
+
+
 def test_recorded_accuracies_are_the_share_of_right_answers(learner, stream):
     outcome = learn(learner, stream, epochs=2)
     for task, accuracy in enumerate(of(EvaluationRecord, outcome)[-1].accuracy):

@@ -1,6 +1,8 @@
 import io
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -147,3 +149,51 @@ def test_a_log_is_not_wrapped_and_a_request_to_stop_is_in_the_live_display():
     assert len(shown(task, EVENTS[3], terminal=False, width=80).splitlines()) == 2
     assert "stopping after this epoch" in shown(TASK, EPOCH, terminal=True, stopping=lambda: True)
     assert "stopping after this epoch" not in shown(TASK, EPOCH, terminal=True)
+
+
+class Notebook:
+    """What a notebook's cell shows: a list of outputs, where a display can be replaced."""
+
+    def __init__(self):
+        self.outputs = []
+
+    def display(self, thing, display_id=False):
+        place = len(self.outputs)
+        self.outputs.append(thing)
+        return SimpleNamespace(update=lambda new: self.outputs.__setitem__(place, new))
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    cell = Notebook()
+    module = SimpleNamespace(display=cell.display, HTML=lambda text: text)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=module))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    return cell
+
+
+def test_in_a_notebook_one_output_shows_the_latest_epoch(notebook):
+    times = iter(range(100))
+    display = ProgressDisplay(Console(force_jupyter=True), clock=lambda: next(times))
+    display.open("<b>mine</b>", num_tasks=10, epochs=300, resumed=30)
+    (first,) = notebook.outputs
+    assert "30/300" in first
+    for event in (TASK, EPOCH):
+        display.event(event)
+    (second,) = notebook.outputs
+    display.ended()
+    (last,) = notebook.outputs
+    assert "32/300" in second
+    assert second == last or "32/300" in last
+    assert "10 0.700  01 0.150" in re.sub(r"<[^>]*>", "", last)
+    assert "&lt;b&gt;mine" in last
+
+
+def test_frames_of_a_notebook_are_not_shown_faster_than_one_can_read(notebook):
+    display = ProgressDisplay(Console(force_jupyter=True), clock=lambda: 0.0)
+    display.open("mine", num_tasks=10, epochs=300)
+    display.event(TASK)
+    display.event(EPOCH)
+    assert "32/300" not in notebook.outputs[0]
+    display.ended()
+    assert "32/300" in notebook.outputs[0]

@@ -1,4 +1,4 @@
-"""The progress of a run: a live display in a terminal, plain lines elsewhere."""
+"""The progress of a run: a live display in a terminal or a notebook, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ from lasem.records import (
 )
 from lasem.runs._signals import NOTICE
 from lasem.runs._sink import RunStart, Sink
+from lasem.runs.sinks._notebook import NotebookDisplay
 from lasem.text import escape_markup, printable
 
 LEADING = 4
@@ -33,22 +34,22 @@ EVERY = 60.0
 
 
 class ProgressDisplay(Sink):
-    """Shows how a run proceeds: a live display in a terminal, elsewhere plain lines.
+    """Shows how a run proceeds: a live display in a terminal or a notebook, elsewhere plain lines.
 
     Args:
-        console: The console to print on.
+        console: The console to print on; by default standard output, or the output of the notebook's cell.
         stopping: Whether the run was asked to stop, such as `Signals.received`; the live display says so.
         clock: Returns seconds; for tests.
     """
 
     def __init__(
         self,
-        console: Console,
+        console: Console | None = None,
         *,
         stopping: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._console = console
+        self._console = console = console or Console()
         self._stopping = stopping
         self._clock = clock
         self._bar = Progress(
@@ -70,11 +71,11 @@ class ProgressDisplay(Sink):
         self._latest: EpochRecord | None = None
         self._track = SearchTrack()
         self._branches = 2
-        self._live = (
-            Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._frame)
-            if console.is_terminal
-            else None
-        )
+        self._live: Live | NotebookDisplay | None = None
+        if console.is_jupyter:
+            self._live = NotebookDisplay(self._frame, clock=clock)
+        elif console.is_terminal:
+            self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._frame)
         self._task: TaskRecord | None = None
         self._num_tasks = 0
         self._total = 0
@@ -87,9 +88,7 @@ class ProgressDisplay(Sink):
         if start.finished:
             self._say(f"finished already: {start.folder}")
             return
-        self._num_tasks, self._task = start.num_tasks, start.task
-        self._total, self._resumed = start.epochs, start.resumed
-        self._began = self._printed = self._clock()
+        self._task = start.task
         where = f"resumes after epoch {start.resumed}" if start.resumed else "starts"
         seed = start.spec.seeds.training
         self._say(f"{start.spec.name} seed {seed} {where}: {start.folder}")
@@ -99,7 +98,20 @@ class ProgressDisplay(Sink):
             self._console.print(f"[yellow]warning:[/] {escape_markup(warning)}", highlight=False, soft_wrap=True)
         for change in start.spec.small or []:
             self._say(f"  small: {change}")
-        self._bar.add_task(printable(start.spec.name), total=self._total, completed=start.resumed)
+        self.open(start.spec.name, num_tasks=start.num_tasks, epochs=start.epochs, resumed=start.resumed)
+
+    def open(self, title: str, *, num_tasks: int, epochs: int, resumed: int = 0) -> None:
+        """Open the display; `started` does it for runs with a spec.
+
+        Args:
+            title: Name of what is trained.
+            num_tasks: Number of tasks.
+            epochs: Number of epochs of all tasks.
+            resumed: Number of epochs that earlier attempts have trained.
+        """
+        self._num_tasks, self._total, self._resumed = num_tasks, epochs, resumed
+        self._began = self._printed = self._clock()
+        self._bar.add_task(printable(title), total=epochs, completed=resumed)
         if self._live is not None:
             self._live.start()
 
@@ -149,6 +161,8 @@ class ProgressDisplay(Sink):
         if self._live is not None:
             self._bar.update(self._bar.task_ids[0], completed=event.epoch)
             self._latest = event
+            if isinstance(self._live, NotebookDisplay):
+                self._live.refresh()
         elif self._clock() - self._printed >= EVERY:
             self._printed = self._clock()
             self._say(self._line(event))
