@@ -11,21 +11,20 @@ import json
 import time
 
 import torch
-from lasem.nn._library import import_library
 
 from lasem.benchmarks import Split, Task
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Backbone
+from lasem.nn._import_library import import_library
 from lasem.search import Fixed
 
 
 def learner(network: torch.nn.Module, shape: tuple[int, ...], *, memory: float) -> SelectiveTransfer:
-    """Make a probe of a network of timm whose parameters are constant."""
-    network.requires_grad_(requires_grad=False)
+    """Make a probe of a network of timm: every stage takes the frozen branch."""
     names = [name for name, _ in network.named_children() if name in ("conv_stem", "bn1", "blocks", "conv_head", "bn2")]
-    backbone = Backbone.of(network, stages=names, shape=shape, own="new", norms="frozen")
+    backbone = Backbone.of(network, stages=names, shape=shape, frozen=True, norms="frozen")
     training = Training(batch_size=10, learning_rate=1e-3, front_memory=memory)
-    return SelectiveTransfer(backbone, Fixed("none"), training=training)
+    return SelectiveTransfer(backbone, Fixed("frozen"), training=training)
 
 
 def seconds(made: SelectiveTransfer, task: Task, epochs: int) -> list[float]:
