@@ -84,9 +84,9 @@ def digits(seed: int, *, tasks: int) -> list[Task]:
     return list(Digits(tasks=tasks, changes=("permutation",)).stream(stream_seed=seed, data_seed=seed, data=None))
 
 
-def changed(learner, tasks: list[Task], *, epochs: int) -> float:
-    """Let a learner that knows the first of two tasks learn the other; return the share of old answers that change."""
+def moved(learner, tasks: list[Task], *, epochs: int) -> float:
+    """Let a learner that knows the first of two tasks learn the other; return how far old probabilities move."""
     images = tasks[0].test.images
-    before = learner.logits(images, 0).argmax(1)
+    before = learner.logits(images, 0).softmax(1)
     learn(learner, tasks[1], epochs=epochs)
-    return float((learner.logits(images, 0).argmax(1) != before).float().mean())
+    return float((learner.logits(images, 0).softmax(1) - before).abs().mean())
