@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: demo test test-slow check env clean
+.PHONY: demo test test-slow check site docs env clean
 
 demo: $(STAMP)  ## run three learners on the built-in digits; ends with a table and a report
 	$(BIN)/lasem run digits/stl digits/hps digits/lasem-hps --out runs/demo
@@ -19,6 +19,13 @@ check: $(STAMP)  ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+
+site: $(STAMP)  ## build the documentation as web pages in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open build/site/index.html"
+
+docs: $(STAMP)  ## show the documentation at http://127.0.0.1:8000
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --quiet
 
 env: $(STAMP)  ## make .venv
 
