@@ -12,8 +12,11 @@ SETTINGS = [
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",
     "network.name=synthetic-3", "training.epochs=2", "training.decay=0.1",
 ]  # fmt: skip
-ALIKE = re.compile(r"-(top|bottom)-\d+$|-alternating$|^(tf|dfcnn)$|^(darts|brute-force)-(tf|dfcnn)$")
-"""Learners that differ from others in data, or in a mechanism that others show."""
+ALIKE = re.compile(
+    r"-(top|bottom)-\d+$|-alternating$|^(tf|dfcnn|lora)$|^(darts|brute-force)-(tf|dfcnn|lora)$"
+    r"|^lasem-(tf|dfcnn-retained)$"
+)
+"""Learners that differ from others in data, or in a mechanism, strategy or retention that others show."""
 NAMES = [entry.name for entry in learner_entries() if not ALIKE.search(entry.name)]
 SEARCHES = re.compile(r"(lasem|darts|brute-force)-")
 

@@ -1,11 +1,14 @@
 """Every strategy passes the contract, with the options that change its steps."""
 
+from dataclasses import replace
+
 import pytest
 
 from lasem.configurations import ConfigurationSpace, Partition
-from lasem.nn import TensorFactorization
+from lasem.nn import HardParameterSharing, LoRA, TensorFactorization
 from lasem.search import DARTS, EM, STRATEGIES, CommitAt, DrawnEM, Fixed, InTurn
 from lasem.testing import SMALL_NETWORKS, StrategyContract
+from lasem.training import Training
 
 CASES = {
     "fixed": Fixed("alternating"),
@@ -52,6 +55,37 @@ class TestOnOtherNetworks(StrategyContract):
 
     def make(self):
         return CASES[self.case]
+
+
+THREE = {
+    "frozen": (Fixed("frozen"), "norms", HardParameterSharing()),
+    "em": (EM(), "lora", LoRA(rank=2)),
+    "em, listed": (EM(candidates=((2, 0), (2, 1), (2, 2))), "copy", HardParameterSharing()),
+    "drawn-em": (DrawnEM(draws=6), "lora", HardParameterSharing()),
+    "darts": (DARTS(), "norms", LoRA()),
+}
+"""Strategies on a network with the frozen branch, with a kind of own branches and a mechanism."""
+
+
+@pytest.mark.parametrize("case", THREE)
+class TestThreeBranches(StrategyContract):
+    training = Training(batch_size=6, epochs=2, learning_rate=0.01, optimizer="adam")  # large steps: B is 0 at first
+    # These claims are the same with any number of branches.
+    test_a_step_returns_a_detached_finite_scalar = None
+    test_its_state_is_live = None
+
+    @pytest.fixture(autouse=True)
+    def choice(self, case):
+        self.strategy, own, self.mechanism = THREE[case]
+        self.network = replace(SMALL_NETWORKS["batch norm" if own == "norms" else "plain"], own=own, frozen=True)
+
+    def make(self):
+        return self.strategy
+
+    def test_its_candidates_have_a_bit_per_stage_and_are_always_the_same(self):
+        space = self.strategy.space(2, branches=3)
+        assert space == self.strategy.space(2, branches=3)
+        assert any(2 in digits for digits in space.candidates)
 
 
 class TestGroups(StrategyContract):

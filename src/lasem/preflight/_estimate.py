@@ -197,8 +197,10 @@ class _Run:
 
 
 def _estimate_turns(run: _Run, candidates: Sequence[str], search: SearchCost) -> _Found:
-    """Estimate candidates that train in turn from two of them: those that share least and most."""
-    times, two = run.measure({"search": {"candidates": [candidates[0], candidates[-1]]}})
+    """Estimate candidates that train in turn from a few of them, such as all own, all shared and all frozen layers."""
+    last, branches = len(candidates) - 1, run.spec.network.options.branches
+    few = dict.fromkeys(candidates[number * last // (branches - 1)] for number in range(branches))
+    times, learner = run.measure({"search": {"candidates": [*few]}})
 
     def seconds(step: StepCost) -> float:
         trainings = sum(step.candidates if number > 1 else 1 for number in run.trainings)
@@ -206,7 +208,7 @@ def _estimate_turns(run: _Run, candidates: Sequence[str], search: SearchCost) ->
 
     training = run.steps * sum(run.trainings) * times.step
     search = replace(search, seconds=seconds)
-    return _Found(times, two, (training, training), search)
+    return _Found(times, learner, (training, training), search)
 
 
 def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _Found:

@@ -2,14 +2,13 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from lasem.configurations import ConfigurationSpace, Partition
+from lasem.configurations import OWN, SHARED, ConfigurationSpace, Partition
 from lasem.nn import MECHANISMS, Backbone, Network
 from lasem.testing._toys import tree_logits
 
@@ -42,9 +41,9 @@ class NetworkContract(ABC):
         return torch.randn(number, *self.shape, generator=_source(1))
 
     def open(self, mechanism: str = "hps", *, seed: int = 0) -> Backbone:
-        """Build the backbone and open task 0, with both branches of every stage."""
+        """Build the backbone and open task 0, with all branches of every stage."""
         backbone = self.make().build(self.shape, mechanism=MECHANISMS[mechanism](), seed=seed)
-        backbone.begin_task(0, classes=CLASSES, uses=[(True, True)] * len(backbone.stages))
+        backbone.begin_task(0, classes=CLASSES, uses=_all_branches(backbone))
         return backbone
 
     # The table
@@ -95,7 +94,7 @@ class NetworkContract(ABC):
     def test_abandoning_a_task_leaves_the_state_as_it_was(self) -> None:
         """Names and values of the state after `abandon` are those before the task, on a new network and a used one."""
         backbone = self.make().build(self.shape)
-        uses = [(True, True)] * len(backbone.stages)
+        uses = _all_branches(backbone)
         for task in (0, 1):
             before = {name: value.clone() for name, value in backbone.state_dict().items()}
             backbone.begin_task(task, classes=CLASSES, uses=uses)
@@ -119,8 +118,8 @@ class NetworkContract(ABC):
             pytest.skip(f"this network excludes {mechanism}")
         backbone = self.open(mechanism)
         loss = torch.zeros(())
-        for bit in (0, 1):
-            branches = [fork.branch(bit) for fork in backbone.forks(0)]
+        for digit in range(backbone.branches):
+            branches = [fork.branch(digit) for fork in backbone.forks(0)]
             features = backbone.walk(self.images(), lambda stage, hidden, used=branches: used[stage](hidden))
             assert features.shape == (1, 4, backbone.num_features)
             logits = backbone.heads["0"](features).squeeze(0)
@@ -136,17 +135,19 @@ class NetworkContract(ABC):
         if mechanism in self.make().excludes:
             pytest.skip(f"this network excludes {mechanism}")
         backbone = self.open(mechanism)
-        space = _few_candidates(len(backbone.stages))
+        space = _few_candidates(backbone)
         together = tree_logits(backbone, self.images(), 0, space=space)
         for logits, digits in zip(together, space.layer_digits, strict=True):
             alone = backbone.path_logits(self.images(), 0, digits=digits)
             torch.testing.assert_close(logits, alone, rtol=1e-4, atol=1e-5)
 
-    @pytest.mark.parametrize("bit", [0, 1])
-    def test_answers_repeat_do_not_depend_on_the_batch_and_are_those_of_the_plain_network(self, bit: int) -> None:
+    @pytest.mark.parametrize("digit", [0, 1, 2])
+    def test_answers_repeat_do_not_depend_on_the_batch_and_are_those_of_the_plain_network(self, digit: int) -> None:
         """Logits of a committed task are equal when asked twice, image by image, and from `Backbone.network`."""
         backbone, images = self.open(), self.images()
-        digits = [bit] * len(backbone.stages)
+        if digit >= backbone.branches:
+            pytest.skip("this network has no frozen branch")
+        digits = [digit] * len(backbone.stages)
         backbone.estimate_statistics([images, images.flip(0)], 0, digits=digits)
         backbone.commit(digits)
         with torch.no_grad():
@@ -157,29 +158,36 @@ class NetworkContract(ABC):
             torch.testing.assert_close(backbone.network(0)(images), logits, rtol=1e-4, atol=1e-5)
 
     def test_a_second_task_reads_the_knowledge_that_the_first_has_shared(self) -> None:
-        """Shared knowledge that a task commits changes the shared branches of the next task, and no own branch."""
+        """Shared knowledge that a task commits changes the next task's shared branches, their copies, and no others."""
         used, new = self.open(), self.open()
+        changed = {SHARED, OWN} if self.make().own == "copy" else {SHARED}
         digits = [1] * len(used.stages)
         with torch.no_grad():
             for parameter in used.task_parameters(0):
                 parameter.mul_(1.5)
         for backbone in (used, new):
             backbone.commit(digits)
-            backbone.begin_task(1, classes=CLASSES, uses=[(True, True)] * len(digits))
-        for bit, same in ((0, True), (1, False)):
+            backbone.begin_task(1, classes=CLASSES, uses=_all_branches(backbone))
+        for digit in range(used.branches):
             one, other = (
-                backbone.path_logits(self.images(), 1, digits=[bit] * len(digits)) for backbone in (used, new)
+                backbone.path_logits(self.images(), 1, digits=[digit] * len(digits)) for backbone in (used, new)
             )
-            assert torch.equal(one, other) == same
+            assert torch.equal(one, other) == (digit not in changed)
 
 
-def _few_candidates(layers: int) -> ConfigurationSpace:
-    """Return all configurations of a small network; of a large one all shared, none, and alternating ones."""
+def _all_branches(backbone: Backbone) -> list[tuple[bool, ...]]:
+    """Let a task take every branch of every stage."""
+    return [(True,) * backbone.branches] * len(backbone.stages)
+
+
+def _few_candidates(backbone: Backbone) -> ConfigurationSpace:
+    """Return all configurations of a small network; of a large one those of one branch, and alternating ones."""
+    layers, branches = len(backbone.stages), backbone.branches
     if layers <= 3:
-        return ConfigurationSpace.full(Partition.single(layers))
-    alternating: Sequence[int] = [stage % 2 for stage in range(layers)]
-    chosen = ([0] * layers, [1] * layers, alternating, [1 - bit for bit in alternating])
-    return ConfigurationSpace(Partition.single(layers), tuple(map(tuple, chosen)))
+        return ConfigurationSpace.full(Partition.single(layers), branches=branches)
+    alternating = [tuple((stage + first) % branches for stage in range(layers)) for first in range(branches)]
+    alike = [(digit,) * layers for digit in range(branches)]
+    return ConfigurationSpace(Partition.single(layers), (*alike, *alternating), branches)
 
 
 def _source(seed: int) -> Generator:

@@ -74,7 +74,7 @@ class StrategyContract(ABC):
 
     def candidates(self, strategy: AbstractStrategy) -> ConfigurationSpace:
         """Return the space that a search is opened with; by default the strategy's own."""
-        return strategy.space(len(self.network.layers))
+        return strategy.space(len(self.network.layers), branches=self.network.branches)
 
     def open(self, task: Task | None = None) -> _Opened:
         """Open a task on a new network, and begin its search."""
@@ -91,9 +91,10 @@ class StrategyContract(ABC):
 
     def test_its_candidates_have_a_bit_per_stage_and_are_always_the_same(self) -> None:
         """Two calls give equal spaces, whose candidates have one digit per stage."""
+        branches = self.network.branches
         for layers in (1, 2, 3):
-            space = self.make().space(layers)
-            assert space == self.make().space(layers)
+            space = self.make().space(layers, branches=branches)
+            assert space == self.make().space(layers, branches=branches)
             assert len(space) >= 1
             assert all(len(digits) == layers for digits in space.layer_digits)
 
@@ -125,7 +126,7 @@ class StrategyContract(ABC):
         assert moved <= {name for name, value in opened.backbone.named_parameters() if id(value) in trained}
 
     def test_everything_that_a_candidate_uses_is_trained(self) -> None:
-        """After two epochs both branches of every stage and the head have moved, so no candidate was left out."""
+        """After two epochs all that the branches of every stage train, and the head, have moved: none was left out."""
         if not self.trains_all:
             pytest.skip("this strategy leaves candidates out")
         opened = self.open()
@@ -156,7 +157,7 @@ class StrategyContract(ABC):
             opened.train(1)
 
     def test_probabilities_are_normalized_or_none(self) -> None:
-        """Prior and posterior are log-probabilities of all candidates that sum to one, or None."""
+        """Prior and posterior are log-probabilities of all candidates, and marginals of all branches, or None."""
         opened = self.open()
         for _ in range(3):
             for found in (opened.search.log_prior(), opened.search.log_posterior):
@@ -164,6 +165,9 @@ class StrategyContract(ABC):
                     assert found.shape == (len(opened.search.space),)
                     assert not found.requires_grad
                     assert float(found.logsumexp(0)) == pytest.approx(0, abs=1e-6)
+            if (marginals := opened.search.marginals()) is not None:
+                assert marginals.shape == (opened.search.space.partition.num_groups, self.network.branches)
+                torch.testing.assert_close(marginals.sum(1), torch.ones_like(marginals[:, 0]))
             opened.train(1)
 
     def test_a_decision_is_one_of_the_candidates(self) -> None:
@@ -210,7 +214,7 @@ class StrategyContract(ABC):
         assert isinstance(learner, Searches)
         for task in tasks:
             learn_task(learner, task)
-        digits = strategy.space(len(self.network.layers)).layer_digits
+        digits = strategy.space(len(self.network.layers), branches=self.network.branches).layer_digits
         drawn = self.open().search.redraws
         assert all(drawn or learner.configuration(task) in digits for task in (0, 1))
 

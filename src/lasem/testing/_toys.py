@@ -160,5 +160,6 @@ SMALL_NETWORKS: Mapping[str, Network] = {
     "skips": Network((Conv(3, 4, pool=2), Conv(3, 4), Conv(3, 4, pool=2, skip=2)), hidden=(5,)),
     "batch norm": Network((NormConv(3, 8), BasicBlock(8, stride=2, average=True)), hidden=()),
     "wrapped modules": WrappedNetwork((NormConv(3, 4), NormConv(3, 5)), hidden=()),
+    "three branches": Network((Conv(3, 4, pool=2), Conv(3, 6, pool=2)), hidden=(5,), own="lora", frozen=True),
 }
 """One small network of every kind that stages can make, by name."""

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from lasem import load
@@ -24,6 +25,21 @@ SEARCH = "digits/lasem-hps"
 SMALL = ("network.name=synthetic-3", "benchmark.first_tasks=1", "training.epochs=2")
 DEEP = ("network.name=stl-6",)
 RESNET = ("cifar100-10/lasem-hps", "network.name=resnet-18")
+
+
+def small():
+    """A network of two stages for `THREE`; they have 40 and 222 parameters."""
+    stages = [nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)) for a, b in ((1, 4), (4, 6))]
+    return nn.Sequential(*stages, nn.Flatten(), nn.Linear(6 * 4, 10))
+
+
+THREE = (
+    "benchmark.first_tasks=2",
+    f"network.name={__name__}:small",
+    'network.stages=["0", "1"]',
+    "network.frozen=true",
+)
+STAGES = 40 + 222
 
 
 def made(name, *settings):
@@ -100,11 +116,44 @@ def test_a_budget_that_is_suggested_divides_the_tree_so_that_it_fits(beside):
         ("digits/lasem-hps", ("training.keep=0.8", "search.partition={1,3},{2}")),
         ("digits/lasem-hps", ('search.candidates=["000", "010", "111"]', "training.batch_size=1")),
         ("digits/lasem-hps", ("search.m_steps=2", "training.keep=1.0")),
+        ("digits/lasem-hps", (*THREE, "network.own=lora")),
+        ("digits/lasem-lora", (*THREE, 'search.candidates=["22", "20", "11"]')),
     ],
 )
 def test_what_a_step_stores_is_counted_without_one(name, settings):
     counted, real = cost_of(name, *settings).step().activation_bytes, stored(name, *settings)
     assert real <= counted < 2 * real + MIB
+
+
+@pytest.mark.parametrize("own", ["copy", "lora", "norms"])
+def test_initial_values_count_once_in_parameters_and_memory(own):
+    """Shared knowledge, trial copy, initial values, and what a task owns, in the estimate as in a real task."""
+    cost, (spec, outline, learner) = (
+        cost_of(SEARCH, *THREE, f"network.own={own}"),
+        made(SEARCH, *THREE, f"network.own={own}"),
+    )
+    found = estimate(spec, outline, device=CPU)
+    assert found.candidates == 9
+    learner.begin_task(random_task(learner, outline, device=CPU))
+    learner.train_epoch()
+    backbone = learner.backbone
+    trained = sum(p.numel() for p in backbone.task_parameters(0))
+    initial = sum(b.numel() for name, b in backbone.named_buffers() if ".initial." in name)
+    assert initial == STAGES
+    assert cost.model_bytes == 4 * (3 * trained + STAGES + initial)  # gradients, optimizer, copy for the roll-back
+    learner.end_task()
+    counts = learner.parameter_counts()
+    assert (found.parameters.shared, found.parameters.search) == (counts.shared, counts.search)
+    assert (counts.shared, counts.search) == (2 * STAGES, trained)
+    head = 24 * 3 + 3
+    assert trained == STAGES + head + {"copy": STAGES, "lora": (36 + 16) + (216 + 36), "norms": 0}[own]
+
+
+def test_brute_force_over_three_branches_is_estimated_from_a_candidate_of_each():
+    spec, outline, learner = made("digits/brute-force-hps", *THREE)
+    found = estimate(spec, outline, device=CPU)
+    assert (found.candidates, found.parameters.shared) == (9, 2 * STAGES)
+    assert found.parameters.shared == learner.parameter_counts().shared
 
 
 def test_nothing_is_suggested_where_nothing_fits():
