@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lasem.errors import SpecError, require
+from lasem.errors import require
 from lasem.nn._backbone import Backbone
-from lasem.nn._cut_checks import agrees, example_of, require_agreement, require_apart
+from lasem.nn._cut_checks import example_of, require_agreement, require_apart
 from lasem.nn._graph_cut import Pieces, cut_graph, last_linear
 from lasem.nn._initializers import MakeHead
 from lasem.nn._low_rank import LoRA
@@ -107,7 +107,7 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
 def _pieces_of(
     model: nn.Module, stages: Sequence[Any], *, tail: Sequence[Any], classifier: str | None, example: Tensor
 ) -> Pieces:
-    """Cut a model by names, or put its modules one after another where these are given or no graph can be found."""
+    """Cut a model by names, or put its modules one after another where these, or a tail, are given."""
     if classifier is not None:
         find_submodule(model, classifier)
     groups = [list(entry) if isinstance(entry, list | tuple) else [entry] for entry in stages]
@@ -122,15 +122,9 @@ def _pieces_of(
         return _listed(model, groups, list(tail), classifier)
     names = stage_names(model, stages)
     named = [[find_submodule(model, name) for name in stage] for stage in names]
-    listed = _listed(model, named, [find_submodule(model, name) for name in tail], classifier)
     if tail:
-        return listed
-    try:
-        return cut_graph(model, names, classifier=classifier, example=example)
-    except SpecError:
-        if agrees(model, listed, example):  # then the modules alone do what the code does, which has no graph
-            return listed
-        raise
+        return _listed(model, named, [find_submodule(model, name) for name in tail], classifier)
+    return cut_graph(model, names, classifier=classifier, example=example)
 
 
 def _listed(

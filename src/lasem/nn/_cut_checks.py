@@ -73,14 +73,6 @@ def require_agreement(model: nn.Module, pieces: Pieces, example: Tensor) -> None
         )
 
 
-def agrees(model: nn.Module, pieces: Pieces, example: Tensor) -> bool:
-    """Return whether modules one after another can be run at all, and compute the features of the model."""
-    try:
-        return _among(_composed(pieces, example), _features_of(model, pieces.classifier, example))
-    except Exception:  # modules that do not follow each other may fail in any way
-        return False
-
-
 @torch.no_grad()
 def _composed(pieces: Pieces, example: Tensor) -> Tensor:
     """Apply all pieces one after another: (B, ...) -> (B, F).

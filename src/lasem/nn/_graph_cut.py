@@ -6,7 +6,7 @@ Modules that contain no cut are not traced: they are called as they are, so thei
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
@@ -50,7 +50,8 @@ def cut_graph(model: nn.Module, names: Sequence[Sequence[str]], *, classifier: s
     """
     parts = [name for stage in names for name in stage]
     guess = classifier or last_linear(model, parts)
-    graph = trace(model, parts + ([guess] if guess else []), example=example).graph
+    traced = parts + ([guess] if guess else [])
+    graph = trace(model, traced, example=example).graph
     cuts = [_last([_only_call(graph, name) for name in stage]) for stage in names]
     order = {node: number for number, node in enumerate(graph.nodes)}
     for stage, (first, second) in enumerate(pairwise(cuts)):
@@ -59,6 +60,7 @@ def cut_graph(model: nn.Module, names: Sequence[Sequence[str]], *, classifier: s
                 f"stages must be named in the order in which the model calls them (got {names[stage][-1]!r} before"
                 f" {names[stage + 1][-1]!r}); exchange them"
             )
+    _require_one_mode(graph, trace(model, traced, example=example, training=True).graph, last=cuts[-1])
     classifier = guess if guess and (classifier or _ends(model, graph, guess, cuts[-1])) else None
     _end_before(graph, classifier)
     for name, cut in zip((stage[-1] for stage in names), cuts, strict=True):
@@ -77,6 +79,29 @@ def last_linear(model: nn.Module, apart: Sequence[str]) -> str | None:
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     free = [name for name in names if not any(f"{name}.".startswith(f"{part}.") for part in apart)]
     return free[-1] if free else None
+
+
+def _require_one_mode(graph: fx.Graph, trained: fx.Graph, *, last: fx.Node) -> None:
+    """Refuse code before the last cut that does something else in training, which a graph has no words for.
+
+    Args:
+        graph: The model's graph in evaluation mode.
+        trained: The same in training mode.
+        last: The last cut. Behind it, `training.keep` decides dropout.
+
+    Raises:
+        SpecError: There is such code.
+    """
+    for node, other in zip_longest(graph.nodes, trained.nodes):
+        if str(node and node.format_node()) != str(other and other.format_node()):
+            found = other or node
+            raise SpecError(
+                "code with a cut must do the same in training and in answers (got"
+                f" {getattr(found.target, '__name__', found.target)}, which depends on self.training);"
+                f" use a module such as torch.nn.Dropout there, or {LISTED}"
+            )
+        if node is last:
+            break
 
 
 def _ends(model: nn.Module, graph: fx.Graph, name: str, last: fx.Node) -> bool:

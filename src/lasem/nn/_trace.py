@@ -81,19 +81,22 @@ def first_tensor(result: Any) -> Any:  # noqa: ANN401 - what a library's model r
     return result[0] if isinstance(result, tuple | list) else result
 
 
-def trace(model: nn.Module, names: list[str], *, example: Tensor) -> fx.GraphModule:
+def trace(model: nn.Module, names: list[str], *, example: Tensor, training: bool = False) -> fx.GraphModule:
     """Trace a model.
 
     Args:
-        model: The model.
+        model: The model, in evaluation mode.
         names: Submodules that become nodes of the graph, and so do all modules that contain none of them.
         example: A batch of inputs.
+        training: Whether the code that is traced believes that it is in training mode.
 
     Raises:
         SpecError: The code depends on values; the message names the line.
     """
+    opened = ancestors(names)
     try:
-        graph = _Tracer(ancestors(names), example).trace(_OneInput(model))
+        _set_training(model, opened, training)
+        graph = _Tracer(opened, example).trace(_OneInput(model))
     except Exception as error:
         own = {Path(torch.__file__).parent, Path(__file__).parent}
         frames = traceback.extract_tb(error.__traceback__)
@@ -103,10 +106,18 @@ def trace(model: nn.Module, names: list[str], *, example: Tensor) -> fx.GraphMod
             f" {type(error).__name__}: {str(error).partition(chr(10))[0]} at {line.filename}:{line.lineno}, in"
             f" `{line.line}`); {LISTED}"
         ) from error
+    finally:
+        _set_training(model, opened, False)
     for node in graph.nodes:
         if node.op in ("call_module", "get_attr"):
             node.target = str(node.target).removeprefix(f"{WHOLE}.")
     return fx.GraphModule(model, graph)
+
+
+def _set_training(model: nn.Module, opened: set[str], training: bool) -> None:
+    """Set the mode of modules by name, but not of what they contain, which runs in evaluation mode."""
+    for name in opened:
+        model.get_submodule(name).training = training
 
 
 def value_of(node: fx.Node, root: nn.Module, graph: fx.Graph, images: Tensor) -> object:

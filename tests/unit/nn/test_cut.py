@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lasem.errors import SpecError
@@ -196,16 +197,24 @@ def test_conditions_that_shapes_and_types_decide_are_traced():
         Backbone.of(Reshaping(last=lambda x: x.shape[0] > 1), stages=["first", "second"], shape=(4,))
 
 
-def test_names_are_enough_where_modules_alone_compute_what_untraceable_code_does():
-    class Checked(nn.Sequential):
-        def forward(self, x):
-            if not bool(x.isfinite().all()):
-                raise ValueError
-            return super().forward(x)
+class Dropping(nn.Module):
+    """Code that drops out by itself, before or behind the last stage."""
 
-    model = Checked(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 5))
-    _, expected, found = answers(model, classifier="2", shape=(4,), stages=["0", "1"])
-    torch.testing.assert_close(found, expected)
+    def __init__(self, *, early):
+        super().__init__()
+        self.first, self.second, self.fc = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 5)
+        self.early = early
+
+    def forward(self, x):
+        x = F.dropout(self.first(x), 0.5, training=self.training and self.early)
+        return self.fc(F.dropout(self.second(x), 0.5, training=self.training and not self.early))
+
+
+def test_code_with_a_cut_that_does_something_else_in_training_is_refused():
+    with pytest.raises(SpecError, match=r"same in training and in answers \(got dropout, .*torch.nn.Dropout"):
+        Backbone.of(Dropping(early=True), stages=["first", "second"], shape=(4,))
+    backbone = Backbone.of(Dropping(early=False), stages=["first", "second"], shape=(4,))
+    assert not backbone.stochastic
 
 
 class UNet(nn.Module):
