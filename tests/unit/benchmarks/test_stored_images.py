@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import lasem.benchmarks._assembly
 import lasem.benchmarks._images
@@ -16,7 +17,10 @@ import lasem.benchmarks._memory as memory
 import lasem.benchmarks._store
 from lasem.benchmarks import Images, StoredImages
 from lasem.errors import DataError, RunStopped
+from lasem.learners import SelectiveTransfer, Training
+from lasem.nn import Backbone, TransferModule, mlp
 from lasem.runs import RunFolder, RunOptions, read_checkpoint, resolve, run
+from lasem.search import Fixed
 
 
 @pytest.fixture(scope="module")
@@ -134,30 +138,63 @@ def test_a_file_that_disappears_is_named(folder, little_memory, monkeypatch):
         stream_of(folder)
 
 
-LEARNERS = ("lasem-hps", "lasem-hps-retained", "prognn", "den", "gating")
+@pytest.fixture
+def at_most_a_batch(monkeypatch):
+    """No more than five stored images are read into memory at once."""
+    whole = StoredImages.in_memory
+
+    def in_memory(images):
+        assert len(images) <= 5, "more than a batch was read at once"
+        return whole(images)
+
+    monkeypatch.setattr(StoredImages, "in_memory", in_memory)
+
+
+def test_features_that_are_kept_of_stored_images_are_those_of_images_in_memory(folder, scratch, at_most_a_batch):
+    def losses(images):
+        source = torch.Generator().manual_seed(3)
+        made = [nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh()) for _ in range(2)]
+        for layer in made:
+            for parameter in layer.parameters():
+                parameter.data.normal_(generator=source)
+                parameter.requires_grad_(layer is not made[0])
+        backbone = Backbone(
+            [TransferModule(lambda _, layer=layer: layer) for layer in made],
+            shape=(3, 8, 8),
+            head=lambda features, classes, source: mlp((features, classes), source=source),
+        )
+        learner = SelectiveTransfer(backbone, Fixed("all"), training=Training(batch_size=5, learning_rate=0.01))
+        learner.begin_task(stream_of(folder, images=images)[0])
+        assert len(learner.front) == 1
+        return [learner.train_epoch() for _ in range(3)]
+
+    assert losses("disk") == losses("memory")
+
+
+LEARNERS = {
+    "lasem-hps": ["search.held_out=half"],
+    "lasem-hps-retained": [],
+    "prognn": [],
+    "den": [],
+    "gating": [],
+}
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_run_that_was_stopped_gives_the_same_bits_from_disk_and_from_memory(
-    folder, tmp_path, learner, scratch, monkeypatch
+    folder, tmp_path, learner, scratch, at_most_a_batch, monkeypatch
 ):
     spec = resolve(
         f"images/{learner}",
         [
             f"benchmark.source={folder}", "benchmark.max_tasks=2", "benchmark.size=8", "benchmark.pixels=standardize",
             "training.epochs=2", "training.batch_size=4", "network.name=synthetic-3", "evaluation.batch_size=5",
+            *LEARNERS[learner],
         ],
     )  # fmt: skip
     in_memory, stored = (RunOptions(out=tmp_path / name, device="cpu", checkpoint_every=1) for name in "ms")
     expected = run(spec, in_memory)
     monkeypatch.setattr(memory, "available_memory", lambda _: 1000)
-    whole = StoredImages.in_memory
-
-    def at_most_a_batch(images):
-        assert len(images) <= 5, "more than a batch was read at once"
-        return whole(images)
-
-    monkeypatch.setattr(StoredImages, "in_memory", at_most_a_batch)
     ends = iter([False] * 2 + [True])
     with pytest.raises(RunStopped):
         run(spec, stored, stop=lambda: next(ends))
