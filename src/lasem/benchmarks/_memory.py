@@ -7,7 +7,7 @@ from lasem.memory import available_memory
 
 
 def memory_shortage(
-    *, num_images: int, largest_task: int, shape: tuple[int, int, int], device: torch.device
+    *, num_images: int, largest_task: int, shape: tuple[int, int, int], device: torch.device, share: float = 1.0
 ) -> str | None:
     """Return in words why a stream does not fit in memory: all images as uint8 and the largest task as float32.
 
@@ -16,13 +16,14 @@ def memory_shortage(
         largest_task: Number of images in all splits of the largest task.
         shape: Shape of an image, (channels, height, width).
         device: Device that is to hold the images.
+        share: Share of the available memory that they may take.
 
     Returns:
         The rule and the numbers, or None if it fits.
     """
     pixels = shape[0] * shape[1] * shape[2]
     source, task, free = num_images * pixels, 4 * largest_task * pixels, available_memory(device)
-    if source + task <= free:
+    if source + task <= share * free:
         return None
     return (
         f"the images of a stream and the tensors of one task must fit in memory (got {num_images} images of"

@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 Storage: TypeAlias = Literal["auto", "memory", "disk"]
 """Where decoded images lie: in memory, on disk, or on disk only if they do not fit in memory."""
 
+AUTO_SHARE = 0.75
+"""Largest share of the available memory that images may take by themselves; the network and its steps need some too."""
+
 CHUNK = 512
 """Number of images that are decoded at a time."""
 
@@ -94,6 +97,7 @@ def fill_store(draw: Draw, tasks: Sequence[Chosen], *, device: torch.device, sto
         largest_task=max(sum(len(rows) for rows in chosen.values()) for chosen in tasks),
         shape=(channels, height, width),
         device=device,
+        share=AUTO_SHARE if storage == "auto" else 1.0,
     )
     if shortage and storage == "memory":
         raise DataError(f'{shortage}; set images = "disk", max_test, a smaller size or fewer images per class')

@@ -103,9 +103,14 @@ def test_every_operation_works_on_stored_images(folder, scratch):
 
 def test_disk_is_used_only_where_memory_does_not_suffice_and_leaves_no_file(folder, scratch, monkeypatch):
     need = 48 * 3 * 8 * 8 + 4 * 24 * 3 * 8 * 8
-    for available, kind in ((need, torch.Tensor), (need - 1, StoredImages)):
+    for available, images, kind in (
+        (need / 0.75, "auto", torch.Tensor),
+        (need / 0.75 - 1, "auto", StoredImages),
+        (need, "memory", torch.Tensor),
+    ):
         monkeypatch.setattr(memory, "available_memory", lambda _, available=available: available)
-        assert type(stream_of(folder)[0].train.images) is kind
+        assert type(stream_of(folder, images=images)[0].train.images) is kind
+    monkeypatch.setattr(memory, "available_memory", lambda _: need - 1)
     assert [*scratch.iterdir()] == []
     with pytest.raises(DataError, match=r'got 48 images of 3 x 8 x 8, .* 24 in a task, .*; set images = "disk"'):
         stream_of(folder, images="memory")
