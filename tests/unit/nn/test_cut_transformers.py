@@ -1,6 +1,7 @@
 """Models of transformers with random values: image classifiers and text encoders are cut by their names."""
 
 import copy
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from lasem.nn import Backbone, LibraryNetwork
 from lasem.nn._import_library import import_library
 from lasem.search import EM
 
+if find_spec("transformers") is None:
+    pytest.skip("needs transformers", allow_module_level=True)
 transformers = import_library("transformers", extra="transformers")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 IMAGES = SIZES | {"image_size": 16, "patch_size": 8, "num_labels": 5}

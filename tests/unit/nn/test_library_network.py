@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from lasem.nn import LibraryNetwork
 from lasem.nn._import_library import import_library
 from lasem.nn._make_model import weights_path
 
+if find_spec("timm") is None:
+    pytest.skip("needs timm", allow_module_level=True)
 timm = import_library("timm", extra="timm")
 TIMM = {
     "resnet10t": (["conv1", "layer*"], 32, {}),
