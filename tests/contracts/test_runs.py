@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from torch import nn
 
 from lasem.presets import learner_entries
 from lasem.runs import resolve
@@ -19,6 +20,24 @@ ALIKE = re.compile(
 """Learners that differ from others in data, or in a mechanism, strategy or retention that others show."""
 NAMES = [entry.name for entry in learner_entries() if not ALIKE.search(entry.name)]
 SEARCHES = re.compile(r"(lasem|darts|brute-force)-")
+
+
+def small():
+    """A network of two stages for specs with the frozen branch."""
+    stages = [nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)) for a, b in ((1, 4), (4, 6))]
+    return nn.Sequential(*stages, nn.Flatten(), nn.Linear(6 * 4, 10))
+
+
+class TestRunsWithThreeBranches(RunContract):
+    def make(self):
+        network = [
+            f"network.name={__name__}:small",
+            'network.stages=["0", "1"]',
+            "network.frozen=true",
+            "network.own=lora",
+        ]
+        search = ["learner.strategy=drawn-em", "search.draws=6"]
+        return resolve("digits/lasem-lora", [*(s for s in SETTINGS if not s.startswith("network")), *network, *search])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -100,7 +100,7 @@ def estimate(
     counts = parameter_counts(found.learner)
     compiling, reasons = run.compiling(found.times)
     return Estimate(
-        candidates=len(candidates),
+        candidates=strategy.num_configurations(len(network.layers), branches=network.branches),
         parameters=counts,
         steps_per_task=run.steps * m_steps * max(run.trainings),
         steps=run.steps * m_steps * sum(run.trainings),

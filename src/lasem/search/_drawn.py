@@ -78,6 +78,10 @@ class DrawnEM(AbstractStrategy):
         groups = layer_groups(layers, self.partition)
         return ConfigurationSpace(groups, tuple((digit,) * groups.num_groups for digit in range(branches)), branches)
 
+    def num_configurations(self, layers: int, *, branches: int = 2) -> int:
+        """Return the number of all configurations of the partition, which are drawn from."""
+        return branches ** layer_groups(layers, self.partition).num_groups
+
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin a search with a uniform prior.
 

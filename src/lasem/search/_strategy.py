@@ -133,6 +133,10 @@ class AbstractStrategy(ABC):
             SpecError: The options do not fit this number of stages.
         """
 
+    def num_configurations(self, layers: int, *, branches: int = 2) -> int:
+        """Return the number of configurations that a search chooses from; those of `space` unless it draws others."""
+        return len(self.space(layers, branches=branches))
+
     @abstractmethod
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin the search of one task.

@@ -29,6 +29,7 @@ def estimated(name, *settings):
     [
         ("lasem-hps", [], 8),
         ("lasem-hps", ["search.partition={1,3},{2}"], 4),
+        ("lasem-hps", ["learner.strategy=drawn-em", "search.draws=2"], 8),
         ("hps", [], 1),
         ("snn", [], 1),
         ("brute-force-hps", [], 8),
@@ -104,8 +105,11 @@ def test_memory_counts_what_progressive_networks_keep_of_older_columns():
     assert three.model_bytes - one.model_bytes == 4 * 90 * 2 * read
 
 
-ESTIMATED = [entry.name for entry in learner_entries(3) if not re.search(r"-(top-2|bottom|alternating)", entry.name)]
-"""All learners but some static configurations, which differ in data alone."""
+ALIKE = re.compile(
+    r".*-(top|bottom|alternating)|(tf|dfcnn|lora)$|(darts|brute-force)-(tf|dfcnn|lora)$|lasem-(tf|dfcnn-retained)$"
+)
+"""Learners that differ from others in data, or whose mechanism, strategy and retention take part with another one."""
+ESTIMATED = [entry.name for entry in learner_entries(3) if not ALIKE.match(entry.name)]
 
 
 @pytest.mark.parametrize("name", ESTIMATED)
