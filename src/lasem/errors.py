@@ -92,7 +92,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     "did you mean 'lasem-hps' or 'lasem-tf'?"
     """
     words = sorted(known)
-    longer = [repr(other) for other in words if word and other.startswith(word)]
+    begins = [other for other in words if word and other.startswith(word)]
+    if len(begins) > SUGGESTED:  # of "lasem-hps" and "lasem-hps-retained", the first is enough to recognize both
+        begins = [one for one in begins if not any(one != other and one.startswith(other) for other in begins)]
+    longer = list(map(repr, begins))
     if 1 < len(longer) <= SUGGESTED:
         return f"did you mean {', '.join(longer[:-1])} or {longer[-1]}?"
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)

@@ -425,7 +425,7 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
     ("arguments", "words"),
     [
         (["digit/stl"], ["'digit/stl'", "did you mean 'digits'"]),
-        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-dfcnn', 'lasem-dfcnn-retained', 'lasem-hps'"]),
+        (["digits/lasem"], ["'lasem'", "did you mean 'lasem-dfcnn', 'lasem-hps', 'lasem-lora' or 'lasem-tf'"]),
         (["cifar10/stl"], ["'cifar10/stl'", "did you mean 'cifar100-10' or 'cifar100-40'"]),
         (["digits/hps", "--set", "epochs=2"], ["epochs is no section", "did you mean 'training.epochs'"]),
         (["nowhere.toml"], ["there is none at nowhere.toml"]),

@@ -14,6 +14,7 @@ from lasem.cli._console import OutputConsole
 from lasem.cli._export import export
 from lasem.cli._export_network import export_network
 from lasem.cli._figure import figure
+from lasem.cli._layers import layers
 from lasem.cli._list import list_command
 from lasem.cli._predict import predict
 from lasem.cli._report import report
@@ -41,6 +42,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "table": table,
         "figure": figure,
         "export": export,
+        "layers": layers,
         "predict": predict,
         "export-network": export_network,
     }

@@ -1,4 +1,6 @@
 from lasem.report._export import export as export
+from lasem.report._layer_advice import TaskAdvice as TaskAdvice
+from lasem.report._layer_advice import layer_advice as layer_advice
 from lasem.report._run import Run as Run
 from lasem.report._run_folders import collect as collect
 from lasem.report._table import FORMATS as FORMATS
