@@ -322,5 +322,5 @@ def test_own_branches_start_at_values_of_their_own_by_default_and_nothing_else_i
     backbone = make_backbone()
     backbone.begin_task(0, classes=3, uses=[BOTH, BOTH])
     assert not torch.equal(backbone.stages[0].own["0"]["weight"], backbone.stages[0].shared["weight"])
-    with pytest.raises(SpecError, match=r"own must be new, copy, lora or norms \(got 'random'\)"):
+    with pytest.raises(SpecError, match=r"own must be new, copy, initial, lora or norms \(got 'random'\)"):
         TransferModule(lambda source: nn.Linear(2, 2), own="random")

@@ -132,6 +132,7 @@ CHANGES = {
         {"training": {"color_jitter": 0.2}},
         {"training": {"precision": "bfloat16"}},
         {"evaluation": {"every": 1}},
+        {"evaluation": {"while_training": False}},
         {"evaluation": {"earlier_tasks": "before-commit"}},
         {"evaluation": {"reference": "peak"}},
         {"seeds": {"stream": 1}},
