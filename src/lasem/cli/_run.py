@@ -98,6 +98,8 @@ def run(
     specs = [
         trial for target in targets for trial in _trials(resolve(target, settings or [], plugins=plugins or ()), seeds)
     ]
+    names = [*(track or []), *(["tensorboard"] if tensorboard else []), *(["csv"] if scalars else [])]
+    logs = [_logs(names) for _ in specs]  # a package that is missing is told before anything is read or estimated
     where = choose_device(device)
     options = RunOptions(
         out=out,
@@ -113,8 +115,6 @@ def run(
     if dry_run:
         print_dry_runs(checked, options, limits)
         return
-    names = [*(track or []), *(["tensorboard"] if tensorboard else []), *(["csv"] if scalars else [])]
-    logs = [_logs(names) for _ in specs]  # a package that is missing is told before data is read
     unfinished = [spec for spec in specs if RunFolder.of(spec, out).result() is None]
     if len(unfinished) > 1:  # a single run checks its data itself
         require_data(unfinished, data)

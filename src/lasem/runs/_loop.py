@@ -69,14 +69,12 @@ class Evaluation:
             self.while_training or not self.every,
             "every must be left out if tasks are not tested while they are trained",
             remedy="set while_training = true, or remove it",
-            where="[evaluation]",
             every=self.every,
         )
         require(
             self.while_training or self.reference == "end",
             'reference must be "end" if tasks are not tested while they are trained, which leaves no peak',
             remedy="set while_training = true, or the reference",
-            where="[evaluation]",
             reference=self.reference,
         )
 

@@ -162,4 +162,4 @@ def test_a_missing_package_names_its_extra(package, monkeypatch):
 
 def test_an_unknown_tracker_is_refused():
     with pytest.raises(SpecError, match=r"--track must name a tracker \(got 'wandbb'\); did you mean 'wandb'\?"):
-        app(["run", "digits/stl", "--track", "wandbb"], standalone_mode=False)
+        app(["run", "digits/stl", "--track", "wandbb", "--dry-run"], standalone_mode=False)
