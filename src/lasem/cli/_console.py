@@ -4,9 +4,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import typer
 from rich.console import Console
 
+from lasem.files import write_output
 from lasem.text import printable
 
 WIDTH_OF_LOGS = 10_000
@@ -39,3 +42,18 @@ class OutputConsole(Console):
     def say(self, text: str) -> None:
         """Print text as it is, without markup, highlights or wrapped lines."""
         self.print(printable(text, multiline=True), highlight=False, markup=False, soft_wrap=True)
+
+
+def print_or_write(text: str, out: Path | None, *, what: str) -> None:
+    """Print the output of a command as it is, or write it to a file and say so.
+
+    Args:
+        text: The output.
+        out: The file; None to print.
+        what: What is in the file, such as "predictions: 3 images".
+    """
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_output(out, text.encode())
+        OutputConsole().say(f"{what} in {out}")

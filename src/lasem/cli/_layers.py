@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lasem.cli._console import OutputConsole
+from lasem.cli._console import print_or_write
 from lasem.cli._warnings import print_warnings
 from lasem.errors import ReportError
-from lasem.files import write_output
 from lasem.text import printable
 
 if TYPE_CHECKING:
@@ -35,16 +34,13 @@ def layers(
     print_warnings(found)
     if len(found) != 1:
         raise ReportError(f"advice must be asked for one run (got {len(found)} in {printable(run)}); name its folder")
-    advice = [one for one in layer_advice(found[0]) if task in (None, one.task)]
+    every = layer_advice(found[0])
+    advice = [one for one in every if task in (None, one.task)]
     if not advice:
-        known = ", ".join(str(one.task) for one in layer_advice(found[0]))
+        known = ", ".join(str(one.task) for one in every)
         raise ReportError(f"a task must be one that the run has searched, {known} (got {task}); name one of them")
     text = _json(advice) if form == "json" else "\n".join(map(_table, advice))
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        write_output(out, text.encode())
-        OutputConsole().say(f"layers: {len(advice)} tasks in {out}")
+    print_or_write(text, out, what=f"layers: {len(advice)} tasks")
 
 
 def _json(advice: "list[TaskAdvice]") -> str:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lasem.cli._console import OutputConsole
+from lasem.cli._console import print_or_write
 from lasem.cli._options import Device
-from lasem.files import write_output
 from lasem.text import escape_csv, printable
 
 if TYPE_CHECKING:
@@ -40,11 +39,7 @@ def predict(
     learned = load(run, device=str(choose_device(device)))
     found = learned.classify(files, task=task, batch_size=batch_size)
     text = {"table": _table, "csv": _csv, "json": _json}[form](found)
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        write_output(out, text.encode())
-        OutputConsole().say(f"predictions: {len(found)} images in {out}")
+    print_or_write(text, out, what=f"predictions: {len(found)} images")
 
 
 def _table(found: "Predictions") -> str:

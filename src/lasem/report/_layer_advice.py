@@ -105,21 +105,17 @@ def _of_task(run: Run, task: TaskHistory) -> TaskAdvice:
             f"a partition must count the stages of the network (got {len(digits)} stages, and a partition"
             f" of {partition.num_layers} layers, in {run.folder}); search over groups of stages"
         )
+    groups = partition.layer_digits(range(partition.num_groups))
     names = [str(layer.get("name") or layer.get("kind")) for layer in listed(run.environment.get("layers"))]
     stages = tuple(
         StageAdvice(
             tuple(names[stage].split("+")) if len(names) == len(digits) else (f"layer {stage + 1}",),
             BRANCHES[digit],
-            dict(zip(BRANCHES, marginals[_group(partition, stage)], strict=True)),
+            dict(zip(BRANCHES, marginals[groups[stage]], strict=True)),
         )
         for stage, digit in enumerate(digits)
     )
     return TaskAdvice(task.position, task.name, stages, decision and close_call(decision))
-
-
-def _group(partition: Partition, stage: int) -> int:
-    """Return the index of the group that a stage, from 0, belongs to."""
-    return next(index for index, group in enumerate(partition.groups) if stage + 1 in group)
 
 
 def _last_marginals(task: TaskHistory) -> list[tuple[float, float, float]]:
