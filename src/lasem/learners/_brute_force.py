@@ -112,7 +112,7 @@ class BruteForce(AbstractLearner):
             "first_task must be searched, shared or as-second",
             first_task=first_task,
         )
-        constant = sorted({stage.layer.own for stage in backbone.iter_stages()} & {"lora", "norms"})
+        constant = sorted({stage.layer.own for stage in backbone.iter_stages() if stage.layer.adapts})
         require(
             first_task == "searched" or not constant,
             "first_task must be searched where own branches hold the initial values, because the first task then cannot"

@@ -68,13 +68,19 @@ class TransferModule:
         require(self.own in kinds, known, remedy="choose one of them", own=self.own)
         require(self.norms in values, "norms must be task or frozen", remedy="choose one of them", norms=self.norms)
 
+    @property
+    def adapts(self) -> bool:
+        """Whether own branches hold the initial values constant, and train a few values besides."""
+        return self.own in ("lora", "norms")
+
 
 class Stage(nn.Module):
     """The parameters of one layer: shared knowledge, and each task's own version or mapping.
 
     While a task is learned, `trial` is its copy of the shared knowledge; `commit` keeps or drops it. Entries of `own`,
     `mapping` and, for modules with batch norm, `statistics` are named after the task. `initial` has the values as they
-    were made, once for all tasks, where a branch reads them: a frozen one, or an own one of the kind "lora" or "norms".
+    were made, once for all tasks, where a branch reads them: a frozen one, or an own one of the kind
+    "initial", "lora" or "norms".
 
     Args:
         layer: The module and how it is shared.
@@ -111,7 +117,7 @@ class Stage(nn.Module):
     @property
     def needs_initial(self) -> bool:
         """Whether a branch reads the initial values."""
-        return self.layer.frozen or self.layer.own in ("initial", "lora", "norms")
+        return self.layer.frozen or self.layer.adapts or self.layer.own == "initial"
 
     @property
     def num_initial(self) -> int:
@@ -121,7 +127,7 @@ class Stage(nn.Module):
 
     def reads_initial(self, uses: tuple[bool, ...]) -> bool:
         """Whether one of these branches, by digit, reads the initial values."""
-        return (self.layer.own in ("lora", "norms") and uses[OWN]) or uses[FROZEN:] == (True,)
+        return (self.layer.adapts and uses[OWN]) or uses[FROZEN:] == (True,)
 
     def _make(self, source: Generator) -> nn.Module:
         """Build the module anew, and copy it, since `make` may return the same one every time."""
@@ -197,7 +203,7 @@ class Stage(nn.Module):
         Raises:
             LasemError: Own branches hold the initial values constant, so they cannot become what the task reads.
         """
-        if self.layer.own in ("lora", "norms"):
+        if self.layer.adapts:
             raise LasemError(
                 "a task must have own branches with all parameters to take a copy of what it shares"
                 f" (got own={self.layer.own!r} at stage {self.index}); use own='copy', or search for the first task too"
