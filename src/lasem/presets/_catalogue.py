@@ -113,7 +113,7 @@ def learners_of(table: Table, *, layers: int | None = None) -> list[Entry]:
     layers = _depth(table) if layers is None else layers
     entries: list[Entry] = []
     for name, file in files("learners").items():
-        if file.get("pretrained") and "weights" not in table["network"]:
+        if not suits(file, table):
             continue
         if {file["learner"].get("mechanism"), file["learner"]["kind"]}.isdisjoint(excluded):
             entries += _with_static(name, layers)
@@ -121,6 +121,11 @@ def learners_of(table: Table, *, layers: int | None = None) -> list[Entry]:
                 groups = table.get("partitions", {}).items()
                 entries += [Entry(f"{name}-{key}", f"{name} over groups of layers, {text}") for key, text in groups]
     return entries
+
+
+def suits(learner: Mapping[str, Any], table: Mapping[str, Any]) -> bool:
+    """Whether a learner's file goes with the network of a benchmark's or a network's file as to its weights."""
+    return not learner.get("pretrained") or "weights" in table["network"]
 
 
 def _with_static(learner: str, layers: int) -> Iterator[Entry]:

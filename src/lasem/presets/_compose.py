@@ -23,6 +23,7 @@ from lasem.presets._catalogue import (
     preset_entries,
     searches,
     suggest_key,
+    suits,
 )
 
 
@@ -151,7 +152,7 @@ def _learner(name: str, place: Mapping[str, Any]) -> Iterator[Layer]:
     for base, file in sorted(files("learners").items(), key=lambda item: -len(item[0])):
         variant = name.removeprefix(base).removeprefix("-")
         groups, static = searches(file) and variant in partitions, file.get("static") and variant
-        if file.get("pretrained") and "weights" not in place["network"]:
+        if not suits(file, place):
             continue
         if name == base or (name == f"{base}-{variant}" and (groups or static)):
             yield Layer(f"learners/{base}.toml", merge({"learner": {"name": name}}, file))
