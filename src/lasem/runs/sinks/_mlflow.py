@@ -10,7 +10,7 @@ from filelock import FileLock
 from lasem.extras import require_packages
 from lasem.files import writing
 from lasem.runs._sink import RunStart
-from lasem.runs.sinks._tracker import PROJECT, AbstractTracker, settings
+from lasem.runs.sinks._tracker import PROJECT, AbstractTracker, settings, title
 
 TAG = "lasem_run"
 """Tag by which the run of a folder is found again."""
@@ -61,7 +61,7 @@ class MlflowLog(AbstractTracker):
     def _create(self, experiment: str, start: RunStart) -> str:
         from mlflow.entities import Param
 
-        name = f"{start.spec.name} seed {start.spec.seeds.training}"
+        name = title(start.spec)
         run = self._client.create_run(experiment, run_name=name, tags={TAG: start.folder.name})
         parameters = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in _flat(settings(start.spec))]
         for first in range(0, len(parameters), MOST_PARAMETERS):

@@ -62,6 +62,11 @@ class AbstractTracker(Sink):
         """Write what is left and close the run in the tracker."""
 
 
+def title(spec: Spec) -> str:
+    """Return the name by which trackers show a run."""
+    return f"{spec.name} seed {spec.seeds.training}"
+
+
 def settings(spec: Spec) -> dict[str, Any]:
     """Return the sections of a spec in JSON types, for trackers that show settings beside a run."""
     return tomllib.loads(spec.toml())

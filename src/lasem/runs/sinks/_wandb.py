@@ -6,7 +6,7 @@ from typing import Any
 
 from lasem.extras import require_packages
 from lasem.runs._sink import RunStart
-from lasem.runs.sinks._tracker import PROJECT, AbstractTracker, settings
+from lasem.runs.sinks._tracker import PROJECT, AbstractTracker, settings, title
 
 
 class WandbLog(AbstractTracker):
@@ -36,7 +36,7 @@ class WandbLog(AbstractTracker):
         self._run = wandb.init(
             project=PROJECT,
             id=name,
-            name=f"{start.spec.name} seed {start.spec.seeds.training}",
+            name=title(start.spec),
             group=start.spec.name,
             dir=start.folder,
             config=settings(start.spec),
