@@ -13,6 +13,7 @@ from lasem.learners._interface import Retains as Retains
 from lasem.learners._interface import Searches as Searches
 from lasem.learners._interface import Setup as Setup
 from lasem.learners._interface import TakesTurns as TakesTurns
+from lasem.learners._interface import TellsUnaffected as TellsUnaffected
 from lasem.learners._interface import least_images as least_images
 from lasem.learners._interface import parameter_counts as parameter_counts
 from lasem.learners._interface import trainings as trainings

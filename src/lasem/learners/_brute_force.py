@@ -243,6 +243,10 @@ class BruteForce(AbstractLearner):
         """Answer for an earlier task with the knowledge that the current candidate has changed."""
         return self._inner.trial_logits(images, task)
 
+    def unaffected(self, task: int, *, by: int) -> bool:
+        """Return whether no stage is shared by both committed tasks; see `SelectiveTransfer.unaffected`."""
+        return self._inner.unaffected(task, by=by)
+
     def retained(self) -> RetentionStatus | None:
         """Return how earlier tasks hold the shared knowledge while a task is open; None without retention."""
         return self._inner.retained()

@@ -206,6 +206,15 @@ class AnswersOnTrial(Protocol):
 
 
 @runtime_checkable
+class TellsUnaffected(Protocol):
+    """A learner that knows which tasks answer as before after another one was learned, so need no new test."""
+
+    def unaffected(self, task: int, *, by: int) -> bool:
+        """Return whether the end of task `by`, the last one, changed nothing that another committed task reads."""
+        ...
+
+
+@runtime_checkable
 class Retains(Protocol):
     """A learner that may hold shared knowledge near what earlier tasks need."""
 

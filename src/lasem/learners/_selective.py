@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.configurations import ConfigurationSpace
+from lasem.configurations import SHARED, ConfigurationSpace
 from lasem.errors import LasemError, require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import count_parameters, count_trial, layers_of
@@ -235,6 +235,11 @@ class SelectiveTransfer(AbstractLearner):
     def configuration(self, task: int) -> tuple[int, ...]:
         """Return one digit per stage: the committed ones, or the leading candidate's for the open task."""
         return self._leading() if self.task.open_identity == task else self.backbone.configuration(task)
+
+    def unaffected(self, task: int, *, by: int) -> bool:
+        """Return whether no stage is shared by both committed tasks, so that one left the other's answers alone."""
+        digits = zip(self.configuration(task), self.configuration(by), strict=True)
+        return task != by and all(pair != (SHARED, SHARED) for pair in digits)
 
     def status(self) -> SearchStatus | None:
         """Return how far the search of the open task has come, read from the device; None if nothing is searched."""

@@ -20,6 +20,7 @@ from lasem.learners import (
     Searches,
     SearchStatus,
     TakesTurns,
+    TellsUnaffected,
     least_images,
     parameter_counts,
     trainings,
@@ -279,9 +280,20 @@ class Loop:
             self.learner.end_turn(valid_accuracy)
 
     def _earlier(self, position: int, *, trial: bool) -> list[float]:
-        """Return the test accuracies of the tasks before a position."""
-        identities = self.stream.outline.identities[:position]
-        return [self._accuracy(self._test(i), identity, trial=trial) for i, identity in enumerate(identities)]
+        """Return the test accuracies of the tasks before a position; of those that answer as before, the last ones."""
+        last = self.history.tasks[position - 1].evaluation if position else None
+        return [
+            last.accuracy[i]
+            if last and not trial and self._unaffected(position, identity)
+            else self._accuracy(self._test(i), identity, trial=trial)
+            for i, identity in enumerate(self.stream.outline.identities[:position])
+        ]
+
+    def _unaffected(self, position: int, identity: int) -> bool:
+        """Return whether learning the task at a position has left the answers of another task as they were."""
+        given = position == 1 and bool(self.stream.knowledge)  # it replaces what the first task has shared
+        by = self.stream.outline.identities[position]
+        return not given and isinstance(self.learner, TellsUnaffected) and self.learner.unaffected(identity, by=by)
 
     def _accuracy(self, split: Split, task: int, *, trial: bool = False) -> float:
         correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)

@@ -14,6 +14,7 @@ from lasem.learners import (
     CountsParameters,
     Searches,
     SelectiveTransfer,
+    TellsUnaffected,
 )
 from lasem.runs import arithmetic
 from lasem.testing._learner_kit import CLASSES, stored
@@ -237,9 +238,21 @@ class LearnerContract(AbstractStateClaims):
             first, opened = learner.configuration(0), learner.space.uses
             touched = any(digit == 1 and used[1] for digit, used in zip(first, opened, strict=True))
             assert torch.equal(trial, before) != touched
-            learner.end_task()
-            common = any(one == other == 1 for one, other in zip(first, learner.configuration(1), strict=True))
-            assert torch.equal(learner.logits(stream[0].test.images, 0), before) != common
+
+    def test_a_task_said_to_be_unaffected_answers_as_before(self) -> None:
+        """Answers for an earlier task stay bit for bit at the end of the next one if the learner says so."""
+        learner, stream = self.learned(1), self.new_stream()
+        if not isinstance(learner, TellsUnaffected):
+            pytest.skip("this learner does not tell which tasks are unaffected")
+        before = learner.logits(stream[0].test.images, 0)
+        learner.begin_task(stream[1])
+        learner.train_epoch()
+        learner.end_task()
+        same = torch.equal(learner.logits(stream[0].test.images, 0), before)
+        if isinstance(learner, SelectiveTransfer):
+            assert same == learner.unaffected(0, by=1)
+        assert same or not learner.unaffected(0, by=1)
+        assert not learner.unaffected(1, by=1)
 
 
 def _ask_everything(learner: AbstractLearner, images: Tensor) -> None:
