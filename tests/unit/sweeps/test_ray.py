@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -43,20 +45,58 @@ def wait_for_epochs(sweep, out, number):
         time.sleep(0.002)
 
 
+def ancestors(pid):
+    """Numbers of the processes above one, the nearest first."""
+    found = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(pid)
+    return found
+
+
+def learning_on(node, sweep, out):
+    """Wait until a run learns on a node, and return the number of its process."""
+    (raylet,) = node.all_processes["raylet"]
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        for folder in (RunFolder(out / run.spec.folder) for run in sweep.runs):
+            at_work = holder(folder)
+            try:
+                if at_work and folder.records_path.stat().st_size and raylet.process.pid in ancestors(at_work.pid):
+                    return at_work.pid
+            except FileNotFoundError:  # it has no record yet, or has just ended
+                pass
+        time.sleep(0.002)
+    raise AssertionError(f"no run learned on the node within {PATIENCE} s")
+
+
 @pytest.mark.slow
 def test_a_sweep_that_loses_a_node_ends_as_if_undisturbed(
     cluster, small_sweep, options_of, run_all, tmp_path, assert_same_runs
 ):
     sweep = small_sweep('presets = ["digits/lasem-hps", "digits/hps"]\n', "training.epochs=60")
 
-    def lose_a_node():
-        wait_for_epochs(sweep, tmp_path / "disturbed", 2)
-        cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+    noticed, heard = threading.Event(), []
 
-    loser, heard = threading.Thread(target=lose_a_node), []
+    def lose_a_node():
+        """The run is paused for as long as the loss is unnoticed, or it might end before."""
+        (node,) = cluster.worker_nodes
+        pid = learning_on(node, sweep, tmp_path / "disturbed")
+        os.kill(pid, signal.SIGSTOP)
+        cluster.remove_node(node, allow_graceful=False)
+        noticed.wait(PATIENCE)
+        with suppress(ProcessLookupError):  # Ray has ended it with the node
+            os.kill(pid, signal.SIGCONT)
+
+    def hear(ending):
+        heard.append(ending)
+        if ending.kind != "done":
+            noticed.set()
+
+    loser = threading.Thread(target=lose_a_node)
     executor = on_ray(cluster.address, cpus=1)
     loser.start()
-    endings = execute(sweep, options_of(tmp_path / "disturbed"), executor, watch=heard.append)
+    endings = execute(sweep, options_of(tmp_path / "disturbed"), executor, watch=hear)
     loser.join()
     lost = [ending for ending in heard if ending.kind != "done"]
     assert [(ending.kind, ending.final) for ending in lost] == [("died", False)]
