@@ -15,7 +15,7 @@ from lasem.runs import RunFolder, holder
 from lasem.sweeps import StatusReader, SweepFolder, execute, on_ray
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'lasem[ray]'")
-PATIENCE = 300
+PATIENCE = 900
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
 """A lost node is noticed after seconds instead of half a minute."""
