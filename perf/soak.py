@@ -199,7 +199,8 @@ def _timeless(folder: RunFolder) -> dict[str, object]:
     """Records, warnings and result of a run without its times."""
     events, warnings = records.read_events(folder.records_path)
     result = folder.result()
-    lines = [event.model_dump(exclude={"training_seconds", "evaluation_seconds", "seconds"}) for event in events]
+    times = {"training_seconds", "evaluation_seconds", "cpu_seconds", "seconds"}
+    lines = [event.model_dump(exclude=times) for event in events]
     return {"records": lines, "warnings": warnings, "results": result and result.model_dump(exclude={"seconds"})}
 
 

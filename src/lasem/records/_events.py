@@ -92,6 +92,8 @@ class EpochRecord(Record):
     """Largest posterior mass (or bound on it) that a step of the epoch left out; None where nothing was left out."""
     training_seconds: Seconds
     evaluation_seconds: Seconds
+    cpu_seconds: Seconds | None = None
+    """CPU time of the epoch's training over all threads; None in records of old versions."""
 
     @property
     def branches(self) -> int:

@@ -171,6 +171,7 @@ class History:
         num_epochs: Number of epochs trained, over the whole stream and all candidates.
         latest_epoch: The last epoch; None before the first.
         training_seconds, evaluation_seconds: Wall-clock time spent so far.
+        cpu_seconds: CPU time of training so far; None where an epoch lacks it, as in records of old versions.
         notes: Texts of the notes.
         interruption: Why the last attempt ended early; None where it did not.
     """
@@ -182,6 +183,7 @@ class History:
         self.latest_epoch: EpochRecord | None = None
         self.training_seconds = 0.0
         self.evaluation_seconds = 0.0
+        self.cpu_seconds: float | None = 0.0
         self.notes: list[str] = []
         self.interruption: InterruptedRecord | None = None
         self._keep_epochs = keep_epochs
@@ -207,6 +209,8 @@ class History:
                 self.num_epochs, self.latest_epoch = event.epoch, event
                 self.training_seconds += event.training_seconds
                 self.evaluation_seconds += event.evaluation_seconds
+                before, cpu = self.cpu_seconds, event.cpu_seconds
+                self.cpu_seconds = None if before is None or cpu is None else before + cpu
             case EvaluationRecord():
                 self.position = event.task + 1
                 self.evaluation_seconds += event.seconds

@@ -48,10 +48,12 @@ class Grown(Record):
 
 
 class Seconds(Record):
-    """Wall-clock time of a run."""
+    """Time that a run took: wall clock, and CPU time."""
 
     training: Duration
     evaluation: Duration
+    cpu: Duration | None = None
+    """CPU time of training over all threads; None in results of old versions."""
 
 
 class RunFacts(Record):

@@ -52,6 +52,7 @@ RUNS: Mapping[str, tuple[pa.DataType, str, Callable[[Run], object]]] = MappingPr
         "epochs": (WHOLE, "epochs per task in the spec", lambda run: run.setting("training", "epochs")),
         "training_seconds": (NUMBER, "wall clock of training", lambda run: run.training_seconds),
         "evaluation_seconds": (NUMBER, "wall clock of evaluation", lambda run: run.evaluation_seconds),
+        "cpu_seconds": (NUMBER, "CPU time of training, over all threads", lambda run: run.cpu_seconds),
         "parameters_shared": (
             WHOLE,
             "number of shared parameters at the end",

@@ -200,6 +200,13 @@ class Run:
         return self.history.training_seconds if self.history.latest_epoch else None
 
     @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time of training, over all threads; None before the first epoch, and where the records lack it."""
+        if self._counted_result is not None:
+            return self._counted_result.seconds.cpu
+        return self.history.cpu_seconds if self.history.latest_epoch else None
+
+    @property
     def evaluation_seconds(self) -> float | None:
         """Wall-clock time of evaluation; None before the first epoch."""
         if self._counted_result is not None:

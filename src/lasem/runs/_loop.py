@@ -184,10 +184,10 @@ class Loop:
     def _epoch(self, task: Task, *, position: int, task_epoch: int, best: float) -> EpochRecord:
         """Train one epoch and validate. Test if validation has improved, a test is due, or the task ends."""
         identity = self.stream.outline.identities[position]
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         with memory_for(lambda: self._training(position, task_epoch), remedy=LESS_TRAINING):
             loss = float(self.learner.train_epoch())
-        trained = time.perf_counter()
+        trained, cpu = time.perf_counter(), time.process_time() - cpu
         if not math.isfinite(loss):  # learners of lasem notice that earlier, and name the batch
             raise RunError(
                 f"the loss of an epoch must be finite (got {loss} in epoch {task_epoch} of task {position});"
@@ -207,6 +207,7 @@ class Loop:
             configuration=self._configuration(position),
             training_seconds=trained - start,
             evaluation_seconds=time.perf_counter() - trained,
+            cpu_seconds=cpu,
             **search_fields(self._status()),
             **self._growth(),
         )

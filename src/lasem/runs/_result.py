@@ -36,7 +36,9 @@ def result_of(loop: Loop, *, device: str, spec: Spec | None = None) -> Result:
         configurations=known if len(known) == len(committed) else None,
         parameters=Parameters(**asdict(counts)),
         growth=_growth(history),
-        seconds=Seconds(training=history.training_seconds, evaluation=history.evaluation_seconds),
+        seconds=Seconds(
+            training=history.training_seconds, evaluation=history.evaluation_seconds, cpu=history.cpu_seconds
+        ),
     )
 
 

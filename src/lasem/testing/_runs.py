@@ -11,7 +11,7 @@ import torch
 from lasem.records import EpochRecord, Event, read_events
 from lasem.runs import RunFolder, RunOptions, RunStart, Sink, Spec, read_checkpoint, run
 
-TIMES = {"training_seconds", "evaluation_seconds", "seconds"}
+TIMES = {"training_seconds", "evaluation_seconds", "cpu_seconds", "seconds"}
 
 
 class Listener(Sink):

@@ -82,6 +82,12 @@ def test_of_an_epoch_that_was_written_twice_the_later_record_counts():
     assert (found.curve.valid[1], found.curve.test[1]) == (0.7, 0.6)
 
 
+def test_cpu_time_adds_up_and_is_unknown_where_an_epoch_of_an_old_version_lacks_it():
+    timed = [epoch_of(1, cpu_seconds=1.5), epoch_of(2, cpu_seconds=0.25)]
+    assert History(timed).cpu_seconds == 1.75
+    assert History([*timed, epoch_of(3)]).cpu_seconds is None
+
+
 def test_gaps_in_the_records_are_undefined_in_the_curve():
     curve = History([epoch_of(1), epoch_of(3)]).tasks[0].curve
     np.testing.assert_array_equal(curve.valid, [0.5, np.nan, 0.5])

@@ -16,7 +16,7 @@ SETTINGS = [
     "benchmark.first_tasks=3", "benchmark.order=[0, 1, 0]", "benchmark.train_per_class=10", "benchmark.max_test=30",
     "network.name=synthetic-3", "training.epochs=3", "training.decay=0.1", "evaluation.every=2",
 ]  # fmt: skip
-TIMES = {"training_seconds": 0.0, "evaluation_seconds": 0.0, "seconds": 0.0}
+TIMES = {"training_seconds": 0.0, "evaluation_seconds": 0.0, "cpu_seconds": 0.0, "seconds": 0.0}
 EVENTS_PER_TASK = 1 + 3 + 2
 
 
@@ -262,6 +262,8 @@ def test_training_time_counts_all_candidates(uninterrupted):
     result = records.read_result(folder / "result.json")
     assert len(epochs) == 3 * (8 + 8 + 1)
     assert result.seconds.training == pytest.approx(sum(event.training_seconds for event in epochs))
+    assert result.seconds.cpu == pytest.approx(sum(event.cpu_seconds for event in epochs))
+    assert result.seconds.cpu > 0
 
 
 def test_a_run_interrupted_again_and_again_ends_alike(uninterrupted, tmp_path):

@@ -17,7 +17,7 @@ benchmark.train_per_class = 10
 benchmark.max_test = 30
 network.name = "synthetic-3"
 """
-TIMES = {"training_seconds": 0.0, "evaluation_seconds": 0.0, "seconds": 0.0}
+TIMES = {"training_seconds": 0.0, "evaluation_seconds": 0.0, "cpu_seconds": 0.0, "seconds": 0.0}
 
 
 @pytest.fixture(scope="session")
