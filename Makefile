@@ -1,9 +1,11 @@
 # Each target makes the environment it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 1
+NICE ?= 19
 STAMP := .venv/installed
 
-.PHONY: demo test test-slow check site docs env clean
+.PHONY: demo test test-slow check results book site docs env clean
 
 demo: $(STAMP)  ## run three learners on the built-in digits; ends with a table and a report
 	$(BIN)/lasem run digits/stl digits/hps digits/lasem-hps --out runs/demo
@@ -19,6 +21,12 @@ check: $(STAMP)  ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+
+results: $(STAMP)  ## make the runs of the results book that are missing: all, or with BOOK=pacs those of the sweeps pacs*
+	$(BIN)/python results/book.py run $(BOOK) --workers $(WORKERS) --nice $(NICE)
+
+book: $(STAMP)  ## rebuild the tables and figures of docs/results from the records, without training
+	$(BIN)/python results/book.py build
 
 site: $(STAMP)  ## build the documentation as web pages in build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -1,0 +1,128 @@
+"""Figures of the results book, from the records alone."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+
+from book_records import Label, Records, Trial
+from book_tables import grouped, seconds
+from lasem.formats import duration
+from lasem.metrics import spread
+from lasem.report import collect, draw_figure
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Colors that stay apart for color-blind readers (Okabe & Ito)."""
+
+MARKERS = "os^DvPX"
+
+STYLE = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lasem",
+    "text.parse_math": False,
+}
+
+
+def share_map(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
+    """Draw which branch each task takes in each layer, as the share of seeds, for the rows that search."""
+    names = {trial["run"] for trial in trials}
+    with tempfile.TemporaryDirectory() as folder:
+        for source in sources:
+            source.restore(Path(folder))
+        runs = [run for run in collect([folder]) if run.folder_name in names and run.searches]
+        return draw_figure("share-map", runs).figure
+
+
+def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
+    """Draw accuracy at the end of the stream against CPU time of training and parameters, with 95% intervals."""
+    del sources
+    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for i, (label, group) in enumerate(grouped(trials)):
+        sizes = seconds(group)[0], spread([trial.parameters for trial in group]).mean
+        for axes, size in zip((left, right), sizes, strict=True):
+            _errorbar(axes, i, [size], [group], label=label.row, linestyle="none")
+    _axis(left, "CPU time of training", lambda value, _: duration(value))
+    _axis(right, "parameters of all tasks", lambda value, _: f"{value:,.0f}")
+    left.set_ylabel("accuracy at the end, mean over tasks")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7)
+    return figure
+
+
+def streams(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
+    """Draw accuracy at the end against the number that the sweep varies in the stream, such as images per class."""
+    del sources
+    groups = dict(grouped(trials))
+    numbers = sorted({label.stream for label in groups}, key=_number)
+    rows = list(dict.fromkeys(label.row for label in groups))
+    figure = Figure(figsize=(4.6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for i, row in enumerate(rows):
+        known = [place for place, stream in enumerate(numbers) if Label(row, stream) in groups]
+        parts = [groups[Label(row, numbers[place])] for place in known]
+        _errorbar(axes, i, [place + 0.06 * (i - len(rows) / 2) for place in known], parts, label=row, linewidth=1)
+    axes.set_xticks(range(len(numbers)), [f"{_number(stream):g}" for stream in numbers])
+    axes.set_xlabel(numbers[0].partition("=")[0].replace("_", " "))
+    axes.set_ylabel("accuracy at the end, mean over tasks")
+    _percents(axes)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=7)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Sequence[Trial], Sequence[Records]], Figure]] = {
+    "share-map": share_map,
+    "cost": cost,
+    "streams-figure": streams,
+}
+"""Functions that draw a figure of records, by name of the block."""
+
+
+def write(kind: str, trials: Sequence[Trial], sources: Sequence[Records], out: Path) -> None:
+    """Draw a figure into an SVG file without a date, so that equal records give an equal file."""
+    settings: dict = STYLE
+    with mpl.rc_context(settings):
+        figure = FIGURES[kind](trials, sources)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "lasem"}, bbox_inches="tight")
+
+
+def _errorbar(axes: Axes, i: int, x: Sequence[float], groups: Sequence[Sequence[Trial]], **look: Any) -> None:  # noqa: ANN401
+    """Draw the mean accuracy at the end of some groups with its 95% interval over seeds."""
+    found = [spread([trial.mean("end") for trial in group]) for group in groups]
+    axes.errorbar(
+        x, [part.mean for part in found], yerr=[0 if isnan(part.half_width) else part.half_width for part in found],
+        color=COLORS[i % len(COLORS)], marker=MARKERS[(i + i // len(COLORS)) % len(MARKERS)], markersize=4.5,
+        capsize=2, elinewidth=0.8, **look,
+    )  # fmt: skip
+
+
+def _number(stream: str) -> float:
+    """Return the value of the setting in which streams differ, such as 5 for "train_per_class=5"."""
+    return float(stream.partition("=")[2])
+
+
+def _axis(axes: Axes, words: str, text: Callable[[float, object], str]) -> None:
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / 1.1, high * 1.1)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 3.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(text))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(words)
+    _percents(axes)
+
+
+def _percents(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(visible=True, color="#E5E5E5", linewidth=0.5)
+    axes.set_axisbelow(True)

@@ -1,0 +1,176 @@
+"""Tables of the results book, from the records alone: means over seeds with intervals, and paired differences."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from book_records import Label, Trial
+from lasem.formats import duration, extent
+from lasem.metrics import Spread, distinguishable, spread
+
+LEAST_PAIRS = 5
+"""Least number of seeds in common for a test of a difference."""
+
+Group = tuple[Label, list[Trial]]
+"""Runs of one spec with different seeds, under their name."""
+
+Line = dict[str, str]
+"""A line of a table: the texts of its cells by title of the column."""
+
+
+def grouped(trials: Sequence[Trial]) -> list[Group]:
+    """Group runs by name: stream by stream, the best mean at the end of the stream first.
+
+    Raises:
+        ValueError: Different specs have one name, so that a mean over them would say nothing.
+    """
+    groups: dict[Label, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.label, []).append(trial)
+    for label, group in groups.items():
+        if len({trial["seed"] for trial in group}) < len(group):
+            raise ValueError(
+                f"a row must be of one spec (got several of {label.row!r}); name fewer sweeps in its block"
+            )
+    streams = list(dict.fromkeys(label.stream for label in groups))
+    return sorted(groups.items(), key=lambda item: (streams.index(item[0].stream), -_over_seeds(item[1], "end").mean))
+
+
+def tasks_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Line]:
+    """Show the accuracy of every task at the end of the stream, in percent."""
+    del against
+    return [
+        _named(label, group)
+        | {
+            f"{title}, %": _interval(spread([trial.rows[task]["end"] for trial in group]), scale=100, digits=1)
+            for task, title in enumerate(task_titles(trials))
+        }
+        for label, group in grouped(trials)
+    ]
+
+
+def learners_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Line]:
+    """Show means over tasks of every learner, and the differences from some rows in the same trials.
+
+    Args:
+        trials: Recorded runs.
+        against: Rows from which the others are subtracted.
+    """
+    groups = grouped(trials)
+    lines = []
+    for label, group in groups:
+        line = _named(label, group) | {
+            "at the end, %": _interval(_over_seeds(group, "end"), scale=100, digits=1),
+            "at own end, %": _interval(_over_seeds(group, "own_end"), scale=100, digits=1),
+            "forgetting ratio": _interval(_over_seeds(group, "forgetting_ratio"), digits=3),
+        }
+        line |= {
+            f"less `{name}`, points": difference(dict(groups), label, Label(name, label.stream)) for name in against
+        }
+        shared = spread([trial["parameters_shared"] for trial in group]).mean
+        counts = f"{shared:,.0f} + {_over_seeds(group, 'parameters_task').mean:,.0f}"
+        lines.append(line | {"parameters, shared + per task": counts, "training": _time(group)})
+    return lines
+
+
+def streams_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Line]:
+    """Show the accuracy at the end with a column per stream, and the differences from some rows in the same trials."""
+    groups = dict(grouped(trials))
+    streams = list(dict.fromkeys(label.stream for label in groups))
+    lines = []
+    for row in dict.fromkeys(label.row for label in groups):
+        parts = {stream: groups[Label(row, stream)] for stream in streams if Label(row, stream) in groups}
+        line = {"learner": f"`{row}`", "seeds": extent([len(part) for part in parts.values()])}
+        for stream, part in parts.items():
+            line[f"{stream}, %"] = _interval(_over_seeds(part, "end"), scale=100, digits=1)
+        for name in against:
+            for stream in parts:
+                line[f"{stream}, less `{name}`"] = difference(groups, Label(row, stream), Label(name, stream))
+        lines.append(line)
+    return lines
+
+
+def choices_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Line]:
+    """Show the configuration that each task chose most often, and in how many of the runs."""
+    del against
+    lines = []
+    for label, group in grouped([trial for trial in trials if trial["configuration"] is not None]):
+        chosen = [Counter(trial.rows[task]["configuration"] for trial in group) for task in range(len(group[0].rows))]
+        best = [max(sorted(counts), key=lambda digits, counts=counts: counts[digits]) for counts in chosen]
+        cells = [f"{digits} ({counts[digits]})" for digits, counts in zip(best, chosen, strict=True)]
+        lines.append(_named(label, group) | dict(zip(task_titles(trials), cells, strict=True)))
+    return lines
+
+
+def training_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Line]:
+    """Show whether training had come to its end: loss and validation accuracy at half of the epochs and at the end."""
+    del against
+    lines = []
+    for label, group in grouped(trials):
+        line = _named(label, group) | {"epochs": str(group[0]["epochs"])}
+        for title, column, scale, digits in (("loss", "losses", 1, 4), ("validation, %", "validation", 100, 1)):
+            curves = [row[column] for trial in group for row in trial.rows if row[column]]
+            for when, part in (("at half", 0.5), ("at the end", 1.0)):
+                values = [curve[max(1, round(part * len(curve))) - 1] for curve in curves]
+                line[f"{title}, {when}"] = f"{scale * sum(values) / len(values):.{digits}f}" if values else ""
+        lines.append(line)
+    return lines
+
+
+TABLES: dict[str, Callable[..., list[Line]]] = {
+    "tasks": tasks_table,
+    "learners": learners_table,
+    "streams": streams_table,
+    "choices": choices_table,
+    "training": training_table,
+}
+"""Functions that make a table of recorded runs, by name of the block."""
+
+
+def difference(groups: dict[Label, list[Trial]], one: Label, other: Label) -> str:
+    """Return the accuracy at the end of a row less that of another one in the same trials, in points, with a test."""
+    differences = paired(groups.get(one, []), groups.get(other, []))
+    if one == other or not differences:
+        return ""
+    star = " *" if len(differences) >= LEAST_PAIRS and distinguishable(differences) else ""
+    few = f" ({len(differences)} in common)" if len(differences) < len(groups[one]) else ""
+    return _interval(spread(differences), scale=100, digits=1, sign="+").replace("-", "\N{MINUS SIGN}") + star + few
+
+
+def paired(one: Sequence[Trial], other: Sequence[Trial]) -> list[float]:
+    """Return the differences of the accuracy at the end, one for each trial that both rows have."""
+    theirs = {trial.images: trial.mean("end") for trial in other}
+    return [trial.mean("end") - theirs[trial.images] for trial in one if trial.images in theirs]
+
+
+def task_titles(trials: Sequence[Trial]) -> list[str]:
+    """Return a short title for every task: what stands before a colon if that tells them apart, else the position."""
+    names = [row["name"].partition(":")[0] for row in max(trials, key=lambda trial: len(trial.rows)).rows]
+    short = len({*names}) == len(names) and max(map(len, names)) <= 20
+    return names if short else [f"task {task}" for task in range(len(names))]
+
+
+def seconds(group: Sequence[Trial]) -> tuple[float, bool]:
+    """Return mean CPU seconds of training, and whether they are known; the wall clock where a run does not tell."""
+    known = all(trial["cpu_seconds"] is not None for trial in group)
+    return spread([trial["cpu_seconds" if known else "training_seconds"] for trial in group]).mean, known
+
+
+def _over_seeds(group: Sequence[Trial], column: str) -> Spread:
+    return spread([trial.mean(column) for trial in group])
+
+
+def _named(label: Label, group: Sequence[Trial]) -> Line:
+    return {"stream": label.stream, "learner": f"`{label.row}`", "seeds": str(len(group))}
+
+
+def _interval(values: Spread, *, scale: float = 1, digits: int, sign: str = "") -> str:
+    if not values.runs:
+        return ""
+    half = f" ± {scale * values.half_width:.{digits}f}" if values.runs > 1 else ""
+    return f"{scale * values.mean:{sign}z.{digits}f}{half}"
+
+
+def _time(group: Sequence[Trial]) -> str:
+    """Write the mean CPU time, or the wall clock as what it is at most on one thread."""
+    mean, known = seconds(group)
+    return ("" if known else "≤ ") + duration(mean)

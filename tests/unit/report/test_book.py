@@ -1,0 +1,148 @@
+"""Records and tables of the results book, against numbers worked out by hand."""
+
+from pathlib import Path
+
+import pytest
+from run_folders import task_events, write_learner, write_run
+
+from book import Book, build
+from book_records import COLUMNS, Label, Records, Trial
+from book_tables import choices_table, grouped, learners_table, streams_table, task_titles, tasks_table, training_table
+from lasem.report import collect
+
+ROOT = Path(__file__).parents[3]
+
+
+def trial(row="stl", seed=0, *ends, stream="", **more):
+    """One recorded run whose tasks end at these accuracies, half of what they had at their own end."""
+    common = dict.fromkeys(COLUMNS) | {
+        "run": f"{row}-{stream}-{seed}", "row": row, "stream": stream, "seed": seed, "fingerprint": f"images {seed}",
+        "parameters_shared": 1000, "parameters_task": 10, "training_seconds": 30.0, "epochs": 4,
+    }  # fmt: skip
+    rows = [
+        common | {"task": task, "name": f"t{task}", "end": end, "own_end": 2 * end, "forgetting_ratio": ratio} | more
+        for task, (end, ratio) in enumerate(zip(ends, [0.5] * (len(ends) - 1) + [None], strict=True))
+    ]
+    return Trial(tuple(rows))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    write_learner(tmp_path / "runs", "hps", seeds=(0, 1))
+    events = [event for task in range(3) for event in task_events(task)]
+    write_run(tmp_path / "runs" / "small-s2-open", events, seed=2)
+    return sorted((tmp_path / "runs").iterdir())
+
+
+def test_finished_runs_are_recorded_once_and_come_back_as_folders(folders, tmp_path):
+    labels = {path.name: Label("hps", "train_per_class=5") for path in folders}
+    records = Records(tmp_path / "records" / "sweep.parquet")
+    assert records.add([*folders, tmp_path / "runs" / "not begun"], labels, commit="abc") == 2
+    assert records.add(folders, labels) == 0
+
+    again = Records(records.path)
+    assert again.table == records.table
+    assert again.runs == {"hps-s0-abc", "hps-s1-abc"}
+    one = again.trials[1]
+    assert (one.label, one["seed"], one["commit"], one["machine"]) == (
+        labels["hps-s1-abc"],
+        1,
+        "abc",
+        "a <small> device",
+    )
+    assert [row["end"] for row in one.rows] == [0.4, 0.72, 0.5]
+    assert [row["own_end"] for row in one.rows] == [0.8, 0.9, 0.5]
+    assert [row["configuration"] for row in one.rows] == ["11", "10", "00"]
+    assert [row["validation"] for row in one.rows] == [
+        pytest.approx(values) for values in ([0.5, 0.7], [0.9, 0.9], [0.1, 0.4])
+    ]
+    assert one.parameters == 160
+
+    again.restore(tmp_path / "restored")
+    again.restore(tmp_path / "restored")
+    restored, before = collect([tmp_path / "restored"]), collect(folders[:2])
+    assert [run.result for run in restored] == [run.result for run in before]
+    assert [run.spec for run in restored] == [run.spec for run in before]
+
+
+def test_a_label_parts_settings_of_the_stream_from_those_of_the_learner():
+    values = [("benchmark.train_per_class", 5), ("learner.configuration", "20"), ("training.epochs", 3)]
+    assert Label.of("hps", values) == Label("hps (configuration=20, epochs=3)", "train_per_class=5")
+    assert Label.of("hps", []) == Label("hps")
+
+
+def test_learners_are_compared_in_pairs_of_the_same_images():
+    stl = [trial("stl", seed, 0.2, 0.4) for seed in range(6)]
+    hps = [trial("hps", seed, 0.25 + seed / 100, 0.45 + seed / 100) for seed in range(5)]
+    hps.append(trial("hps", 5, 0.9, 0.9, fingerprint="other images"))
+    first, last = learners_table([*stl, *hps], against=["stl"])
+    assert (first["learner"], first["seeds"]) == ("`hps`", "6")
+    assert first["less `stl`, points"] == "+7.0 ± 2.0 * (5 in common)"
+    assert (last["at the end, %"], last["at own end, %"]) == ("30.0 ± 0.0", "60.0 ± 0.0")
+    assert last["forgetting ratio"] == "0.500 ± 0.000"
+    assert last["less `stl`, points"] == ""
+    assert last["parameters, shared + per task"] == "1,000 + 10"
+    assert last["training"] == "≤ 30 s"
+
+
+def test_a_difference_has_a_star_from_five_seeds_on_and_a_minus_sign():
+    trials = [trial(row, seed, end) for seed in range(4) for row, end in (("stl", 0.5), ("hps", 0.3 + seed / 500))]
+    assert learners_table(trials, against=["stl"])[1]["less `stl`, points"] == "\N{MINUS SIGN}19.7 ± 0.4"
+
+
+def test_cpu_time_is_shown_where_all_runs_of_a_row_tell_it():
+    trials = [trial("stl", 0, 0.5, cpu_seconds=8.0), trial("stl", 1, 0.5, cpu_seconds=10.0)]
+    assert learners_table(trials)[0]["training"] == "9 s"
+    assert learners_table([*trials, trial("stl", 2, 0.5)])[0]["training"] == "≤ 30 s"
+
+
+def test_different_specs_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="several of 'stl'"):
+        grouped([trial("stl", 0, 0.5), trial("stl", 0, 0.5, run="another")])
+
+
+def test_streams_are_columns_and_differences_stay_inside_a_stream():
+    trials = [
+        trial(row, 0, end, stream=stream)
+        for row, stream, end in (("stl", "n=5", 0.25), ("hps", "n=5", 0.5), ("stl", "n=10", 0.75), ("ewc", "n=10", 0.5))
+    ]
+    lines = {line["learner"]: line for line in streams_table(trials, against=["stl"])}
+    assert (lines["`stl`"]["n=5, %"], lines["`stl`"]["n=10, %"]) == ("25.0", "75.0")
+    assert lines["`hps`"]["n=5, less `stl`"] == "+25.0"
+    assert lines["`ewc`"]["n=10, less `stl`"] == "\N{MINUS SIGN}25.0"
+    assert "n=10, %" not in lines["`hps`"]
+
+
+def test_tasks_choices_and_training_have_a_line_per_row():
+    curves = {"losses": [3.0, 2.0, 1.0, 0.5], "validation": [0.1, 0.2, 0.3, 0.4]}
+    trials = [
+        trial("em", seed, 0.5, 1.0, configuration=digits, **curves) for seed, digits in enumerate(("01", "11", "11"))
+    ]
+    assert tasks_table(trials) == [
+        {"stream": "", "learner": "`em`", "seeds": "3", "t0, %": "50.0 ± 0.0", "t1, %": "100.0 ± 0.0"}
+    ]
+    assert choices_table(trials) == [{"stream": "", "learner": "`em`", "seeds": "3", "t0": "11 (2)", "t1": "11 (2)"}]
+    (line,) = training_table(trials)
+    assert (line["loss, at half"], line["loss, at the end"]) == ("2.0000", "0.5000")
+    assert (line["validation, %, at half"], line["validation, %, at the end"]) == ("20.0", "40.0")
+
+
+def test_titles_of_tasks_are_short():
+    long = trial("stl", 0, 0.5, 0.5)
+    for row, name in zip(long.rows, ("photo: dog / house", "art: dog / house"), strict=True):
+        row["name"] = name
+    assert task_titles([long]) == ["photo", "art"]
+    long.rows[1]["name"] = "photo: cat"
+    assert task_titles([long]) == ["task 0", "task 1"]
+
+
+def test_a_page_without_records_is_told(tmp_path):
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    (tmp_path / "docs" / "results" / "page.md").write_text("<!-- book: learners none -->\n<!-- /book -->\n")
+    with pytest.raises(SystemExit, match="a block must have records"):
+        build(Book(tmp_path))
+
+
+def test_pages_are_as_their_records_are():
+    for page, text in build(Book(ROOT), draw=False).items():
+        assert page.read_text(encoding="utf-8") == text, f"{page}: run make book"
