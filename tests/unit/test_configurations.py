@@ -1,4 +1,4 @@
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from lasem.configurations import LARGEST_SPACE, ConfigurationSpace, Partition, name, named, static_names
 from lasem.errors import SpecError
+from lasem.search import EM, InTurn, list_candidates
 
 
 @st.composite
@@ -237,3 +238,19 @@ def test_static_names_are_possible_and_name_different_configurations(layers):
     names = static_names(layers)
     assert len({named(text, layers) for text in names}) == len(names)
     assert set(names) >= {"all", "none"}
+
+
+@pytest.mark.parametrize(("groups", "branches"), [(1, 2), (4, 2), (1, 3), (3, 3)])
+def test_ordered_candidates_are_frozen_then_shared_then_own(groups, branches):
+    every = ConfigurationSpace.full(Partition.single(groups), branches=branches).candidates
+    ordered = [digits for digits in every if all(one >= other for one, other in pairwise(digits))]
+    assert sorted(list_candidates("ordered", groups=groups, branches=branches)) == ordered
+    assert len(ordered) == {2: groups + 1, 3: (groups + 1) * (groups + 2) // 2}[branches]
+
+
+@pytest.mark.parametrize("strategy", [EM, InTurn])
+def test_strategies_take_ordered_candidates_of_their_groups(strategy):
+    space = strategy(candidates="ordered", partition=Partition.parse("{1,2},{3}")).space(3, branches=3)
+    assert space.names() == ["22", "21", "20", "11", "10", "00"]
+    with pytest.raises(SpecError, match=r"candidates must be 'ordered' or a list .got 'order'"):
+        strategy(candidates="order")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.configurations import SHARED, ConfigurationSpace
+from lasem.configurations import OWN, SHARED, ConfigurationSpace
 from lasem.errors import LasemError, require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import count_parameters, count_trial, layers_of
@@ -22,6 +22,7 @@ from lasem.training import (
     Training,
     add_prefix,
     copy_values,
+    fit_head,
     least_images,
     load_values,
     require_images,
@@ -78,7 +79,9 @@ class SelectiveTransfer(AbstractLearner):
         self.capture = capture
         self.space = strategy.space(len(backbone.stages), branches=backbone.branches)
         like = next(backbone.parameters())
-        self.task = TaskTraining(self.training, seed=seed, shape=backbone.shape, like=like, layers=layers_of(backbone))
+        self.task = TaskTraining(
+            self.training, seed=seed, shape=backbone.shape, like=like, layers=layers_of(backbone), fits_heads=True
+        )
         self._search: AbstractSearch | None = None
         self.front: Front | None = None
         self._most_rollback = 0
@@ -125,6 +128,18 @@ class SelectiveTransfer(AbstractLearner):
         self._search = strategy.search(space, network=network, schedule=schedule)
         self._estimated = None
         self._most_rollback = max(self._most_rollback, count_trial(self.backbone))
+        if self.training.head_penalty is not None and committed is None:
+            self._fit_head(space, penalty=self.training.head_penalty)
+
+    def _fit_head(self, space: ConfigurationSpace, *, penalty: float) -> None:
+        """Fit the head of the open task to the features of the candidate that takes the most that is known already."""
+        digits = min(space.layer_digits, key=lambda path: (path.count(OWN), path.count(SHARED)))
+        identity, batches = self.task.identity, [batch for _, batch in self.task.sources.epoch(0)]
+        with torch.no_grad():
+            features = [self.backbone.path_features(images, identity, digits=digits) for images, _ in batches]
+        labels = torch.cat([labels for _, labels in batches])
+        with torch.enable_grad():
+            fit_head(self.backbone.heads[str(identity)], torch.cat(features), labels, penalty=penalty)
 
     def train_epoch(self) -> float:
         """Train the open task for one epoch and return the mean loss of its batches.

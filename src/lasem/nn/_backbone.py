@@ -233,10 +233,16 @@ class Backbone(nn.Module):
             running: See `forks`.
         """
         path = self.configuration(task) if digits is None else digits
+        features = self.path_features(images, task, digits=path, trial=trial, running=running)
+        return self.heads[str(task)](features)
+
+    def path_features(
+        self, images: Tensor, task: int, *, digits: Sequence[int], trial: bool | None = None, running: bool = False
+    ) -> Tensor:
+        """Compute what one configuration gives to the head, (B, C, H, W) -> (B, F); see `path_logits`."""
         forks = self.forks(task, trial=trial, running=running)
-        branches = [fork.branch(digit) for fork, digit in zip(forks, path, strict=True)]
-        features = self.walk(images, lambda stage, hidden: branches[stage](hidden))
-        return self.heads[str(task)](features).squeeze(0)
+        branches = [fork.branch(digit) for fork, digit in zip(forks, digits, strict=True)]
+        return self.walk(images, lambda stage, hidden: branches[stage](hidden)).squeeze(0)
 
     def walk(
         self,

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from lasem.benchmarks import Outline
-from lasem.configurations import LARGEST_SPACE, Digits, Partition
+from lasem.configurations import LARGEST_SPACE, Partition
 from lasem.formats import duration, memory_size
 from lasem.memory import available_memory
 from lasem.nn import AnyNetwork, Backbone, nested_partitions
 from lasem.runs import Spec, build_mechanism, build_strategy
 from lasem.search import (
+    Candidates,
     DropoutMasks,
     TreeSize,
     em_multiply_adds,
+    list_candidates,
     node_bytes,
     saved_bytes,
     static_multiply_adds,
@@ -40,8 +42,8 @@ class ListsCandidates(Protocol):
         ...
 
     @property
-    def candidates(self) -> tuple[Digits, ...] | None:
-        """(K, G) digits; None stands for all configurations of the partition."""
+    def candidates(self) -> Candidates | None:
+        """(K, G) digits, or "ordered"; None stands for all configurations of the partition."""
         ...
 
 
@@ -158,10 +160,11 @@ class SearchCost:
 
     def divided_steps(self, partition: Partition | None = None) -> Iterator[StepCost]:
         """Yield the cost of a step over the whole tree, then over smaller and smaller sub-trees; see `step`."""
-        groups, listed = self.strategy.partition or Partition.single(len(self.stage_work)), self.strategy.candidates
+        groups, wanted = self.strategy.partition or Partition.single(len(self.stage_work)), self.strategy.candidates
         if partition is not None:
-            groups, listed = self.network.stage_partition(partition), None
+            groups, wanted = self.network.stage_partition(partition), "ordered" if wanted == "ordered" else None
         branches = self.network.branches
+        listed = list_candidates(wanted, groups=groups.num_groups, branches=branches)
         candidates = branches**groups.num_groups if listed is None else len(listed)
         if self.in_turn:
             activations = tree_bytes([1] * len(self.stage_work), self.node_bytes) + self.kernel_bytes

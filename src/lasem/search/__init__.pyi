@@ -31,7 +31,9 @@ from lasem.search._fixed import InTurn as InTurn
 from lasem.search._front import Front as Front
 from lasem.search._open_task import AbstractOpenTask as AbstractOpenTask
 from lasem.search._open_task import Batch as Batch
+from lasem.search._options import Candidates as Candidates
 from lasem.search._options import HeldOut as HeldOut
+from lasem.search._options import list_candidates as list_candidates
 from lasem.search._parts import node_bytes as node_bytes
 from lasem.search._parts import saved_bytes as saved_bytes
 from lasem.search._prior import AbstractPrior as AbstractPrior

@@ -30,7 +30,8 @@ class EM(AbstractStrategy):
 
     Attributes:
         partition: Groups of layers that decide together; None = every layer for itself.
-        candidates: Configurations to choose from, as digits per group; None = all of them.
+        candidates: Configurations to choose from, as digits per group; "ordered" = those in which frozen groups come
+            before shared ones and these before own ones, from the input on; None = all of them.
         evidence: "product" or "mean" of the likelihoods of a batch's instances.
         held_out: Images that the evidence is computed on: the batch that the weights learn from ("none"), the task's
             validation split ("valid"), or half of its training split ("half"). The weights do without that half until

@@ -74,7 +74,8 @@ class InTurn(AbstractStrategy):
 
     Attributes:
         partition: Groups of layers that decide together; None = every layer for itself.
-        candidates: Configurations to choose from, as digits per group; None = all of them.
+        candidates: Configurations to choose from, as digits per group; "ordered" = those in which frozen groups come
+            before shared ones and these before own ones, from the input on; None = all of them.
         ties: Which candidate wins if several validate equally well; see `ConfigurationSpace.preference`.
         first_task: Whether the first task is "searched", shares all layers without a search ("shared"), or does so and
             then takes what the second task chooses ("as-second").

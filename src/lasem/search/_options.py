@@ -1,11 +1,12 @@
 """Types of options that strategies share: a partition and a list of candidates, written as text in a spec."""
 
+from itertools import combinations_with_replacement
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from lasem.configurations import Partition
+from lasem.configurations import Digits, Partition
 
 
 def _parse_partition(value: object) -> object:
@@ -32,5 +33,18 @@ HeldOut = Literal["none", "valid", "half"]
 """Which images a search sees besides the training batches; see `AbstractStrategy`."""
 Groups = Annotated[Partition, BeforeValidator(_parse_partition)]
 """Groups of layers that decide together; a spec writes "{1,2},{3}"."""
-Candidates = Annotated[tuple[Annotated[tuple[int, ...], BeforeValidator(_parse_digits)], ...], Field(min_length=1)]
-"""Configurations to choose from, one digit per group; a spec writes ["011", "000"]."""
+Listed = Annotated[tuple[Annotated[tuple[int, ...], BeforeValidator(_parse_digits)], ...], Field(min_length=1)]
+Candidates = Literal["ordered"] | Listed
+"""Configurations to choose from, one digit per group; a spec writes ["011", "000"]. "ordered" stands for all in which,
+from the input on, frozen groups come before shared ones, and these before own ones."""
+
+
+def list_candidates(candidates: Candidates | None, *, groups: int, branches: int) -> tuple[Digits, ...] | None:
+    """Return candidates one by one, (K, G); None for all configurations.
+
+    >>> list_candidates("ordered", groups=2, branches=2)
+    ((1, 1), (1, 0), (0, 0))
+    """
+    if candidates == "ordered":
+        return tuple(combinations_with_replacement(range(branches)[::-1], groups))
+    return candidates

@@ -9,7 +9,7 @@ from lasem.configurations import ConfigurationSpace, Partition
 from lasem.errors import LasemError, require
 from lasem.search._decision import Decision, Schedule
 from lasem.search._open_task import AbstractOpenTask
-from lasem.search._options import HeldOut
+from lasem.search._options import Candidates, HeldOut, list_candidates
 from lasem.search._skipping import Effort
 from lasem.search._task_network import TaskNetwork
 
@@ -152,7 +152,7 @@ def candidate_space(
     layers: int,
     *,
     partition: Partition | None,
-    candidates: tuple[tuple[int, ...], ...] | None = None,
+    candidates: Candidates | None = None,
     branches: int = 2,
 ) -> ConfigurationSpace:
     """Return the candidates of a partition of this many layers.
@@ -160,16 +160,17 @@ def candidate_space(
     Args:
         layers: Number of stages of the network.
         partition: Groups of layers that decide together; None for groups of one layer each.
-        candidates: (K, G) digits; None for all configurations.
+        candidates: (K, G) digits, or "ordered"; None for all configurations.
         branches: Number of branches, 2 or 3.
 
     Raises:
         SpecError: The partition has another number of layers, or a candidate does not fit it.
     """
     groups = layer_groups(layers, partition)
-    if candidates is None:
+    digits = list_candidates(candidates, groups=groups.num_groups, branches=branches)
+    if digits is None:
         return ConfigurationSpace.full(groups, branches=branches)
-    return ConfigurationSpace(groups, candidates, branches)
+    return ConfigurationSpace(groups, digits, branches)
 
 
 def layer_groups(layers: int, partition: Partition | None) -> Partition:

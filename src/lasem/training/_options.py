@@ -39,6 +39,10 @@ class Training:
         layer_decay: Factor by which the learning rate falls with every layer away from the head: layer l of d, counted
             from 1, has the rate times layer_decay^(d + 1 - l).
         head_rate: Factor of the learning rate of heads.
+        head_penalty: Fit the head of a new task before its first epoch: a logistic regression on the features of the
+            training images as the network is then, with this factor of half the squared weights added to the mean
+            loss. Training that starts there distorts pretrained features less (Kumar et al., ICLR 2022). None starts
+            heads at random.
         clip_norm: Largest norm of the gradient of all parameters together; a longer one is shortened to it. None
             leaves gradients as they are.
         front_memory: MiB that may be taken by kept features of an open task's images, of stages in front of the network
@@ -63,6 +67,7 @@ class Training:
     schedule: Literal["constant", "cosine"] = "constant"
     layer_decay: Probability = 1.0
     head_rate: Rate = 1.0
+    head_penalty: Rate | None = None
     clip_norm: Rate | None = None
     front_memory: NonNegative = 512.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -100,12 +105,13 @@ class Training:
         """Bytes that kept features may take: none if images are changed at random, whose features are always new."""
         return 0 if self.augments else int(2**20 * self.front_memory)
 
-    def require_support(self, *, layers: bool, weight_decay: bool) -> None:
+    def require_support(self, *, layers: bool, weight_decay: bool, fits_heads: bool) -> None:
         """Check that a learner has what the options ask for.
 
         Args:
             layers: Whether its layers can have learning rates of their own.
             weight_decay: Whether all that it trains may shrink.
+            fits_heads: Whether it fits heads before training.
 
         Raises:
             SpecError: An option must be left out.
@@ -123,6 +129,12 @@ class Training:
             " gating), which it would shrink too",
             remedy="leave it out",
             weight_decay=self.weight_decay,
+        )
+        require(
+            fits_heads or self.head_penalty is None,
+            "head_penalty must be left out for a learner without fitted heads (prognn, den, apd, gating)",
+            remedy="leave it out",
+            head_penalty=self.head_penalty,
         )
 
     def rate(self, epochs: int) -> float:

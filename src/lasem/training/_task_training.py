@@ -41,6 +41,7 @@ class TaskTraining(AbstractOpenTask):
         like: Any tensor with the network's dtype, on its device.
         layers: The network's layers, for learning rates that differ between them; None if the learner has one rate.
         freezes_items: Whether the learner holds items of parameters by gradients of 0; weight decay would move them.
+        fits_heads: Whether the learner fits heads before training where the options ask for it.
 
     Attributes:
         training: How a task is trained.
@@ -63,8 +64,9 @@ class TaskTraining(AbstractOpenTask):
         like: Tensor,
         layers: Layers | None = None,
         freezes_items: bool = False,
+        fits_heads: bool = False,
     ) -> None:
-        training.require_support(layers=layers is not None, weight_decay=not freezes_items)
+        training.require_support(layers=layers is not None, weight_decay=not freezes_items, fits_heads=fits_heads)
         self.training, self._layers = training, layers
         self.seed = seed
         self._shape, self._like = tuple(shape), like

@@ -118,6 +118,7 @@ def test_a_budget_that_is_suggested_divides_the_tree_so_that_it_fits(beside):
         ("digits/lasem-hps", ("search.m_steps=2", "training.keep=1.0")),
         ("digits/lasem-hps", (*THREE, "network.own=lora")),
         ("digits/lasem-lora", (*THREE, 'search.candidates=["22", "20", "11"]')),
+        ("digits/lasem-hps", (*THREE, "search.candidates=ordered")),
     ],
 )
 def test_what_a_step_stores_is_counted_without_one(name, settings):
