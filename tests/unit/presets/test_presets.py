@@ -437,6 +437,7 @@ def test_later_settings_win():
         ("cifar100-20/stl", "did you mean 'cifar100-[14]0'"),
         ("digits/lasem-hp", "did you mean 'lasem-hps'"),
         ("digits/slt", "did you mean 'stl'"),
+        ("digits/frozen", "'frozen' must name a network that comes with weights .*pacs/efficientnet-lite0/frozen"),
         ("digits", "a preset must be called <benchmark>/<learner> .got 'digits'"),
         ("", "a preset must be called <benchmark>/<learner>"),
         ("cifar100-10/resnet18/hps", "got network 'resnet18' of 'cifar100-10'.; did you mean 'resnet-18'"),
