@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import nan
@@ -52,7 +52,7 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "threads": (WHOLE, "threads of the run"),
     "torch": (TEXT, "version of PyTorch"),
     "spec": (TEXT, "spec.toml of the run"),
-    "environment": (TEXT, "environment.json of the run"),
+    "environment": (TEXT, "environment.json of the run, without paths"),
     "result": (TEXT, "result.json of the run"),
 }
 """Type and meaning of the columns. There is one row per run and task; what belongs to the run is the same in all."""
@@ -61,6 +61,10 @@ SCHEMA = pa.schema([pa.field(name, kind, metadata={"meaning": text}) for name, (
 
 FILES = {"spec": "spec.toml", "environment": "environment.json", "result": "result.json"}
 """Files of a run folder by column, in the order in which they are written: a folder with a result is finished."""
+
+
+OF_A_MACHINE = ("command", "data")
+"""Keys of environment.json that contain paths of one machine, which are not recorded."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +161,23 @@ class Records:
             return 0
         commit = commit or current_commit()
         rows = [row for run in collect(new) for row in _rows(run, labels[run.path.name], commit)]
-        table = pa.concat_tables([self.table, pa.Table.from_pylist(rows, schema=SCHEMA)])
+        self._write(pa.concat_tables([self.table, pa.Table.from_pylist(rows, schema=SCHEMA)]))
+        return len(new)
+
+    def prune(self, runs: Collection[str]) -> int:
+        """Remove the records of all runs but some, and return the number of runs that are removed."""
+        others = self.runs.difference(runs)
+        if others:
+            kept = [row for row in self.table.to_pylist() if row["run"] in runs]
+            self._write(pa.Table.from_pylist(kept, schema=SCHEMA))
+        return len(others)
+
+    def _write(self, table: pa.Table) -> None:
+        """Replace the file: a reader sees the old records or the new ones."""
         self.table = table.sort_by([(key, "ascending") for key in ("stream", "row", "seed", "task")])
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path) as (file,):
+        with replacing(self.path) as (file,):  # statistics would repeat whole specs and results
             pa_parquet.write_table(self.table, file, compression="zstd", compression_level=19, write_statistics=False)
-        return len(new)
 
     def restore(self, out: Path) -> None:
         """Write every recorded run that is not there as a folder with its spec, environment and result.
@@ -185,7 +200,8 @@ def _rows(run: Run, label: Label, commit: str) -> list[dict[str, Any]]:
     found, environment = run.measures, run.environment
     texts = {column: (run.path / name).read_text(encoding="utf-8") for column, name in FILES.items()}
     for column in ("environment", "result"):
-        texts[column] = json.dumps(json.loads(texts[column]), separators=(",", ":"))
+        kept = {key: value for key, value in json.loads(texts[column]).items() if key not in OF_A_MACHINE}
+        texts[column] = json.dumps(kept, separators=(",", ":"))
     ended = datetime.fromtimestamp((run.path / FILES["result"]).stat().st_mtime, UTC)
     common = {
         "run": run.path.name, "row": label.row, "stream": label.stream, "learner": run.learner,

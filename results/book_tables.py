@@ -29,7 +29,7 @@ def grouped(trials: Sequence[Trial]) -> list[Group]:
     for label, group in groups.items():
         if len({trial["seed"] for trial in group}) < len(group):
             raise ValueError(
-                f"a row must be of one spec (got several of {label.row!r}); name fewer sweeps in its block"
+                f"a row must be of one spec (got several of {label.row!r}); prune old records, or name fewer sweeps"
             )
     streams = list(dict.fromkeys(label.stream for label in groups))
     return sorted(groups.items(), key=lambda item: (streams.index(item[0].stream), -_over_seeds(item[1], "end").mean))
@@ -41,7 +41,7 @@ def tasks_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Li
     return [
         _named(label, group)
         | {
-            f"{title}, %": _interval(spread([trial.rows[task]["end"] for trial in group]), scale=100, digits=1)
+            f"{title}, %": interval(spread([trial.rows[task]["end"] for trial in group]), scale=100, digits=1)
             for task, title in enumerate(task_titles(trials))
         }
         for label, group in grouped(trials)
@@ -59,9 +59,10 @@ def learners_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list
     lines = []
     for label, group in groups:
         line = _named(label, group) | {
-            "at the end, %": _interval(_over_seeds(group, "end"), scale=100, digits=1),
-            "at own end, %": _interval(_over_seeds(group, "own_end"), scale=100, digits=1),
-            "forgetting ratio": _interval(_over_seeds(group, "forgetting_ratio"), digits=3),
+            "at the end, %": interval(_over_seeds(group, "end"), scale=100, digits=1),
+            "peak, %": interval(_over_seeds(group, "peak"), scale=100, digits=1),
+            "at own end, %": interval(_over_seeds(group, "own_end"), scale=100, digits=1),
+            "forgetting ratio": interval(_over_seeds(group, "forgetting_ratio"), digits=3),
         }
         line |= {
             f"less `{name}`, points": difference(dict(groups), label, Label(name, label.stream)) for name in against
@@ -81,7 +82,7 @@ def streams_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[
         parts = {stream: groups[Label(row, stream)] for stream in streams if Label(row, stream) in groups}
         line = {"learner": f"`{row}`", "seeds": extent([len(part) for part in parts.values()])}
         for stream, part in parts.items():
-            line[f"{stream}, %"] = _interval(_over_seeds(part, "end"), scale=100, digits=1)
+            line[f"{stream}, %"] = interval(_over_seeds(part, "end"), scale=100, digits=1)
         for name in against:
             for stream in parts:
                 line[f"{stream}, less `{name}`"] = difference(groups, Label(row, stream), Label(name, stream))
@@ -128,18 +129,18 @@ TABLES: dict[str, Callable[..., list[Line]]] = {
 
 def difference(groups: dict[Label, list[Trial]], one: Label, other: Label) -> str:
     """Return the accuracy at the end of a row less that of another one in the same trials, in points, with a test."""
-    differences = paired(groups.get(one, []), groups.get(other, []))
+    differences = paired(groups.get(one, []), groups.get(other, []), lambda trial: trial.mean("end"))
     if one == other or not differences:
         return ""
     star = " *" if len(differences) >= LEAST_PAIRS and distinguishable(differences) else ""
     few = f" ({len(differences)} in common)" if len(differences) < len(groups[one]) else ""
-    return _interval(spread(differences), scale=100, digits=1, sign="+").replace("-", "\N{MINUS SIGN}") + star + few
+    return interval(spread(differences), scale=100, digits=1, sign="+") + star + few
 
 
-def paired(one: Sequence[Trial], other: Sequence[Trial]) -> list[float]:
-    """Return the differences of the accuracy at the end, one for each trial that both rows have."""
-    theirs = {trial.images: trial.mean("end") for trial in other}
-    return [trial.mean("end") - theirs[trial.images] for trial in one if trial.images in theirs]
+def paired(one: Sequence[Trial], other: Sequence[Trial], measure: Callable[[Trial], float]) -> list[float]:
+    """Return the differences of a measure, one for each trial that both rows have."""
+    theirs = {trial.images: measure(trial) for trial in other}
+    return [measure(trial) - theirs[trial.images] for trial in one if trial.images in theirs]
 
 
 def task_titles(trials: Sequence[Trial]) -> list[str]:
@@ -163,11 +164,12 @@ def _named(label: Label, group: Sequence[Trial]) -> Line:
     return {"stream": label.stream, "learner": f"`{label.row}`", "seeds": str(len(group))}
 
 
-def _interval(values: Spread, *, scale: float = 1, digits: int, sign: str = "") -> str:
+def interval(values: Spread, *, scale: float = 1, digits: int, sign: str = "") -> str:
+    """Write a mean ± half the width of its interval; the mean alone of one value, and nothing without values."""
     if not values.runs:
         return ""
     half = f" ± {scale * values.half_width:.{digits}f}" if values.runs > 1 else ""
-    return f"{scale * values.mean:{sign}z.{digits}f}{half}"
+    return f"{scale * values.mean:{sign}z.{digits}f}".replace("-", "\N{MINUS SIGN}") + half
 
 
 def _time(group: Sequence[Trial]) -> str:

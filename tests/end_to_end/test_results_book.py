@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import book
-from book import Book
+from book_pages import build
 from book_records import Records
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +100,7 @@ def test_a_book_that_is_killed_goes_on_on_another_machine_and_makes_no_run_twice
     assert "4 runs; " in text
     shutil.rmtree(tmp_path / "two")
     page.write_text(PAGE)
-    assert book.build(Book(tmp_path))[page] == text
+    assert build(tmp_path)[page] == text
 
     third = call(tmp_path, tmp_path / "three")
     assert third.wait() == 0

@@ -1,11 +1,14 @@
 """Records and tables of the results book, against numbers worked out by hand."""
 
+import json
 from pathlib import Path
 
 import pytest
 from run_folders import task_events, write_learner, write_run
 
-from book import Book, build
+from book_claims import Claim, claims_table, read_claims
+from book_figures import write
+from book_pages import build
 from book_records import COLUMNS, Label, Records, Trial
 from book_tables import choices_table, grouped, learners_table, streams_table, task_titles, tasks_table, training_table
 from lasem.report import collect
@@ -127,6 +130,78 @@ def test_tasks_choices_and_training_have_a_line_per_row():
     assert (line["validation, %, at half"], line["validation, %, at the end"]) == ("20.0", "40.0")
 
 
+def test_records_of_runs_that_a_sweep_no_longer_has_can_be_pruned(folders, tmp_path):
+    records = Records(tmp_path / "sweep.parquet")
+    records.add(folders, {path.name: Label("hps") for path in folders})
+    assert records.prune({"hps-s1-abc", "another"}) == 1
+    assert Records(records.path).runs == {"hps-s1-abc"}
+
+
+def test_records_tell_no_paths_of_the_machine(folders, tmp_path):
+    environment = folders[0] / "environment.json"
+    told = json.loads(environment.read_text())
+    environment.write_text(json.dumps(told | {"command": "lasem run --out /secret", "data": "/secret"}))
+    records = Records(tmp_path / "sweep.parquet")
+    records.add(folders, {path.name: Label("hps") for path in folders})
+    kept = json.loads(records.trials[0]["environment"])
+    assert kept == {key: value for key, value in told.items() if key != "data"}
+
+
+def test_a_claim_is_compared_with_the_best_of_the_rows_that_it_names(tmp_path):
+    class Recorded:
+        path = tmp_path / "cifar.parquet"
+        trials = [  # noqa: RUF012
+            trial(row, seed, end + seed / 1000, end, peak=end, benchmark="cifar", network="net", configuration=digits)
+            for row, end, digits in (("em", 0.5, "011"), ("hps", 0.4, "111"), ("hps-top-1", 0.6, "001"))
+            for seed in range(5)
+        ]
+
+    common = {"source": "figure 1", "says": "it is so", "sweeps": ["cif*"], "row": "em"}
+    claims = [
+        Claim(**common, than="hps", measure="peak"),
+        Claim(**common, than="hps*", measure="peak"),
+        Claim(**common, measure="upper_layers"),
+        Claim(**common, measure="no_tree"),
+        Claim(**common, than="none", measure="peak"),
+        Claim(**common | {"sweeps": ["other"]}, measure="peak"),
+    ]
+    above, below, upper, tree = claims_table(claims, [Recorded()])
+    assert (above["here"], above["verdict"], above["on"]) == ("+10.0 ± 0.0", "agrees", "cifar, net, 4 epochs")
+    assert (below["here"], below["verdict"]) == ("\N{MINUS SIGN}10.0 ± 0.0", "disagrees")
+    assert below["compared"] == "`em` less `hps-top-1`: peak accuracy, points"
+    assert (upper["here"], tree["here"]) == ("100.0 ± 0.0", "100.0 ± 0.0")
+
+
+def test_the_claims_can_be_read():
+    assert all(claim.says for claim in read_claims(ROOT / "results" / "claims.toml"))
+
+
+@pytest.mark.parametrize("kind", ["cost", "streams-figure"])
+def test_a_figure_is_the_same_file_from_the_same_records(kind, tmp_path):
+    trials = [
+        trial(row, seed, 0.4 + size / 100, 0.5, stream=f"train_per_class={size}", cpu_seconds=9.0 + seed)
+        for row in ("stl", "hps")
+        for size in ((5, 10) if kind == "streams-figure" else (5,))
+        for seed in range(2)
+    ]
+    one, two = tmp_path / "one.svg", tmp_path / "images" / "two.svg"
+    write(kind, trials, [], one)
+    write(kind, trials, [], two)
+    assert one.read_bytes() == two.read_bytes()
+    assert b"hps" in one.read_bytes()
+
+
+def test_the_share_map_is_drawn_of_rows_that_search(tmp_path):
+    write_learner(tmp_path / "runs", "hps", seeds=(0,))
+    write_learner(tmp_path / "runs", "lasem-hps", strategy="em", seeds=(0, 1))
+    folders = sorted((tmp_path / "runs").iterdir())
+    records = Records(tmp_path / "sweep.parquet")
+    records.add(folders, {path.name: Label(path.name.rpartition("-s")[0]) for path in folders})
+    write("share-map", records.trials, [records], tmp_path / "map.svg")
+    drawn = (tmp_path / "map.svg").read_text()
+    assert "lasem-hps (2 seeds)" in drawn
+
+
 def test_titles_of_tasks_are_short():
     long = trial("stl", 0, 0.5, 0.5)
     for row, name in zip(long.rows, ("photo: dog / house", "art: dog / house"), strict=True):
@@ -139,10 +214,10 @@ def test_titles_of_tasks_are_short():
 def test_a_page_without_records_is_told(tmp_path):
     (tmp_path / "docs" / "results").mkdir(parents=True)
     (tmp_path / "docs" / "results" / "page.md").write_text("<!-- book: learners none -->\n<!-- /book -->\n")
-    with pytest.raises(SystemExit, match="a block must have records"):
-        build(Book(tmp_path))
+    with pytest.raises(SystemExit, match="a block must have recorded runs"):
+        build(tmp_path)
 
 
 def test_pages_are_as_their_records_are():
-    for page, text in build(Book(ROOT), draw=False).items():
+    for page, text in build(ROOT, draw=False).items():
         assert page.read_text(encoding="utf-8") == text, f"{page}: run make book"

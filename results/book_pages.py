@@ -1,0 +1,112 @@
+"""Pages of the results book: what stands between markers is made from the records."""
+
+import fnmatch
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from book_claims import claims_table, read_claims
+from book_figures import FIGURES, write
+from book_records import Records, Trial
+from book_tables import TABLES, Line
+from lasem.formats import duration
+
+BLOCK = re.compile(r"^(<!-- book: (?P<words>[^\n]*) -->\n).*?^(<!-- /book -->)$", re.DOTALL | re.MULTILINE)
+"""A generated part of a page: what stands between two markers, each on a line of its own, is replaced."""
+
+OPTIONS = ("against", "rows", "name")
+"""Options of a block: rows to subtract, patterns of rows to show, and another name for the file of a figure."""
+
+KINDS = (*TABLES, *FIGURES, "claims", "made")
+
+WORDS = ("stream", "learner", "source", "the paper says", "compared", "on", "verdict")
+"""Titles of columns with words, which are aligned at the left."""
+
+
+def build(root: Path, *, draw: bool = True) -> dict[Path, str]:
+    """Return the text of every page with its tables as the records have them, and draw the figures.
+
+    Args:
+        root: Folder of the project.
+        draw: Whether to draw the figures, too.
+
+    Raises:
+        SystemExit: A marker is wrong, or nothing is recorded of what it names.
+    """
+    records = [Records(path) for path in sorted((root / "results" / "records").glob("*.parquet"))]
+
+    def text(page: Path) -> str:
+        def block(match: re.Match[str]) -> str:
+            try:
+                content = _content(root, page, match["words"], records, draw=draw)
+            except ValueError as error:
+                sys.exit(f"{page}: {error} (in the block {match['words']!r})")
+            return f"{match[1]}\n{content}\n\n{match[3]}"
+
+        return BLOCK.sub(block, page.read_text(encoding="utf-8"))
+
+    return {page: text(page) for page in sorted((root / "docs" / "results").glob("*.md"))}
+
+
+def _content(root: Path, page: Path, words: str, records: Sequence[Records], *, draw: bool) -> str:
+    """Return what stands between the markers of a block.
+
+    Raises:
+        ValueError: The marker is wrong, or nothing is recorded of what it names.
+    """
+    kind, *names = shlex.split(words)
+    options = {key: [word.partition("=")[2] for word in names if word.startswith(f"{key}=")] for key in OPTIONS}
+    names = [word for word in names if "=" not in word]
+    if kind not in KINDS:
+        raise ValueError(f"a block must be one of {', '.join(KINDS)} (got {kind!r}); correct it")
+    if kind == "claims":
+        return _markdown(claims_table(read_claims(root / "results" / "claims.toml"), records))
+    sources = [source for source in records if any(fnmatch.fnmatch(source.path.stem, name) for name in names)]
+    trials = list({trial["run"]: trial for source in sources for trial in source.trials}.values())
+    shown = options["rows"] or ["*"]
+    found = [trial for trial in trials if any(fnmatch.fnmatch(trial["row"], pattern) for pattern in shown)]
+    if not found:
+        raise ValueError("a block must have recorded runs (got none); run its sweeps first")
+    if kind in TABLES:
+        return _markdown(TABLES[kind](found, against=options["against"]))
+    if kind == "made":
+        return _made(found)
+    image = page.parent / "images" / f"{page.stem}-{(options['name'] or [kind])[0]}.svg"
+    if draw:
+        write(kind, found, sources, image)
+    return f"![{kind.replace('-', ' ')}]({image.relative_to(page.parent)})"
+
+
+def _markdown(lines: Sequence[Line]) -> str:
+    """Write a pipe table without the columns that are empty.
+
+    Raises:
+        ValueError: There is no line.
+    """
+    if not lines:
+        raise ValueError(
+            "a table must have a line (got none, because no row that it compares is recorded); run its sweeps"
+        )
+    texts = pd.DataFrame(lines).fillna("")
+    texts = texts.loc[:, (texts != "").any()]
+    sides = ["left" if column in WORDS else "right" for column in texts]
+    return texts.to_markdown(index=False, disable_numparse=True, colalign=sides)
+
+
+def _made(found: Sequence[Trial]) -> str:
+    """Tell how many runs were made, how long they took, and when, where and by which code they were made."""
+    days = sorted({trial["date"] for trial in found})
+
+    def listed(column: str) -> str:
+        return ", ".join(dict.fromkeys(str(trial[column]) for trial in found))
+
+    total = sum(trial["training_seconds"] + trial["evaluation_seconds"] for trial in found)
+    return (
+        f"{len(found)} runs; {duration(total)} of training and evaluation (wall clock), threads: {listed('threads')};"
+        f" {' to '.join(dict.fromkeys([days[0], days[-1]]))}; {listed('machine')}; torch {listed('torch')};"
+        f" lasem at commit {listed('commit')}."
+    )
