@@ -53,7 +53,7 @@ def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
         for axes, size in zip((left, right), sizes, strict=True):
             _errorbar(axes, i, [size], [group], label=label.row, linestyle="none")
     _axis(left, "CPU time of training", lambda value, _: duration(value))
-    _axis(right, "parameters of all tasks", lambda value, _: f"{value:,.0f}")
+    _axis(right, "parameters of all tasks", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value:,.0f}")
     left.set_ylabel("accuracy at the end, mean over tasks")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7)
     return figure

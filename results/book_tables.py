@@ -10,6 +10,9 @@ from lasem.metrics import Spread, distinguishable, spread
 LEAST_PAIRS = 5
 """Least number of seeds in common for a test of a difference."""
 
+MOST_CHOICES = 3
+"""Largest number of configurations that are listed for a task."""
+
 Group = tuple[Label, list[Trial]]
 """Runs of one spec with different seeds, under their name."""
 
@@ -91,14 +94,16 @@ def streams_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[
 
 
 def choices_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Line]:
-    """Show the configuration that each task chose most often, and in how many of the runs."""
+    """Show the configurations that each task chose most often, and in how many of the runs."""
     del against
-    lines = []
+    titles, lines = task_titles(trials), []
     for label, group in grouped([trial for trial in trials if trial["configuration"] is not None]):
-        chosen = [Counter(trial.rows[task]["configuration"] for trial in group) for task in range(len(group[0].rows))]
-        best = [max(sorted(counts), key=lambda digits, counts=counts: counts[digits]) for counts in chosen]
-        cells = [f"{digits} ({counts[digits]})" for digits, counts in zip(best, chosen, strict=True)]
-        lines.append(_named(label, group) | dict(zip(task_titles(trials), cells, strict=True)))
+        line = _named(label, group)
+        for task, title in enumerate(titles):
+            counts = sorted(Counter(trial.rows[task]["configuration"] for trial in group).items())
+            most = sorted(counts, key=lambda item: -item[1])[:MOST_CHOICES]
+            line[title] = ", ".join(f"{digits} ({count})" for digits, count in most)
+        lines.append(line)
     return lines
 
 

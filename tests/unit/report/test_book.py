@@ -124,7 +124,9 @@ def test_tasks_choices_and_training_have_a_line_per_row():
     assert tasks_table(trials) == [
         {"stream": "", "learner": "`em`", "seeds": "3", "t0, %": "50.0 ± 0.0", "t1, %": "100.0 ± 0.0"}
     ]
-    assert choices_table(trials) == [{"stream": "", "learner": "`em`", "seeds": "3", "t0": "11 (2)", "t1": "11 (2)"}]
+    assert choices_table(trials) == [
+        {"stream": "", "learner": "`em`", "seeds": "3", "t0": "11 (2), 01 (1)", "t1": "11 (2), 01 (1)"}
+    ]
     (line,) = training_table(trials)
     assert (line["loss, at half"], line["loss, at the end"]) == ("2.0000", "0.5000")
     assert (line["validation, %, at half"], line["validation, %, at the end"]) == ("20.0", "40.0")
