@@ -44,7 +44,8 @@ class Estimate:
         steps: Optimizer steps of the whole stream.
         seconds: Shortest and longest time of training; see `reasons`.
         evaluation_seconds: Time of validation after every epoch, of the tests that are due, and of testing all earlier
-            tasks after each. Tests that happen because validation has improved are not foreseen.
+            tasks after each. Neither tests that happen because validation has improved are foreseen, nor tests that are
+            saved because a task answers as before.
         activation_bytes: Bytes that one step stores for its backward pass; counted for a search in a tree.
         model_bytes: Bytes of parameters, gradients, optimizer state and the copy for the roll-back, and of the features
             or activations that are kept of a task's images; see `lasem.search.Front`, and `ProgressiveNetworks`.

@@ -10,6 +10,7 @@ from lasem.runs._environment import choose_device as choose_device
 from lasem.runs._environment import keep_freed_memory as keep_freed_memory
 from lasem.runs._environment import suited_threads as suited_threads
 from lasem.runs._environment import torch_threads as torch_threads
+from lasem.runs._evaluation import Evaluation as Evaluation
 from lasem.runs._folder import RunFolder as RunFolder
 from lasem.runs._in_memory import Outcome as Outcome
 from lasem.runs._in_memory import learn as learn
@@ -18,7 +19,6 @@ from lasem.runs._load import load as load
 from lasem.runs._lock import Holder as Holder
 from lasem.runs._lock import exclusive as exclusive
 from lasem.runs._lock import holder as holder
-from lasem.runs._loop import Evaluation as Evaluation
 from lasem.runs._options import RunOptions as RunOptions
 from lasem.runs._predictions import Predictions as Predictions
 from lasem.runs._read_spec import read_spec as read_spec

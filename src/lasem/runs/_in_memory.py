@@ -16,8 +16,9 @@ from lasem.learners import AbstractLearner, Training
 from lasem.nn import Backbone
 from lasem.records import Event, Measures, Result, line
 from lasem.runs._environment import describe, suited_threads, torch_threads
+from lasem.runs._evaluation import Evaluation
 from lasem.runs._folder import RunFolder
-from lasem.runs._loop import Evaluation, Loop
+from lasem.runs._loop import Loop
 from lasem.runs._options import RunOptions
 from lasem.runs._result import result_of
 from lasem.runs._stream_file import describe_stream

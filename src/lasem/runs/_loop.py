@@ -4,15 +4,11 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
-import torch
-
-from lasem.benchmarks import Split, Task, TaskStream
+from lasem.benchmarks import Task, TaskStream
 from lasem.errors import DataError, RunError, require
 from lasem.learners import (
     AbstractLearner,
-    AnswersOnTrial,
     CountsTies,
     Grows,
     LoadsKnowledge,
@@ -20,12 +16,10 @@ from lasem.learners import (
     Searches,
     SearchStatus,
     TakesTurns,
-    TellsUnaffected,
     least_images,
     parameter_counts,
     trainings,
 )
-from lasem.options import Count, Positive, options
 from lasem.records import (
     DecisionRecord,
     EpochRecord,
@@ -36,48 +30,12 @@ from lasem.records import (
     TaskHistory,
     TaskRecord,
 )
+from lasem.runs._evaluation import Evaluation, Evaluator
 from lasem.runs._memory_errors import memory_for
 from lasem.runs._status import GrowthFields, candidate_names, decided_growth, growth_fields, search_fields
 
-CACHED_BYTES = 2**30
-"""Largest size of the test splits that stay on the device; splits beyond it are loaded anew for every evaluation."""
-
 LESS_TRAINING = "lower training.batch_size or search.memory, or let groups of layers decide together (search.partition)"
 """Advice that makes a step of training take less memory."""
-
-
-@options(kw_only=True)
-class Evaluation:
-    """What is measured, and when.
-
-    Attributes:
-        while_training: Whether the current task is tested while it is trained, as peak accuracy needs. Without that,
-            tasks are tested after commits only, which takes less time where a network is large.
-        every: Number of epochs between tests of the current task; 0 tests twenty times per task.
-        earlier_tasks: Whether to measure earlier tasks "after-commit", or "before-commit" with everything that the last
-            task has changed.
-        batch_size: Images per batch.
-    """
-
-    while_training: bool = True
-    every: Count = 0
-    earlier_tasks: Literal["after-commit", "before-commit"] = "after-commit"
-    reference: Literal["end", "peak"] = "end"
-    batch_size: Positive = 500
-
-    def __post_init__(self) -> None:
-        require(
-            self.while_training or not self.every,
-            "every must be left out if tasks are not tested while they are trained",
-            remedy="set while_training = true, or remove it",
-            every=self.every,
-        )
-        require(
-            self.while_training or self.reference == "end",
-            'reference must be "end" if tasks are not tested while they are trained, which leaves no peak',
-            remedy="set while_training = true, or the reference",
-            reference=self.reference,
-        )
 
 
 @dataclass
@@ -99,7 +57,7 @@ class Loop:
     history: History = field(default_factory=lambda: History(keep_epochs=False))
 
     def __post_init__(self) -> None:
-        self._tests: dict[int, Split] = {}
+        self._evaluator = Evaluator(self.learner, self.stream, self.evaluation)
 
     @property
     def ended(self) -> bool:
@@ -193,10 +151,10 @@ class Loop:
                 f"the loss of an epoch must be finite (got {loss} in epoch {task_epoch} of task {position});"
                 " lower the learning rate"
             )
-        valid = self._accuracy(task.valid, identity)
+        valid = self._evaluator.accuracy(task.valid, identity)
         every = self.evaluation.every or max(1, self.epochs // 20)
         due = valid > best or task_epoch % every == 0 or task_epoch == self.epochs
-        test = self._accuracy(task.test, identity) if due and self.evaluation.while_training else None
+        test = self._evaluator.accuracy(task.test, identity) if due and self.evaluation.while_training else None
         return EpochRecord(
             task=position,
             epoch=self.history.num_epochs + 1,
@@ -224,10 +182,9 @@ class Loop:
     def _end(self, position: int, own: TaskHistory) -> Iterator[Event]:
         """Commit the task, and measure every task so far."""
         epoch = self.history.num_epochs
-        identity = self.stream.outline.identities[position]
         status = self._status()
         start = time.perf_counter()
-        before = self._earlier(position, trial=True) if self.evaluation.earlier_tasks == "before-commit" else None
+        before = self._evaluator.on_trial(position) if self.evaluation.earlier_tasks == "before-commit" else None
         seconds = time.perf_counter() - start
         tied = self.learner.tied() if isinstance(self.learner, CountsTies) else None
         retained = self.learner.retained() if isinstance(self.learner, Retains) else None
@@ -249,11 +206,16 @@ class Loop:
         )
         yield from self._revisions(position)
         start = time.perf_counter()
-        earlier = self._earlier(position, trial=False) if before is None else before
-        accuracy = [*earlier, self._accuracy(self._test(position), identity)]
+        earlier = self._evaluator.earlier(position, last=self._last_accuracy(position)) if before is None else before
+        accuracy = [*earlier, self._evaluator.test(position)]
         seconds += time.perf_counter() - start
         held = parameter_counts(self.learner).held
         yield EvaluationRecord(task=position, epoch=epoch, accuracy=accuracy, parameters=held, seconds=seconds)
+
+    def _last_accuracy(self, position: int) -> list[float]:
+        """Return the test accuracies of the tasks before a position, as the last of them left them."""
+        last = self.history.tasks[position - 1].evaluation if position else None
+        return list(last.accuracy) if last else []
 
     def _revisions(self, position: int) -> Iterator[DecisionRecord]:
         """Yield decisions of earlier tasks whose configuration this task has changed."""
@@ -279,41 +241,6 @@ class Loop:
     def _end_turn(self, valid_accuracy: float) -> None:
         if isinstance(self.learner, TakesTurns):
             self.learner.end_turn(valid_accuracy)
-
-    def _earlier(self, position: int, *, trial: bool) -> list[float]:
-        """Return the test accuracies of the tasks before a position; of those that answer as before, the last ones."""
-        last = self.history.tasks[position - 1].evaluation if position else None
-        return [
-            last.accuracy[i]
-            if last and not trial and self._unaffected(position, identity)
-            else self._accuracy(self._test(i), identity, trial=trial)
-            for i, identity in enumerate(self.stream.outline.identities[:position])
-        ]
-
-    def _unaffected(self, position: int, identity: int) -> bool:
-        """Return whether learning the task at a position has left the answers of another task as they were."""
-        given = position == 1 and bool(self.stream.knowledge)  # it replaces what the first task has shared
-        by = self.stream.outline.identities[position]
-        return not given and isinstance(self.learner, TellsUnaffected) and self.learner.unaffected(identity, by=by)
-
-    def _accuracy(self, split: Split, task: int, *, trial: bool = False) -> float:
-        correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
-        size, learner = self.evaluation.batch_size, self.learner
-        answer = learner.trial_logits if trial and isinstance(learner, AnswersOnTrial) else learner.logits
-        with memory_for(lambda: f"measuring with batches of {size} images", remedy="lower evaluation.batch_size"):
-            for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
-                correct += (answer(images, task).argmax(1) == labels).sum()
-        return int(correct) / len(split)
-
-    def _test(self, position: int) -> Split:
-        """Return a task's test split, from the cache where possible."""
-        if position in self._tests:
-            return self._tests[position]
-        split = self.stream[position].test
-        cached = sum(other.images.nbytes for other in self._tests.values())
-        if cached + split.images.nbytes <= CACHED_BYTES:
-            self._tests[position] = split
-        return split
 
 
 def _trained_as(configuration: list[int] | None, task: TaskHistory) -> int | None:

@@ -12,7 +12,7 @@ from lasem.options import Table, merge, options, validate
 from lasem.presets import HEADING, suggest_key
 from lasem.registry import Registry, load_plugins
 from lasem.runs._build import strategy_on
-from lasem.runs._loop import Evaluation
+from lasem.runs._evaluation import Evaluation
 from lasem.runs._readers import LIBRARY_NETWORK, RETENTION, Reader, described, reader_of, readers_by_place, with_digest
 from lasem.runs._spec import Choice, Heading, Seeds, Spec, TrainingSection
 from lasem.search import STRATEGIES

@@ -17,7 +17,7 @@ from lasem.benchmarks import AbstractBenchmark
 from lasem.learners import AbstractLearnerOptions, RetentionOptions, Training
 from lasem.nn import AbstractMechanism, AnyNetwork
 from lasem.options import Positive, Rate, Seed, Table, merge, must, options
-from lasem.runs._loop import Evaluation
+from lasem.runs._evaluation import Evaluation
 from lasem.runs._readers import Reader
 from lasem.search import AbstractStrategy
 

@@ -12,7 +12,7 @@ from lasem.preflight._shares import Shares, searched_shares
 from lasem.preflight._steps import StepTimes, measure, random_task
 from lasem.presets import learner_entries
 from lasem.runs import build_learner, check, learn, resolve
-from lasem.runs._loop import Evaluation
+from lasem.runs._evaluation import Evaluation
 from lasem.search import EM, CommitAt, Fixed, RunningMean, Schedule, SearchProgress
 
 CPU = torch.device("cpu")
@@ -61,11 +61,24 @@ def test_an_estimate_is_positive_and_finite():
     ("name", "cost", "measure"),
     [
         ("brute-force-hps", {"call": 1.0}, lambda _: 1),
-        ("stl", {"call": 1.0}, lambda _: 1),
-        ("stl", {"answer": 1.0}, len),
+        ("hps", {"call": 1.0}, lambda _: 1),
+        ("hps", {"answer": 1.0}, len),
     ],
 )
 def test_evaluations_are_foreseen_as_a_run_makes_them(monkeypatch, name, cost, measure):
+    planned, made = evaluations(monkeypatch, name, cost, measure)
+    assert planned == made
+
+
+def test_tasks_that_nothing_affects_are_tested_once_after_a_commit(monkeypatch):
+    """The estimate tests every earlier task after every commit; single-task learning has no reason to."""
+    planned, made = evaluations(monkeypatch, "stl", {"call": 1.0}, lambda _: 1)
+    tasks = len(check(resolve("digits/stl", SMALL)).outline().identities)
+    assert planned - made == tasks * (tasks - 1) // 2 > 0
+
+
+def evaluations(monkeypatch, name, cost, measure):
+    """Return what evaluations of a run cost by its estimate, and by what it really asks its learner."""
     spec = resolve(f"digits/{name}", [*SMALL, "benchmark.train_per_class=10", "benchmark.max_test=30"])
     learner, found = build_learner(spec, check(spec).outline(), device=CPU), []
     answer = learner.logits
@@ -75,7 +88,7 @@ def test_evaluations_are_foreseen_as_a_run_makes_them(monkeypatch, name, cost, m
     seconds = {"step": 0.0, "statistics": 0.0, "call": 0.0, "answer": 0.0} | cost
     trained = tuple(trainings(learner, stream.outline.identities))
     planned = _Run(spec, stream.outline, CPU, capture=False, trainings=trained)
-    assert planned.evaluation(StepTimes(**seconds, saved_bytes=0), sum(trained)) == sum(found)
+    return planned.evaluation(StepTimes(**seconds, saved_bytes=0), sum(trained)), sum(found)
 
 
 def test_activations_hold_at_least_the_leaves_features_and_less_than_separate_networks_would():
