@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from lasem.configurations import OWN, SHARED
-from lasem.errors import LasemError, SpecError
+from lasem.errors import LasemError
+from lasem.nn._backbone_checks import (
+    count_branches,
+    require_digits,
+    require_none_open,
+    require_open,
+    require_uses,
+)
 from lasem.nn._branch import Fork
 from lasem.nn._features import FlattenPositionsFirst, flatten_features
 from lasem.nn._initializers import MakeHead, generator
@@ -60,7 +67,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(Stage(layer, index=i, seed=seed) for i, layer in enumerate(layers))
-        self.branches = _branches(layers)
+        self.branches = count_branches(layers)
         self.heads = nn.ModuleDict()
         self.configurations: dict[int, tuple[int, ...]] = {}
         self.shape = shape
@@ -126,20 +133,8 @@ class Backbone(nn.Module):
         Raises:
             LasemError: Another task is still being learned.
         """
-        if len(uses) != len(self.stages):
-            raise LasemError(
-                f"`uses` must have one entry per stage, {len(self.stages)} here (got {len(uses)}); give one for each"
-            )
-        if self.branches == 2 and any(len(digits) > 2 and digits[2] for digits in uses):
-            raise LasemError(
-                "a network must offer the frozen branch for a task to take it (got `uses` with a third entry);"
-                " make its stages with frozen=True"
-            )
-        if self.learning is not None:
-            raise LasemError(
-                f"one task must end before the next begins (got task {task} while task {self.learning} is open);"
-                " commit or abandon that first"
-            )
+        require_uses(uses, stages=len(self.stages), branches=self.branches)
+        require_none_open(self.learning, following=task)
         chosen = [SHARED in digits for digits in zip(*self.configurations.values(), strict=True)]
         for stage, (own, shared, *_) in zip(self.iter_stages(), uses, strict=True):
             if redraw_unchosen and not (chosen and chosen[stage.index]):
@@ -164,30 +159,24 @@ class Backbone(nn.Module):
         Raises:
             LasemError: No task is open, or the configuration has another length or needs a branch that is missing.
         """
-        if self.learning is None:
-            raise LasemError("a task must be open to be committed (got none); call begin_task first")
-        if len(digits) != len(self.stages):
-            raise LasemError(
-                f"a configuration must have one digit per stage, {len(self.stages)} here (got {len(digits)});"
-                " give one for each"
-            )
+        identity = require_open(self.learning, end="committed")
+        require_digits(digits, stages=len(self.stages))
         # Every stage is asked for its branch before any is changed, so that a refused commit changes nothing.
         for stage, digit in zip(self.iter_stages(), digits, strict=True):
-            stage.fork(self.learning, trial=True).branch(digit)
+            stage.fork(identity, trial=True).branch(digit)
         for stage, digit in zip(self.iter_stages(), digits, strict=True):
-            stage.commit(self.learning, int(digit))
-        self.configurations[self.learning] = tuple(digits)
+            stage.commit(identity, int(digit))
+        self.configurations[identity] = tuple(digits)
         self.learning = None
 
     def abandon(self) -> None:
         """End the open task as if it had not begun: drop its trial copies and, if it is new, all that it added."""
-        if self.learning is None:
-            raise LasemError("a task must be open to be abandoned (got none); call begin_task first")
-        new = self.learning not in self.configurations
+        identity = require_open(self.learning, end="abandoned")
+        new = identity not in self.configurations
         for stage in self.iter_stages():
-            stage.abandon(self.learning, new=new)
+            stage.abandon(identity, new=new)
         if new:
-            del self.heads[str(self.learning)]
+            del self.heads[str(identity)]
         self.learning = None
 
     def detach(self, task: int, digits: Sequence[int]) -> None:
@@ -321,18 +310,3 @@ class Backbone(nn.Module):
     def _place(self, module: Module) -> Module:
         """Move new parameters to the backbone's device, in its dtype and memory layout."""
         return place(module, like=next(self.stages.parameters(), None), memory_format=self.memory_format)
-
-
-def _branches(layers: Sequence[TransferModule]) -> int:
-    """Return the number of branches that every stage has.
-
-    Raises:
-        SpecError: Some stages have a frozen branch and others have none.
-    """
-    frozen = [layer.frozen for layer in layers]
-    if any(frozen) and not all(frozen):
-        raise SpecError(
-            "all stages of a network must offer the frozen branch, or none"
-            f" (got frozen={frozen}); set it alike for all, and list candidates to leave it out where it is not wanted"
-        )
-    return 3 if any(frozen) else 2
