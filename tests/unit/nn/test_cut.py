@@ -40,14 +40,14 @@ class Residual(nn.Module):
 class ResNet(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 4, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(4)
+        self.conv1 = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(8)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(Residual(4, 4), Residual(4, 4))
-        self.layer2 = nn.Sequential(Residual(4, 6, stride=2), Residual(6, 6))
+        self.layer1 = nn.Sequential(Residual(8, 8), Residual(8, 8))
+        self.layer2 = nn.Sequential(Residual(8, 12, stride=2), Residual(12, 12))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(0.3)
-        self.fc = nn.Linear(6, 5)
+        self.fc = nn.Linear(12, 5)
 
     def forward(self, x):
         batch = x.size(0)
