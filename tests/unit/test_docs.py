@@ -111,3 +111,12 @@ def test_table_of_streams_agrees_with_the_presets():
         assert (outline.num_tasks, set(outline.classes)) == (int(tasks), {int(classes)}), name
         sizes = {"train": int(train), "valid": int(valid), "test": int(test)}
         assert outline.images == pytest.approx(sizes, rel=0.05 if about else 0), name
+
+
+def test_version_and_day_of_the_release_are_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    day = re.search(r"^date-released: (\S+)$", citation, flags=re.MULTILINE)
+    assert day is not None
+    assert f"\nversion: {version}\n" in citation
+    assert f"\n## [{version}] - {day[1]}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
