@@ -122,7 +122,9 @@ class Draw:
         sizes: Numbers of images per class.
         stream_seed: Seed of the order of images if draws are disjoint.
         data_seed: Seed of the choice of images.
-        max_test: Largest number of test images per task; None for all.
+        max_test: Largest number of test images per task, spread evenly over its classes; None for all.
+        max_train: Largest number of training images per task, likewise.
+        max_valid: Largest number of validation images per task, likewise.
     """
 
     source: Source
@@ -130,6 +132,8 @@ class Draw:
     stream_seed: int
     data_seed: int
     max_test: int | None = None
+    max_train: int | None = None
+    max_valid: int | None = None
 
     def task(self, position: int, *, classes: Sequence[int], domain: str | None) -> Chosen:
         """Return the rows of a task by split, each (n,), int64, in random order.
@@ -154,8 +158,9 @@ class Draw:
                 numpy_generator(self.data_seed, "task", split, position, label).permutation(rows)[:number]
                 for label, rows in zip(classes, chosen[split], strict=True)
             ]
-        tested = evened([len(rows) for rows in chosen["test"]], self.max_test)
-        chosen["test"] = [rows[:number] for rows, number in zip(chosen["test"], tested, strict=True)]
+        for split, limit in zip(SPLITS, (self.max_train, self.max_valid, self.max_test), strict=True):
+            numbers = evened([len(rows) for rows in chosen[split]], limit)
+            chosen[split] = [rows[:number] for rows, number in zip(chosen[split], numbers, strict=True)]
         return {
             split: numpy_generator(self.data_seed, "arrange", split, position).permutation(np.concatenate(rows))
             for split, rows in chosen.items()

@@ -22,6 +22,7 @@ from lasem.benchmarks._benchmark import (
 from lasem.benchmarks._classes import even_groups, find_classes, find_domains, random_groups
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import ALL, Draw, Sizes
+from lasem.benchmarks._joined import joined, plans_by_domain
 from lasem.benchmarks._layout import is_layout, split_of
 from lasem.benchmarks._open import locate, open_source
 from lasem.benchmarks._plans import TaskPlan, domain_plans
@@ -30,7 +31,7 @@ from lasem.benchmarks._store import Storage
 from lasem.benchmarks._stream import TaskStream
 from lasem.benchmarks._transforms import Noise, TransformChoice
 from lasem.errors import require
-from lasem.options import must, options
+from lasem.options import Positive, must, options
 
 Rotation = Annotated[
     int, must(lambda degrees: degrees % 90 == 0 and abs(degrees) <= 360, "a multiple of 90, at most 360", "write 90")
@@ -49,6 +50,7 @@ class Images(AbstractBenchmark):
 
     Attributes:
         source: A folder under the data root, a path to a folder, or the name of a data set on the hub; it must be set.
+            A list of these makes each of them a task, or the domains in it, with the classes that it has.
         image_column: Column of images; None uses the only column of images.
         label_column: Column of labels; None uses `label`, `labels` or `fine_label`.
         domain_column: Column of domains; each domain gets tasks of its own. None uses folders of domains if there are
@@ -70,6 +72,8 @@ class Images(AbstractBenchmark):
             there is a test split, else 60 %.
         valid_per_class: Validation images per class; None uses all of the validation split, or 10 % without one.
         test_per_class: Test images per class; None uses all that are left.
+        max_train: Largest number of training images per task, spread evenly over its classes; None uses all.
+        max_valid: Largest number of validation images per task, likewise.
         size: Pixels to which images are resized: one number for square images, or [height, width]; None keeps the size
             of the images.
         channels: 3 converts all images to RGB, 1 to gray.
@@ -85,7 +89,7 @@ class Images(AbstractBenchmark):
             disk only if they do not fit in memory. The results are the same.
     """
 
-    source: str = ""
+    source: str | Annotated[tuple[str, ...], NOT_EMPTY] = ""
     image_column: str | None = None
     label_column: str | None = None
     domain_column: str | None = None
@@ -102,6 +106,8 @@ class Images(AbstractBenchmark):
     train_per_class: PerClassOrAll | Annotated[tuple[PerClass, ...], NOT_EMPTY] | None = None
     valid_per_class: PerClassOrAll | None = None
     test_per_class: PerClassOrAll | None = None
+    max_train: Positive | None = None
+    max_valid: Positive | None = None
     size: ImageSize | tuple[ImageSize, ImageSize] | None = None
     channels: Literal[1, 3] = 3
     pixels: Pixels = "[0,1]"
@@ -115,7 +121,7 @@ class Images(AbstractBenchmark):
 
     def __post_init__(self) -> None:
         require(
-            self.source != "",
+            all(self.sources),
             "source must be a folder of images, or the name of a data set on the hub",
             remedy="set it, for example --set benchmark.source=DIR",
             source=self.source,
@@ -127,21 +133,41 @@ class Images(AbstractBenchmark):
             class_groups=self.class_groups,
             classes_per_task=self.classes_per_task,
         )
+        if len(self.sources) > 1:
+            require(
+                len(set(self.sources)) == len(self.sources) and self.size is not None,
+                "several folders in source must differ, and their images must be resized to one size",
+                remedy="name each folder once, and set size, such as size = 64",
+                source=self.source,
+                size=self.size,
+            )
+            require(
+                self.class_groups is None and self.classes_per_task is None,
+                "class_groups and classes_per_task must be left out for several folders, each with classes of its own",
+                remedy="leave them out",
+                class_groups=self.class_groups,
+                classes_per_task=self.classes_per_task,
+            )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The folders or data sets, one or several."""
+        return (self.source,) if isinstance(self.source, str) else self.source
 
     def outline(self) -> None:
         """Return None, because only the data can tell shapes and sizes."""
 
     def stream(self, *, stream_seed: int, data_seed: int, data: Path | None, device: torch.device = CPU) -> TaskStream:
         """Read the images and construct the stream; see `AbstractBenchmark.stream`."""
-        columns = Columns(image=self.image_column, label=self.label_column, domain=self.domain_column)
-        decoding = Decoding(size=self.size, channels=self.channels)
-        source = open_source(self._place(data), columns=columns, decoding=decoding, layout=self.layout)
+        source = self._open(data)
         draw = Draw(
             source=source,
             sizes=self._sizes(source),
             stream_seed=stream_seed,
             data_seed=data_seed,
             max_test=self.max_test,
+            max_train=self.max_train,
+            max_valid=self.max_valid,
         )
         stream = assemble(
             self,
@@ -163,13 +189,33 @@ class Images(AbstractBenchmark):
 
     def is_local(self, data: Path | None) -> bool:
         """Whether the images can be read without the hub; see `AbstractBenchmark.is_local`."""
-        return isinstance(self._place(data), Path)
+        return all(isinstance(self._place(source, data), Path) for source in self.sources)
 
-    def _place(self, data: Path | None) -> Path | str:
-        path = Path(os.path.expanduser(self.source))  # unlike Path.expanduser, leaves ~nobody as it is
-        if os.path.isdir(path) and (data is None or not os.path.isdir(data / self.source)):  # False for what is no path
+    def count_tasks(self, data: Path | None) -> int:
+        """Return the number of base tasks, for which images are listed and not decoded.
+
+        Args:
+            data: Data root; None if none is given.
+
+        Raises:
+            DataError: The data is missing, or not what the options say.
+        """
+        return len(self._plans(self._open(data), stream_seed=0))
+
+    def _open(self, data: Path | None) -> Source:
+        columns = Columns(image=self.image_column, label=self.label_column, domain=self.domain_column)
+        decoding = Decoding(size=self.size, channels=self.channels)
+        names = [os.path.basename(os.path.abspath(source)) for source in self.sources]
+        domains = names if len({*names}) == len(names) else self.sources
+        found = (self._place(source, data) for source in self.sources)
+        opened = (open_source(place, columns=columns, decoding=decoding, layout=self.layout) for place in found)
+        return joined(dict(zip(domains, opened, strict=True)))
+
+    def _place(self, source: str, data: Path | None) -> Path | str:
+        path = Path(os.path.expanduser(source))  # unlike Path.expanduser, leaves ~nobody as it is
+        if os.path.isdir(path) and (data is None or not os.path.isdir(data / source)):  # False for what is no path
             return path
-        return locate(self.source, hub=self.source, data=data)
+        return locate(source, hub=source, data=data)
 
     def _sizes(self, source: Source) -> Sizes:
         valid = self._other_split(source, self.valid_split, usual="validation")
@@ -193,7 +239,9 @@ class Images(AbstractBenchmark):
         """Plan a task with a transform for every group of classes, in every domain if there are domains."""
         everything, known = tuple(range(len(source.class_names))), source.domains(self.train_split)
         known = (self.domains or known) if known else ()
-        if self.class_groups is not None:
+        if len(self.sources) > 1:
+            groups = []
+        elif self.class_groups is not None:
             groups = [find_classes(source, group) for group in self.class_groups]
         elif self.max_tasks is not None and self.classes_per_task is None:
             number = max(1, min(self.max_tasks // max(1, len(known)), len(everything) // 2))
@@ -202,7 +250,10 @@ class Images(AbstractBenchmark):
             size = self.classes_per_task or len(everything)
             groups = random_groups(everything, size=size, stream_seed=stream_seed)
         plans = [TaskPlan(classes=classes) for classes in groups]
-        if known:
+        if len(self.sources) > 1:
+            chosen = find_domains(source, self.domains, split=self.train_split) if self.domains else None
+            plans = plans_by_domain(source, chosen, split=self.train_split)
+        elif known:
             plans = domain_plans(find_domains(source, known, split=self.train_split), groups)
         choice = TransformChoice(
             noise=self.noise,

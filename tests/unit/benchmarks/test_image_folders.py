@@ -161,3 +161,61 @@ def test_a_table_of_another_encoding_is_named(tmp_path):
     (write(tmp_path, ["."]) / "labels.csv").write_bytes("file,label\n0.png,café".encode("latin-1"))
     with pytest.raises(DataError, match=r"labels.csv must be a readable table .* save it as CSV in UTF-8"):
         read(tmp_path)
+
+
+def test_several_folders_become_tasks_with_the_classes_that_each_has(tmp_path):
+    pets = write(tmp_path / "pets", ["cat", "dog"])
+    birds = write(tmp_path / "birds", ["owl", "dog", "auk"], number=6)
+    benchmark = Images(source=(str(pets), str(birds)), size=4, max_tasks=1)
+    assert benchmark.count_tasks(None) == 2
+    stream = benchmark.stream(stream_seed=0, data_seed=0, data=None)
+    assert [(choice["domain"], choice["class_names"]) for choice in stream.choices] == [
+        ("pets", ["cat", "dog"]),
+        ("birds", ["auk", "dog", "owl"]),
+    ]
+    for task, folder in zip(stream, ([0, 1], [2, 1, 0]), strict=True):  # blue counts folders as they were written
+        for split in task.splits.values():
+            found = (split.images[:, 2, 0, 0] * 255).round().int().tolist()
+            assert found == [folder[label] for label in split.labels]
+    assert "pets is read as class/file" in stream.about
+    assert "birds is read as class/file" in stream.about
+
+
+def test_folders_with_domains_become_a_task_for_each_domain(tmp_path):
+    first = write(tmp_path / "a" / "set", [f"{domain}/{name}" for domain in DOMAINS for name in CLASSES])
+    second = write(tmp_path / "b" / "set", ["ant", "bee"])
+    stream = Images(source=(str(first), str(second)), size=4).stream(stream_seed=0, data_seed=0, data=None)
+    assert [choice["domain"] for choice in stream.choices] == [f"{first}/art", f"{first}/photo", str(second)]
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "message"),
+    [
+        (["x/a", "y/a", "y/b"], {"size": 4}, r"images must lie in at least two folders"),
+        (["x/a", "x/b", "y/train/a", "y/train/b"], {"size": 4}, None),
+        (["x/a", "x/b", "y/train/a", "y/train/b", "y/test/a", "y/test/b"], {"size": 4}, r"must have the same splits"),
+        (["x/a", "x/b", "y/a", "y/b"], {}, r"must be resized to one size .* set size"),
+        (
+            ["x/a", "x/b", "y/a", "y/b"],
+            {"size": 4, "classes_per_task": 2},
+            r"class_groups and classes_per_task must be",
+        ),
+    ],
+)
+def test_several_folders_that_do_not_go_together_are_refused(tmp_path, paths, options, message):
+    write(tmp_path, paths)
+    sources = (str(tmp_path / "x"), str(tmp_path / "y"))
+    if message is None:
+        assert Images(source=sources, **options).count_tasks(None) == 2
+        return
+    with pytest.raises((DataError, SpecError), match=message):
+        Images(source=sources, **options).stream(stream_seed=0, data_seed=0, data=None)
+
+
+def test_the_images_of_a_task_can_be_limited_in_every_split(tmp_path):
+    write(tmp_path, CLASSES, number=20)
+    full, part = (read(tmp_path, **limits) for limits in ({}, {"max_train": 7, "max_valid": 4, "max_test": 5}))
+    assert [len(split) for split in part[0].splits.values()] == [7, 4, 5]
+    assert sorted(part[0].train.labels.bincount().tolist()) == [2, 2, 3]
+    rows = [stream.choices[0]["rows"] for stream in (full, part)]
+    assert all(set(rows[1][split]) <= set(rows[0][split]) for split in rows[0])
