@@ -43,6 +43,9 @@ class Training:
             training images as the network is then, with this factor of half the squared weights added to the mean
             loss. Training that starts there distorts pretrained features less (Kumar et al., ICLR 2022). None starts
             heads at random.
+        relative_rates: Whether a layer's learning rate is also multiplied, in every step, by its relative gradient norm
+            |g| / |w| over the largest one of all layers (Auto-RGN). Heads are left out. On a GPU, every step waits for
+            these numbers.
         clip_norm: Largest norm of the gradient of all parameters together; a longer one is shortened to it. None
             leaves gradients as they are.
         front_memory: MiB that may be taken by kept features of an open task's images, of stages in front of the network
@@ -68,6 +71,7 @@ class Training:
     layer_decay: Probability = 1.0
     head_rate: Rate = 1.0
     head_penalty: Rate | None = None
+    relative_rates: bool = False
     clip_norm: Rate | None = None
     front_memory: NonNegative = 512.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -117,11 +121,13 @@ class Training:
             SpecError: An option must be left out.
         """
         require(
-            layers or (self.layer_decay == 1 and self.head_rate == 1),
-            "layer_decay and head_rate must be 1 for a learner that changes the layers themselves (den, apd)",
+            layers or (self.layer_decay == 1 and self.head_rate == 1 and not self.relative_rates),
+            "layer_decay and head_rate must be 1, and relative_rates false, for a learner that changes the layers"
+            " themselves (den, apd)",
             remedy="leave them out",
             layer_decay=self.layer_decay,
             head_rate=self.head_rate,
+            relative_rates=self.relative_rates,
         )
         require(
             weight_decay or self.weight_decay == 0,

@@ -5,6 +5,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
+from lasem.training._groups import relative_rates
+
 
 class OptimizerSteps:
     """The optimizer steps of one open task.
@@ -57,8 +59,9 @@ class OptimizerSteps:
         self.finite = self.finite & total.isfinite() & norm.isfinite()
         if self._clip_norm is not None:
             clip_grads_with_norm_(trained, self._clip_norm, norm)
+        relative = relative_rates(self.optimizer.param_groups)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group["factor"]
+            group["lr"] = learning_rate * group["factor"] * relative[group["layer"]]
         if not self.on_host:
             self._step_if_finite(batch)
         elif self.finite:

@@ -155,6 +155,28 @@ def test_the_learning_rate_falls_with_every_layer_away_from_the_head():
         torch.testing.assert_close(moved["layers"][key], step * factor, rtol=1e-3, atol=1e-7)
 
 
+def test_relative_rates_follow_the_gradient_norm_of_every_layer():
+    """One step of plain gradient descent: each layer moves by |g| / |w| over the largest of these, heads in full."""
+    moved, norms = {}, {}
+    for relative in (False, True):
+        options = {"optimizer": "sgd", "keep": 1.0, "weight_decay": 1e-9, "relative_rates": relative}
+        training = Training(batch_size=12, learning_rate=0.01, **options)
+        learner = SelectiveTransfer(make_backbone(depth=3), Fixed("none"), training=training)
+        learner.begin_task(make_task())
+        before = {key: value.detach().clone() for key, value in learner.backbone.named_parameters()}
+        learner.train_epoch()
+        moved[relative] = {key: value.detach() - before[key] for key, value in learner.backbone.named_parameters()}
+        for stage in range(3):
+            names = [key for key in before if key.startswith(f"stages.{stage}.own")]
+            gradient = torch.cat([moved[False][key].flatten() / -0.01 for key in names])
+            norms[stage] = float(gradient.norm() / torch.cat([before[key].flatten() for key in names]).norm())
+    assert len({round(norm, 6) for norm in norms.values()}) == 3
+    for key, step in moved[False].items():
+        stage = int(key.split(".")[1]) if key.startswith("stages") else None
+        factor = 1.0 if stage is None else norms[stage] / max(norms.values())
+        torch.testing.assert_close(moved[True][key], step * factor, rtol=1e-3, atol=1e-8)
+
+
 @pytest.mark.parametrize("name", ["prognn", "gating"])
 def test_learners_of_columns_and_gates_have_a_rate_for_every_layer(name):
     spec = resolve(f"digits/{name}", ["training.layer_decay=0.5", "training.head_rate=2.0", "training.batch_size=6"])
@@ -171,8 +193,9 @@ def test_learners_of_columns_and_gates_have_a_rate_for_every_layer(name):
 @pytest.mark.parametrize(
     ("name", "option", "message"),
     [
-        ("den", "training.layer_decay=0.5", "layer_decay and head_rate must be 1 for a learner"),
-        ("apd", "training.head_rate=2.0", "layer_decay and head_rate must be 1 for a learner"),
+        ("den", "training.layer_decay=0.5", "layer_decay and head_rate must be 1, and relative_rates false, for a"),
+        ("apd", "training.head_rate=2.0", "layer_decay and head_rate must be 1, and relative_rates false, for a"),
+        ("den", "training.relative_rates=true", "layer_decay and head_rate must be 1, and relative_rates false, for a"),
         ("gating", "training.weight_decay=0.1", "weight_decay must be 0 for a learner that holds"),
     ],
 )
