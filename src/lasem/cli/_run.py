@@ -6,13 +6,14 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lasem.cli._completion import complete_targets
 from lasem.cli._console import OutputConsole
 from lasem.cli._dry_run import print_dry_runs
+from lasem.cli._execute import execute
 from lasem.cli._options import (
     Capture,
     CheckpointEvery,
@@ -26,14 +27,11 @@ from lasem.cli._options import (
     Threads,
     finite,
     interval,
-    resume_command,
 )
-from lasem.errors import RunStopped, SpecError, nearest
+from lasem.errors import SpecError, nearest
 from lasem.extras import is_installed
-from lasem.text import printable
 
 if TYPE_CHECKING:
-    from lasem.benchmarks import Outline
     from lasem.runs import Sink, Spec
 
 
@@ -88,10 +86,8 @@ def run(
     from lasem.presets import check_names
 
     check_names(targets, settings or [])  # a wrong name is told at once, before torch is imported
-    from lasem.preflight import Limits, check_with_suggestions, require_data, require_memory
-    from lasem.runs import RunFolder, RunOptions, Signals, choose_device, resolve
-    from lasem.runs import run as run_spec
-    from lasem.runs.sinks import ProgressDisplay
+    from lasem.preflight import Limits, check_with_suggestions
+    from lasem.runs import RunOptions, choose_device, resolve
 
     if max_hours is not None and not dry_run:
         raise SpecError("--max-hours must come with --dry-run, which estimates the time; add --dry-run")
@@ -115,26 +111,9 @@ def run(
     if dry_run:
         print_dry_runs(checked, options, limits)
         return
-    unfinished = [spec for spec in specs if RunFolder.of(spec, out).result() is None]
-    if len(unfinished) > 1:  # a single run checks its data itself
-        require_data(unfinished, data)
     if attended:
         _stop_when_unattended()
-    with Signals(silent=sys.stdout.isatty() and not quiet) as signals:
-        console = OutputConsole(quiet=quiet, closed=signals.output_closed)
-        for (spec, benchmark), own in zip(checked, logs, strict=True):
-            sinks = [ProgressDisplay(console, stopping=signals.received), *own]
-
-            def inspect(outline: "Outline", spec: "Spec" = spec) -> None:
-                # Now the images are read, and what they take in memory is no longer available.
-                require_memory(spec, outline, limits=Limits.of(where, memory=memory), device=where)
-
-            try:
-                run_spec(spec, options, benchmark=benchmark, inspect=inspect, sinks=sinks, stop=signals.received)
-            except RunStopped as stopped:
-                _end(str(stopped), signals.status)
-            except SystemExit as at_once:  # the second signal
-                _end("stopped at once; what came after the last checkpoint is not saved", int(at_once.code or 0))
+    console = execute(checked, options, quiet=quiet, memory=memory, logs=logs)
     if not console.quiet:
         _print_runs([out / spec.folder for spec in specs], console)
 
@@ -152,12 +131,6 @@ def _logs(names: list[str]) -> "list[Sink]":
     if wrong is not None:
         raise SpecError(f"--track must name a tracker (got {wrong!r}); {nearest(wrong, TRACKERS)}")
     return [TRACKERS[name]() for name in dict.fromkeys(names)]
-
-
-def _end(why: str, status: int) -> NoReturn:
-    """End the command with a run unfinished, and tell why and how to resume it."""
-    typer.echo(printable(f"{why}\n{resume_command()}", multiline=True), err=True)
-    raise typer.Exit(status)
 
 
 def _stop_when_unattended() -> None:

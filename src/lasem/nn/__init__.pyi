@@ -39,3 +39,5 @@ from lasem.nn._stage import Own as Own
 from lasem.nn._stage import Stage as Stage
 from lasem.nn._stage import TransferModule as TransferModule
 from lasem.nn._tensor_factorization import TensorFactorization as TensorFactorization
+from lasem.nn._timm_defaults import TimmDefaults as TimmDefaults
+from lasem.nn._timm_defaults import timm_defaults as timm_defaults

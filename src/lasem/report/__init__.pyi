@@ -1,6 +1,10 @@
 from lasem.report._export import export as export
 from lasem.report._layer_advice import TaskAdvice as TaskAdvice
 from lasem.report._layer_advice import layer_advice as layer_advice
+from lasem.report._layer_worth import Rival as Rival
+from lasem.report._layer_worth import chance as chance
+from lasem.report._layer_worth import compare as compare
+from lasem.report._layer_worth import static_steps as static_steps
 from lasem.report._run import Run as Run
 from lasem.report._run_folders import collect as collect
 from lasem.report._table import FORMATS as FORMATS

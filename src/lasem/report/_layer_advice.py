@@ -12,6 +12,8 @@ from lasem.report._run import Run, listed
 
 NUMBERED = re.compile(r"(?P<pattern>[^.]+(\.[^.\d]+)*)\.(?P<number>\d+)$")
 """Name of a module in a numbered list, such as "blocks.3" or "encoder.layer.11"."""
+ACTIONS = {"own": "tune for this task", "shared": "share", "frozen": "freeze"}
+"""What to do with a stage, by the branch that the task took."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class StageAdvice:
     modules: tuple[str, ...]
     branch: str
     probabilities: dict[str, float]
+
+    @property
+    def action(self) -> str:
+        """What to do with the stage, in words."""
+        return ACTIONS[self.branch]
 
     @property
     def trained(self) -> float:
@@ -115,7 +122,16 @@ def _of_task(run: Run, task: TaskHistory) -> TaskAdvice:
         )
         for stage, digit in enumerate(digits)
     )
-    return TaskAdvice(task.position, task.name, stages, decision and close_call(decision))
+    return TaskAdvice(task.position, task.name, stages, _doubt(task))
+
+
+def _doubt(task: TaskHistory) -> str | None:
+    """Return why the data cannot tell what to do with a task; None where it can."""
+    if task.decision and (close := close_call(task.decision)):
+        return close
+    if task.track.informed == 0:
+        return f"the evidence of task {task.position} told candidates apart in no epoch"
+    return None
 
 
 def _last_marginals(task: TaskHistory) -> list[tuple[float, float, float]]:

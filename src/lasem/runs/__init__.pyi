@@ -14,6 +14,8 @@ from lasem.runs._evaluation import Evaluation as Evaluation
 from lasem.runs._folder import RunFolder as RunFolder
 from lasem.runs._in_memory import Outcome as Outcome
 from lasem.runs._in_memory import learn as learn
+from lasem.runs._layer_search import LayerQuestion as LayerQuestion
+from lasem.runs._layer_search import rivals as rivals
 from lasem.runs._load import Learned as Learned
 from lasem.runs._load import load as load
 from lasem.runs._lock import Holder as Holder

@@ -86,3 +86,12 @@ def test_runs_without_a_search_and_unknown_tasks_are_refused(folder, tmp_path):
         layer_advice(collect([tmp_path / "static-s0-abc1"])[0])
     with pytest.raises(ReportError, match="a task must be one that the run has searched, 0, 1"):
         CliRunner().invoke(app, ["layers", str(folder), "--task", "7"], catch_exceptions=False)
+
+
+def test_evidence_that_told_nothing_apart_is_doubted(folder):
+    run = collect([folder])[0]
+    events = tuple(
+        event.model_copy(update={"spread": 0.01}) if event.event == "epoch" else event for event in run.events
+    )
+    second = layer_advice(replace(run, events=events))[1]
+    assert second.doubt == "the evidence of task 1 told candidates apart in no epoch"

@@ -13,6 +13,7 @@ from report_runs import multiply
 
 WORDS = {
     "search": ("task 1: t1", "probability", "layer 2", "10"),
+    "branches": ("task 1: t1", "layer 2", "share", "tune", "the task's own"),
     "network": ("cifar-4", "layer 2", "33%", "67%"),
     "configurations": ("11 (all)", "lasem-hps (6 choices)", "share of tasks"),
     "layers": ("lasem-hps", "share of tasks", "the task's own"),
@@ -25,7 +26,7 @@ WORDS = {
     "cost": ("training time", "parameters", "stl"),
     "growth": ("parameters of all tasks", "units per layer, lasem-hps", "stl", "layer 2", "tasks learned", "2 k"),
 }
-SEARCHES_ONLY = ("search", "network", "configurations", "layers", "entropy")
+SEARCHES_ONLY = ("search", "branches", "network", "configurations", "layers", "entropy")
 
 
 @pytest.fixture(scope="module")

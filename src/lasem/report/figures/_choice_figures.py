@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from lasem.configurations import digits_key
 from lasem.report._choices import Choices, SharedFractions
+from lasem.report._layer_advice import TaskAdvice
 from lasem.report.figures._style import (
     FAINT,
     FROZEN,
@@ -78,6 +79,40 @@ def layers(data: Sequence[Choices]) -> Figure:
         percents(axes)
     places[0].set_ylabel("share of tasks")
     _legend(figure, frozen=any(item.frozen for item in data), hatched=True)
+    return figure
+
+
+def branches(data: Sequence[TaskAdvice], *, of: int) -> Figure:
+    """A panel per task: the probability of each branch of every stage, and what to do with it.
+
+    Args:
+        data: The tasks to draw.
+        of: How many were searched.
+    """
+    names = [shortened(", ".join(stage.modules), 30) for stage in data[0].stages]
+    frozen = any(stage.probabilities["frozen"] for item in data for stage in item.stages)
+    figure, places = grid(len(data), columns=2, height=0.6 + 0.24 * len(names), sharey=True)
+    looks = (("own", OWN_LOOK), ("shared", SHARED_LOOK), ("frozen", FROZEN_LOOK))
+    rows = np.arange(len(names))
+    for axes, item in zip(places, data, strict=True):
+        left = np.zeros(len(names))
+        for branch, look in looks:
+            widths = np.array([stage.probabilities[branch] for stage in item.stages])
+            axes.barh(rows, widths, left=left, height=0.75, **look)
+            left += widths
+        for row, stage in enumerate(item.stages):
+            axes.text(1.02, row, stage.action.partition(" ")[0], va="center", fontsize=6.5)
+        axes.set_yticks(rows, names, fontsize=6)
+        axes.set_ylim(len(names) - 0.5, -0.5)  # the stage next to the input is at the top
+        axes.set_xlim(0, 1)
+        axes.tick_params(axis="y", length=0)
+        title = shortened(f"task {item.task}: {item.name}", 30)
+        axes.set_title(f"{title} (the data cannot tell)" if item.doubt else title, loc="left")
+        percents(axes, "x")
+    figure.supxlabel("probability when the search ended", fontsize=8)
+    if len(data) < of:
+        figure.suptitle(f"{len(data)} of {of} tasks", fontsize=7, color=GRAY)
+    _legend(figure, frozen=frozen, hatched=True)
     return figure
 
 

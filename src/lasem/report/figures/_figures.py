@@ -13,6 +13,7 @@ from lasem.report._choices import choices, shared_fractions
 from lasem.report._costs import cost_points, regrets
 from lasem.report._curves import entropy, margin, mean_curves, task_searches, test_accuracy, validation_accuracy
 from lasem.report._groups import same_spec
+from lasem.report._layer_advice import layer_advice
 from lasem.report._over_tasks import accuracy_matrices, forgetting_panels, growth
 from lasem.report._run import Run
 from lasem.report.figures import (
@@ -126,14 +127,18 @@ def _draw_search(runs: Sequence[Run], selection: Selection) -> Figure:
     found = task_searches(run)
     chosen = [item for item in found if item.position in selection.tasks] if selection.tasks else found
     if not chosen:
-        known = ", ".join(str(item.position) for item in found)
-        raise ReportError(
-            f"tasks of the figure search must have been searched (got {', '.join(map(str, selection.tasks))}"
-            f" of {run.folder}); choose of {known}"
-        )
+        raise _unknown_tasks("search", selection, [item.position for item in found])
     most = _curve_figures.MOST_TASKS
     spaced = [chosen[i * (len(chosen) - 1) // (most - 1)] for i in range(most)] if len(chosen) > most else chosen
     return _curve_figures.search(spaced, of=len(found))
+
+
+def _draw_branches(runs: Sequence[Run], selection: Selection) -> Figure:
+    found = layer_advice(_one([run for run in runs if task_searches(run)], "branches", SEARCHED))
+    chosen = [item for item in found if item.task in selection.tasks] if selection.tasks else found
+    if not chosen:
+        raise _unknown_tasks("branches", selection, [item.task for item in found])
+    return _choice_figures.branches(chosen[:MOST_PANELS], of=len(chosen))
 
 
 def _draw_learning_curves(runs: Sequence[Run], selection: Selection) -> Figure:
@@ -185,6 +190,7 @@ FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
         "search": FigureEntry(
             "probability of every configuration over training, with marginals (figure 3)", _draw_search
         ),
+        "branches": FigureEntry("probability of each branch of every stage, task by task", _draw_branches),
         "network": FigureEntry(
             "a network, its partition, and how often each layer is shared (figure 7)", _draw_network
         ),
@@ -226,6 +232,14 @@ FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
     }
 )
 """Figures by name, in the order of `lasem figure --list`."""
+
+
+def _unknown_tasks(name: str, selection: Selection, known: Sequence[int]) -> ReportError:
+    """Make the error of a figure of tasks that were not searched."""
+    got = ", ".join(map(str, selection.tasks))
+    return ReportError(
+        f"tasks of the figure {name} must have been searched (got {got}); choose of {', '.join(map(str, known))}"
+    )
 
 
 def _some(items: list[Item], name: str, wanted: str) -> list[Item]:

@@ -1,0 +1,179 @@
+"""Specs that ask which layers of a network to freeze, share or tune, for images of the user's own, and their rivals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from lasem.benchmarks import Images
+from lasem.configurations import FROZEN, OWN, SHARED, Partition
+from lasem.errors import SpecError
+from lasem.nn import find_network, timm_defaults
+from lasem.options import Table, merge, parse_assignment, validate
+from lasem.presets import compose
+from lasem.runs._read_spec import prune, read_spec
+from lasem.runs._spec import Spec
+
+PRESET = "images/efficientnet-lite0/lasem-hps-frozen"
+PROBE = "images/efficientnet-lite0/frozen"
+NETWORK = PRESET.split("/")[1]
+BUDGET: Table = {"valid_per_class": 0.2, "max_train": 100, "max_valid": 50, "max_test": 200, "max_tasks": 1}
+"""Images of a task, so that an answer takes minutes whatever a folder holds; its classes are one task."""
+EPOCHS = 6
+"""Epochs per task, half of those of the preset."""
+IN_A_NAME = str.maketrans(":/", "--")
+"""What the name of a spec has for characters of a network's name."""
+MOST_CANDIDATES = 27
+"""Most candidates of a search by default: all configurations of three groups."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerQuestion:
+    """What a user asks: which layers of a network to freeze, share or tune for some images.
+
+    Attributes:
+        images: Folders of images, or data sets of the hub; each of them is a task, and so is each domain in it.
+        network: "efficientnet-lite0" of the presets, or a network of a library, such as "timm:resnet18".
+        stages: Names of submodules of every stage, those of one stage joined by commas; None for those of the preset,
+            or where the resolution of a network of timm changes.
+        weights: A file of weights, or "library"; None for those of the preset, and random ones for other networks.
+        epochs: Epochs per task.
+        settings: Options set over all others, such as "benchmark.max_train=200".
+    """
+
+    images: Sequence[str]
+    network: str = NETWORK
+    stages: Sequence[str] | None = None
+    weights: str | None = None
+    epochs: int = EPOCHS
+    settings: Sequence[str] = ()
+
+    def spec(self, data: Path | None) -> Spec:
+        """Compose the spec of a search, from the preset for pretrained networks.
+
+        Args:
+            data: Data root; None if none is given.
+
+        Raises:
+            SpecError: The network or a setting is unknown or impossible.
+            DataError: The folders are missing or cannot be understood.
+        """
+        network, size = self._network()
+        name = PRESET if "name" not in network else PRESET.replace(NETWORK, self.network.translate(IN_A_NAME))
+        sources = self.images[0] if len(self.images) == 1 else list(self.images)
+        asked: Table = {
+            "name": name,
+            "benchmark": BUDGET | {"source": sources} | ({"size": size} if size else {}),
+            "network": network,
+            "training": {"epochs": self.epochs},
+        }
+        above = merge(asked, *map(parse_assignment, self.settings))
+        composed = compose(PRESET, above).table
+        whole = merge(prune(composed, above), above)
+        options = {key: value for key, value in whole["benchmark"].items() if key not in ("name", "kind")}
+        tasks = validate(Images, options, section="benchmark").count_tasks(data)
+        search = whole["search"] | _shortened(composed, whole)
+        given = any(text.startswith(("search.candidates", "search.partition")) for text in self.settings)
+        stages = len(find_network(_without_none(whole["network"])).layers)
+        return read_spec(
+            whole | {"search": search if given else search | _affordable(search, stages, tasks)}, place=name
+        )
+
+    def _network(self) -> tuple[Table, int | None]:
+        """Return what [network] says over the preset, and the size that images must have, if any."""
+        known = compose(PRESET, {}).table["network"]
+        stages = [text.split(",") for text in self.stages or ()]
+        chosen: Table = {"stages": stages} if stages else {}
+        if self.weights:
+            chosen |= {"weights": self.weights, "weights_sha256": None}
+        if self.network in (NETWORK, known["name"]):
+            return chosen, None
+        library, colon, name = self.network.partition(":")
+        if not colon:
+            raise SpecError(
+                f"--network must be {NETWORK} or name a library (got {self.network!r}); write for example timm:resnet18"
+            )
+        plain = dict.fromkeys(key for key in known if key not in ("own", "frozen"))  # those are of the preset's weights
+        if library == "timm" and (not stages or not name):
+            found = timm_defaults(name)
+            plain |= {"stages": list(map(list, found.stages)), "mean": list(found.mean)}
+            plain |= {"deviation": list(found.deviation)}
+            return plain | {"name": self.network} | chosen, found.size
+        if not stages:
+            raise SpecError(
+                f"--stages must be given for a network that is not of timm (got {self.network!r} without); name the"
+                " submodules that end each stage, such as --stages conv1,bn1 --stages layer1"
+            )
+        return plain | {"name": self.network} | chosen, None
+
+
+def rivals(spec: Spec) -> dict[str, Spec]:
+    """Return what a search is compared with, by name: the same spec with a static configuration.
+
+    "full" tunes a copy of all stages for every task, "linear" trains the head alone, "last-k" tunes the last k stages
+    and leaves the others frozen, and "auto-rgn" is "full" with learning rates by relative gradient norms.
+
+    Args:
+        spec: A search on a network of a library.
+
+    Raises:
+        SpecError: The network is another one.
+    """
+    if ":" not in spec.network.name:
+        raise SpecError(
+            f"--baselines must come with a network of a library, which can be frozen (got {spec.network.name!r}); leave"
+            " it out"
+        )
+    stages = len(spec.network.options.layers)
+    probe = {"head_rate": compose(PROBE, {}).table["training"]["head_rate"]}
+    found: dict[str, tuple[str, Table]] = {"full": ("none", {}), "linear": ("frozen", probe)}
+    for last in range(1, stages):
+        found[f"last-{last}"] = (f"{FROZEN}" * (stages - last) + f"{OWN}" * last, {})
+    found["auto-rgn"] = ("none", {"relative_rates": True})
+    place = spec.name.rpartition("/")[0]
+    return {
+        name: spec.changed(
+            {
+                "name": f"{place}/{name}" if place else name,
+                "network": {"frozen": True},
+                "learner": {"name": name, "kind": "selective", "strategy": "fixed", "configuration": configuration},
+                "training": training,
+                "retention": None,
+            }
+        )
+        for name, (configuration, training) in found.items()
+    }
+
+
+def _shortened(composed: Table, whole: Table) -> Table:
+    """Return the warm-up of the preset's search in proportion to the number of epochs."""
+    warm_up, usual = composed["search"].get("evidence_from"), composed["training"]["epochs"]
+    if not warm_up or whole["search"].get("evidence_from") != warm_up:
+        return {}
+    return {"evidence_from": round(warm_up * whole["training"]["epochs"] / usual)}
+
+
+def _affordable(search: Table, stages: int, tasks: int) -> Table:
+    """Return groups and candidates that fit a network: those of the preset where they do.
+
+    Where they don't, the stages next to the input are frozen and the others are all own or all shared. With a single
+    task nothing can be shared, so no candidate does.
+    """
+    groups = Partition.parse(search["partition"]) if search.get("partition") else Partition.single(stages)
+    fits = groups.num_layers == stages
+    size = groups.num_groups if fits else stages
+    listed: list[Any] = search.get("candidates") or []
+    texts = ["".join(map(str, digits)) for digits in listed]
+    if not texts and fits and 3**size <= MOST_CANDIDATES and size < stages:
+        texts = ["".join(digits) for digits in product("012", repeat=size)]
+    if not texts or any(len(text) != size for text in texts):
+        above = [f"{FROZEN}" * (size - k) + f"{branch}" * k for k in range(size + 1) for branch in (OWN, SHARED)]
+        texts = list(dict.fromkeys(above))
+    if tasks == 1:
+        texts = [text for text in texts if str(SHARED) not in text]
+    return {"partition": str(groups) if size < stages else None, "candidates": texts}
+
+
+def _without_none(table: Table) -> Table:
+    return {key: value for key, value in table.items() if value is not None}
