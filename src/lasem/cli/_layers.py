@@ -53,7 +53,7 @@ def layers(
     weights: Annotated[
         str | None, typer.Option(metavar="FILE|library", help="Weights of the network; library downloads them.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs per task. Default with --images: 6.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs per task. Default: those of the preset.")] = None,
     baselines: Annotated[
         bool,
         typer.Option("--baselines", help="Train full tuning, linear probe, last-k and Auto-RGN too, and compare."),

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,13 @@ from lasem.runs._read_spec import prune, read_spec
 from lasem.runs._spec import Spec
 
 PRESET = "images/efficientnet-lite0/lasem-hps-frozen"
-PROBE = "images/efficientnet-lite0/frozen"
 NETWORK = PRESET.split("/")[1]
 BUDGET: Table = {"valid_per_class": 0.2, "max_train": 100, "max_valid": 50, "max_test": 200, "max_tasks": 1}
 """Images of a task, so that an answer takes minutes whatever a folder holds; its classes are one task."""
-EPOCHS = 6
-"""Epochs per task, half of those of the preset."""
+ORDERED = "ordered"
+"""Candidates in which frozen stages come before shared ones and these before own ones, whatever their number."""
 IN_A_NAME = str.maketrans(":/", "--")
 """What the name of a spec has for characters of a network's name."""
-MOST_CANDIDATES = 27
-"""Most candidates of a search by default: all configurations of three groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +34,7 @@ class LayerQuestion:
         stages: Names of submodules of every stage, those of one stage joined by commas; None for those of the preset,
             or where the resolution of a network of timm changes.
         weights: A file of weights, or "library"; None for those of the preset, and random ones for other networks.
-        epochs: Epochs per task.
+        epochs: Epochs per task; None for those of the preset.
         settings: Options set over all others, such as "benchmark.max_train=200".
     """
 
@@ -46,7 +42,7 @@ class LayerQuestion:
     network: str = NETWORK
     stages: Sequence[str] | None = None
     weights: str | None = None
-    epochs: int = EPOCHS
+    epochs: int | None = None
     settings: Sequence[str] = ()
 
     def spec(self, data: Path | None) -> Spec:
@@ -66,7 +62,7 @@ class LayerQuestion:
             "name": name,
             "benchmark": BUDGET | {"source": sources} | ({"size": size} if size else {}),
             "network": network,
-            "training": {"epochs": self.epochs},
+            "training": {"epochs": self.epochs} if self.epochs else {},
         }
         above = merge(asked, *map(parse_assignment, self.settings))
         composed = compose(PRESET, above).table
@@ -76,9 +72,8 @@ class LayerQuestion:
         search = whole["search"] | _shortened(composed, whole)
         given = any(text.startswith(("search.candidates", "search.partition")) for text in self.settings)
         stages = len(find_network(_without_none(whole["network"])).layers)
-        return read_spec(
-            whole | {"search": search if given else search | _affordable(search, stages, tasks)}, place=name
-        )
+        search |= {} if given else _fitting(search, stages, tasks)
+        return read_spec(whole | {"search": search}, place=name)
 
     def _network(self) -> tuple[Table, int | None]:
         """Return what [network] says over the preset, and the size that images must have, if any."""
@@ -126,8 +121,7 @@ def rivals(spec: Spec) -> dict[str, Spec]:
             " it out"
         )
     stages = len(spec.network.options.layers)
-    probe = {"head_rate": compose(PROBE, {}).table["training"]["head_rate"]}
-    found: dict[str, tuple[str, Table]] = {"full": ("none", {}), "linear": ("frozen", probe)}
+    found: dict[str, tuple[str, Table]] = {"full": ("none", {}), "linear": ("frozen", {})}
     for last in range(1, stages):
         found[f"last-{last}"] = (f"{FROZEN}" * (stages - last) + f"{OWN}" * last, {})
     found["auto-rgn"] = ("none", {"relative_rates": True})
@@ -154,25 +148,22 @@ def _shortened(composed: Table, whole: Table) -> Table:
     return {"evidence_from": round(warm_up * whole["training"]["epochs"] / usual)}
 
 
-def _affordable(search: Table, stages: int, tasks: int) -> Table:
-    """Return groups and candidates that fit a network: those of the preset where they do.
+def _fitting(search: Table, stages: int, tasks: int) -> Table:
+    """Return groups and candidates that fit a network: those of the preset where they do, and else "ordered" ones.
 
-    Where they don't, the stages next to the input are frozen and the others are all own or all shared. With a single
-    task nothing can be shared, so no candidate does.
+    With a single task there is nothing to share, so no candidate does.
     """
     groups = Partition.parse(search["partition"]) if search.get("partition") else Partition.single(stages)
     fits = groups.num_layers == stages
     size = groups.num_groups if fits else stages
-    listed: list[Any] = search.get("candidates") or []
-    texts = ["".join(map(str, digits)) for digits in listed]
-    if not texts and fits and 3**size <= MOST_CANDIDATES and size < stages:
-        texts = ["".join(digits) for digits in product("012", repeat=size)]
-    if not texts or any(len(text) != size for text in texts):
-        above = [f"{FROZEN}" * (size - k) + f"{branch}" * k for k in range(size + 1) for branch in (OWN, SHARED)]
-        texts = list(dict.fromkeys(above))
-    if tasks == 1:
-        texts = [text for text in texts if str(SHARED) not in text]
-    return {"partition": str(groups) if size < stages else None, "candidates": texts}
+    listed: Any = search.get("candidates")
+    if listed != ORDERED and not (fits and listed and all(len(digits) == size for digits in listed)):
+        listed = ORDERED
+    if tasks == 1 and listed == ORDERED:
+        listed = [f"{FROZEN}" * (size - own) + f"{OWN}" * own for own in range(size + 1)]
+    elif tasks == 1:
+        listed = [digits for digits in listed if str(SHARED) not in digits]
+    return {"partition": str(groups) if fits and search.get("partition") else None, "candidates": listed}
 
 
 def _without_none(table: Table) -> Table:

@@ -6,11 +6,10 @@ import pytest
 
 from lasem.errors import DataError, SpecError
 from lasem.runs import LayerQuestion, check, resolve, rivals
-from lasem.runs._layer_search import PRESET, _affordable, _shortened
+from lasem.runs._layer_search import PRESET, _fitting, _shortened
 from toys import import_timm, write_photos
 
 STAGES = ["conv_stem,bn1", "blocks.[0-3]", "blocks.[4-6],conv_head,bn2"]
-RANDOM = ["network.weights=", "network.weights_sha256="]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,9 +32,8 @@ def test_folders_are_tasks_of_the_preset_with_few_candidates(folders):
     assert spec.name == PRESET
     assert spec.sections["network"] == preset.sections["network"]
     assert {**spec.sections["training"], "epochs": 0} == {**preset.sections["training"], "epochs": 0}
-    candidates = spec.sections["search"]["candidates"]
-    assert len(candidates) <= 27
-    assert all({"0" * n, "1" * n, "2" * n} <= set(candidates) for n in [len(candidates[0])])
+    search = {**preset.sections["search"], "evidence_from": 1}  # a third of the epochs, and so of the warm-up
+    assert spec.sections["search"] == search
     check(spec)
 
 
@@ -69,19 +67,19 @@ def test_a_network_of_timm_gets_stages_and_has_no_weights_by_default(folders):
 @pytest.mark.parametrize(
     ("search", "stages", "tasks", "expected"),
     [
-        ({}, 3, 2, ["222", "220", "221", "200", "211", "000", "111"]),
-        ({}, 3, 1, ["222", "220", "200", "000"]),
+        ({}, 3, 2, "ordered"),
+        ({"candidates": "ordered"}, 9, 2, "ordered"),
+        ({"candidates": "ordered"}, 3, 1, ["222", "220", "200", "000"]),
         ({"candidates": ["012", "210"]}, 3, 2, ["012", "210"]),
         ({"candidates": ["012", "200"]}, 3, 1, ["200"]),
-        ({"candidates": ["01"]}, 2, 2, ["01"]),
-        ({"candidates": ["01"]}, 1, 2, ["2", "0", "1"]),  # listed for another network
-        ({"partition": "{1,2},{3}"}, 3, 1, ["00", "02", "20", "22"]),
-        ({"partition": "{1,2},{3}"}, 2, 1, ["22", "20", "00"]),
+        ({"candidates": ["01"]}, 3, 2, "ordered"),  # listed for another network
+        ({"partition": "{1,2},{3}"}, 3, 1, ["22", "20", "00"]),
+        ({"partition": "{1,2},{3}", "candidates": "ordered"}, 2, 2, "ordered"),
         ({"partition": "{1,2},{3}", "candidates": ["01", "22"]}, 3, 2, ["01", "22"]),
     ],
 )
 def test_candidates_of_the_preset_are_taken_where_they_fit(search, stages, tasks, expected):
-    found = _affordable(search, stages, tasks)
+    found = _fitting(search, stages, tasks)
     assert found["candidates"] == expected
     assert found["partition"] == ("{1,2},{3}" if stages == 3 and "partition" in search else None)
 
@@ -106,7 +104,6 @@ def test_rivals_are_the_same_spec_with_static_configurations(folders):
         "auto-rgn": "none",
     }
     assert [name for name, rival in found.items() if rival.training.relative_rates] == ["auto-rgn"]
-    assert found["linear"].training.head_rate > spec.training.head_rate
     for name, rival in found.items():
         check(rival)
         assert rival.sections["benchmark"] == spec.sections["benchmark"]
