@@ -56,7 +56,7 @@ class Evaluator:
 
     Attributes:
         learner: The learner.
-        stream: Its tasks in order.
+        stream: The tasks, in order.
         options: What is measured.
     """
 
