@@ -71,10 +71,11 @@ def layers(
     quiet: Quiet = False,
     plugins: Plugins = None,
 ) -> None:
-    """Say which layers to freeze, share or tune: for images of your own, for a preset, or from the search of a run.
+    """Say which layers to freeze, share or tune.
 
-    A search trains a network on your images for a few epochs, in a run folder that can be resumed. JSON has the answer
-    as lists of modules, as groups of parameters with factors of the learning rate, and as arguments of PEFT.
+    The answer is for images of your own, for a preset, or from the search of a run. A search trains a network on your
+    images for a few epochs, in a run folder that can be resumed. JSON has the answer as lists of modules, as groups of
+    parameters with factors of the learning rate, and as arguments of PEFT.
 
     Example: lasem layers --images photos --network timm:resnet18 --weights library
     """

@@ -107,7 +107,7 @@ def test_what_needs_tests_while_training_is_refused_without_them(option):
 def test_earlier_tasks_are_measured_after_the_commit_or_before_it(make_backbone, stream, monkeypatch):
     asked = {}
     for when in ("after-commit", "before-commit"):
-        learner = SelectiveTransfer(make_backbone(), EM(), training=TRAINING)
+        learner = SelectiveTransfer(make_backbone(), Fixed("all"), training=TRAINING)  # every task affects the others
         calls = []
 
         def watched(images, task, *, answer, trial, learner=learner, calls=calls):

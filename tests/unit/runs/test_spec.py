@@ -127,6 +127,7 @@ CHANGES = {
         {"training": {"label_smoothing": 0.1}},
         {"training": {"layer_decay": 0.8}},
         {"training": {"head_rate": 3.0}},
+        {"training": {"head_penalty": 0.1}},
         {"training": {"relative_rates": True}},
         {"training": {"random_flip": True}},
         {"training": {"random_crop": 2}},
