@@ -49,7 +49,7 @@ def build(root: Path, *, draw: bool = True) -> dict[Path, str]:
 
         return BLOCK.sub(block, page.read_text(encoding="utf-8"))
 
-    return {page: text(page) for page in sorted((root / "docs" / "results").glob("*.md"))}
+    return {page: text(page) for page in sorted((root / "docs").rglob("*.md"))}
 
 
 def _content(root: Path, page: Path, words: str, records: Sequence[Records], *, draw: bool) -> str:

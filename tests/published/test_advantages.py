@@ -7,7 +7,7 @@ import pytest
 import torch
 from streams import accuracy, digits, many_then_few, moved, permuted, trained
 
-from lasem.benchmarks import Synthetic
+from lasem.benchmarks import Digits, Synthetic
 from lasem.learners import parameter_counts
 from lasem.runs import build_learner, resolve
 from lasem.runs import learn as learn_stream
@@ -41,6 +41,17 @@ def test_consolidation_retains_a_task_in_a_single_network_that_learns_another_pe
     free, held = (trained(f"digits/{name}", tasks, epochs=[35, 35]) for name in ("snn", "ewc-single"))
     assert accuracy(held, tasks[0], 0) > accuracy(free, tasks[0], 0) + 0.1
     assert accuracy(held, tasks[1], 1) > 0.6
+
+
+def test_consolidation_retains_the_older_half_of_a_stream_of_forty_short_tasks():
+    benchmark = Digits(tasks=40, classes_per_task=5, train_per_class=6, changes=("none", "permutation"))
+    tasks = list(benchmark.stream(stream_seed=0, data_seed=0, data=None))
+    old = {}
+    for name in ("hps", "ewc"):
+        learner = trained(f"digits/{name}", tasks, epochs=[10] * 40, fast=True)
+        old[name] = mean(accuracy(learner, task, number) for number, task in enumerate(tasks[:20]))
+    assert old["ewc"] > old["hps"] + 0.05
+    assert old["hps"] > 0.3  # chance is 0.2
 
 
 def test_gating_leaves_a_third_of_the_channels_to_later_tasks_at_little_cost():

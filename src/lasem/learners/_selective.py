@@ -110,6 +110,12 @@ class SelectiveTransfer(AbstractLearner):
             DataError: The training split holds less than one batch, or the images do not fit the backbone.
             LasemError: Another task is open.
         """
+        self._open(task, space=space)
+        if self.training.head_penalty is not None and self.task.identity not in self.backbone.configurations:
+            self._fit_head(self.training.head_penalty)
+
+    def _open(self, task: Task, *, space: ConfigurationSpace | None) -> None:
+        """Open a task without fitting its head, as a learner does that is restored; see `begin_task`."""
         identity = self.task.identity_of(task)
         committed = self.backbone.configurations.get(identity)
         if not self.backbone.configurations and getattr(self.strategy, "first_task", "") == "shared":
@@ -128,12 +134,10 @@ class SelectiveTransfer(AbstractLearner):
         self._search = strategy.search(space, network=network, schedule=schedule)
         self._estimated = None
         self._most_rollback = max(self._most_rollback, count_trial(self.backbone))
-        if self.training.head_penalty is not None and committed is None:
-            self._fit_head(space, penalty=self.training.head_penalty)
 
-    def _fit_head(self, space: ConfigurationSpace, *, penalty: float) -> None:
+    def _fit_head(self, penalty: float) -> None:
         """Fit the head of the open task to the features of the candidate that takes the most that is known already."""
-        digits = min(space.layer_digits, key=lambda path: (path.count(OWN), path.count(SHARED)))
+        digits = min(self.search.space.layer_digits, key=lambda path: (path.count(OWN), path.count(SHARED)))
         identity, batches = self.task.identity, [batch for _, batch in self.task.sources.epoch(0)]
         with torch.no_grad():
             features = [self.backbone.path_features(images, identity, digits=digits) for images, _ in batches]
@@ -312,7 +316,7 @@ class SelectiveTransfer(AbstractLearner):
             device = next(self.backbone.parameters()).device
             self.retention.restore(state.tensors, values.constants, device=device)
         if task is not None:
-            self.begin_task(task, space=space)
+            self._open(task, space=space)
         load_values(self.backbone, strip_prefix(state.tensors, "backbone."))
         self.task.resume(values, state.tensors)
         if self._search is not None:

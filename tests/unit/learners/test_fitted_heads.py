@@ -46,6 +46,15 @@ def test_a_new_task_begins_with_a_head_fitted_to_what_is_known(strategy):
     torch.testing.assert_close(weight, regression(features, task.train.labels), rtol=1e-2, atol=1e-3)
 
 
+def test_the_head_of_a_first_task_that_shares_all_layers_is_fitted_too():
+    learner, task = SelectiveTransfer(make_backbone(), EM(first_task="shared"), training=TRAINING), make_task()
+    learner.begin_task(task)
+    with torch.no_grad():
+        features = learner.backbone.path_features(task.train.images, 0, digits=learner.configuration(0))
+    weight = learner.backbone.heads["0"][-1].weight.detach()
+    torch.testing.assert_close(weight, regression(features, task.train.labels), rtol=1e-2, atol=1e-3)
+
+
 def test_a_task_that_comes_back_keeps_its_head():
     learner, task = SelectiveTransfer(make_backbone(), Fixed("all"), training=TRAINING), make_task()
     learner.begin_task(task)
@@ -56,7 +65,7 @@ def test_a_task_that_comes_back_keeps_its_head():
     assert torch.equal(learner.backbone.heads["0"][-1].weight, before)
 
 
-def test_a_task_is_resumed_with_the_head_that_it_had():
+def test_a_task_is_resumed_with_the_head_that_it_had(monkeypatch):
     """The head is not fitted anew in the middle of a task."""
 
     def learner():
@@ -66,6 +75,7 @@ def test_a_task_is_resumed_with_the_head_that_it_had():
     undisturbed.begin_task(task)
     undisturbed.train_epoch()
     resumed = learner()
+    monkeypatch.setattr("lasem.learners._selective.fit_head", lambda *_, **__: pytest.fail("a head is fitted again"))
     resumed.restore(through_disk(undisturbed.state()), task=task)
     undisturbed.train_epoch()
     resumed.train_epoch()
