@@ -31,6 +31,23 @@ class Claim(BaseModel):
     """Whether the value or difference is above 0, by the claim, or below it."""
 
 
+class Elsewhere(BaseModel):
+    """A claim of the paper that no run of the book can test.
+
+    Attributes:
+        source: Where the paper makes it.
+        says: The claim in our own words.
+        verdict: "cannot be tested here", or what another check says, such as "agrees, by the tests".
+        why: Reason, or what was checked instead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    source: str
+    says: str
+    verdict: str
+    why: str
+
+
 def _upper_layers(trial: Trial) -> float:
     """Return how many more tasks share the last layer than the first one, in percent of the tasks."""
     chosen = [row["configuration"] for row in trial.rows if row["configuration"]]
@@ -55,21 +72,33 @@ MEASURES: dict[str, tuple[str, Callable[[Trial], float]]] = {
 
 
 def read_claims(path: Path) -> list[Claim]:
-    """Read the claims from a TOML file."""
+    """Read the claims that runs can test from a TOML file."""
     return [Claim.model_validate(table) for table in tomllib.loads(path.read_text(encoding="utf-8"))["claim"]]
 
 
+def read_elsewhere(path: Path) -> list[Line]:
+    """Read the claims that no run can test from a TOML file, as lines of a table."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8")).get("elsewhere", [])
+    claims = [Elsewhere.model_validate(table) for table in tables]
+    return [
+        {"source": claim.source, "the paper says": claim.says, "verdict": claim.verdict, "why": claim.why}
+        for claim in claims
+    ]
+
+
 def claims_table(claims: Sequence[Claim], records: Sequence[Records]) -> list[Line]:
-    """Compare the claims whose rows are recorded with what was measured; the others are left out."""
-    lines = []
+    """Compare the claims with what was measured; a claim whose rows are not recorded has a line that says so."""
+    lines: list[Line] = []
     for claim in claims:
         sources = [
             source for source in records if any(fnmatch.fnmatch(source.path.stem, name) for name in claim.sweeps)
         ]
         groups = dict(grouped([trial for source in sources for trial in source.trials]))
-        for stream in dict.fromkeys(label.stream for label in groups):
-            if line := _line(claim, {label: group for label, group in groups.items() if label.stream == stream}):
-                lines.append(line)
+        streams = dict.fromkeys(label.stream for label in groups)
+        parts = ({label: groups[label] for label in groups if label.stream == stream} for stream in streams)
+        found = [line for part in parts if (line := _line(claim, part))]
+        missing = {"source": claim.source, "the paper says": claim.says, "verdict": "not measured yet"}
+        lines += found or [missing]
     return lines
 
 

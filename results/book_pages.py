@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from book_claims import claims_table, read_claims
+from book_claims import claims_table, read_claims, read_elsewhere
 from book_figures import FIGURES, write
 from book_records import Records, Trial
 from book_tables import TABLES, Line
@@ -21,9 +21,9 @@ BLOCK = re.compile(r"^(<!-- book: (?P<words>[^\n]*) -->\n).*?^(<!-- /book -->)$"
 OPTIONS = ("against", "rows", "name")
 """Options of a block: rows to subtract, patterns of rows to show, and another name for the file of a figure."""
 
-KINDS = (*TABLES, *FIGURES, "claims", "made")
+KINDS = (*TABLES, *FIGURES, "claims", "elsewhere", "made")
 
-WORDS = ("stream", "learner", "source", "the paper says", "compared", "on", "verdict")
+WORDS = ("stream", "learner", "source", "the paper says", "compared", "on", "verdict", "why")
 """Titles of columns with words, which are aligned at the left."""
 
 
@@ -63,8 +63,9 @@ def _content(root: Path, page: Path, words: str, records: Sequence[Records], *, 
     names = [word for word in names if "=" not in word]
     if kind not in KINDS:
         raise ValueError(f"a block must be one of {', '.join(KINDS)} (got {kind!r}); correct it")
-    if kind == "claims":
-        return _markdown(claims_table(read_claims(root / "results" / "claims.toml"), records))
+    claims = root / "results" / "claims.toml"
+    if kind in ("claims", "elsewhere"):
+        return _markdown(claims_table(read_claims(claims), records) if kind == "claims" else read_elsewhere(claims))
     sources = [source for source in records if any(fnmatch.fnmatch(source.path.stem, name) for name in names)]
     trials = list({trial["run"]: trial for source in sources for trial in source.trials}.values())
     shown = options["rows"] or ["*"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from run_folders import task_events, write_learner, write_run
 
-from book_claims import Claim, claims_table, read_claims
+from book_claims import Claim, claims_table, read_claims, read_elsewhere
 from book_figures import write
 from book_pages import build
 from book_records import COLUMNS, Label, Records, Trial
@@ -167,7 +167,8 @@ def test_a_claim_is_compared_with_the_best_of_the_rows_that_it_names(tmp_path):
         Claim(**common, than="none", measure="peak"),
         Claim(**common | {"sweeps": ["other"]}, measure="peak"),
     ]
-    above, below, upper, tree = claims_table(claims, [Recorded()])
+    above, below, upper, tree, *missing = claims_table(claims, [Recorded()])
+    assert [line["verdict"] for line in missing] == ["not measured yet"] * 2
     assert (above["here"], above["verdict"], above["on"]) == ("+10.0 ± 0.0", "agrees", "cifar, net, 4 epochs")
     assert (below["here"], below["verdict"]) == ("\N{MINUS SIGN}10.0 ± 0.0", "disagrees")
     assert below["compared"] == "`em` less `hps-top-1`: peak accuracy, points"
@@ -175,7 +176,9 @@ def test_a_claim_is_compared_with_the_best_of_the_rows_that_it_names(tmp_path):
 
 
 def test_the_claims_can_be_read():
-    assert all(claim.says for claim in read_claims(ROOT / "results" / "claims.toml"))
+    path = ROOT / "results" / "claims.toml"
+    assert all(claim.says for claim in read_claims(path))
+    assert all(line["why"] for line in read_elsewhere(path))
 
 
 @pytest.mark.parametrize("kind", ["cost", "streams-figure"])
