@@ -1,13 +1,14 @@
 """How well a search chooses: accuracy, forgetting, regret and cost of searches, beside every static configuration.
 
-    python perf/search_quality.py digits --out quality.jsonl [--seeds 10] [--rows published retained-100] [--data DIR]
+    python perf/search_quality.py digits --out quality.jsonl [--seeds 10] [--probes 3] [--data DIR]
+    python perf/search_quality.py digits --out quality.jsonl --rows published retained-100
     python perf/search_quality.py digits --out quality.jsonl --table
 
-Before every task, each configuration is trained by itself, from what the learner knows then. The regret of a decision
-is the test accuracy of brute force's choice (the configuration that validates best) less that of the configuration
-chosen, both after training by themselves. Where several validate best, brute force's score is the mean of theirs, and
-any of them agrees with it. The cost of a search is its training time in units of the mean training time of one
-configuration.
+In the first seeds, as many as `--probes` says, each configuration is trained by itself before every task, from what
+the learner knows then. The regret of a decision is the test accuracy of brute force's choice (the configuration that
+validates best) less that of the configuration chosen, both after training by themselves. Where several validate best,
+brute force's score is the mean of theirs, and any of them agrees with it. The cost of a search is its training time in
+units of the mean training time of one configuration. The other seeds measure accuracy, forgetting and parameters.
 
 Each seed of each row is one line of the file. Lines that are there already are not made again, so the command resumes.
 """
@@ -32,7 +33,7 @@ CPU = torch.device("cpu")
 STREAMS = {
     "digits": [
         "digits/lasem-hps", "benchmark.tasks=8", "benchmark.classes_per_task=5", "benchmark.train_per_class=6",
-        "training.batch_size=5", "training.epochs=40",
+        "training.optimizer=adam", "training.batch_size=5", "training.epochs=40",
     ],
     "synthetic": ["synthetic/lasem-hps", "training.epochs=40"],
     "cifar100-10": ["cifar100-10/lasem-hps/small"],
@@ -72,12 +73,12 @@ def configurations(spec: Spec) -> list[str]:
 
 
 def train(learner: AbstractLearner, task: Task, *, epochs: int) -> float:
-    """Train a task to the end, commit it, and return the seconds of training."""
+    """Train a task to the end, commit it, and return the processor time of training."""
     learner.begin_task(task)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(epochs):
         learner.train_epoch()
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     learner.end_task()
     return seconds
 
@@ -102,12 +103,12 @@ def probe(spec: Spec, stream: TaskStream, learner: AbstractLearner, *, position:
             alone.restore(state, task=None)
         seconds = train(alone, task, epochs=spec.training.epochs)
         valid, test = (accuracy(alone, task, identity=position, split=split) for split in ("valid", "test"))
-        found[digits] = [valid, test, seconds]
+        found[digits] = [round(value, 4) for value in (valid, test, seconds)]
     return found
 
 
-def measure(spec: Spec, data: Path | None) -> dict[str, object]:
-    """Learn a stream, and probe every configuration before each task."""
+def measure(spec: Spec, data: Path | None, *, probed: bool) -> dict[str, object]:
+    """Learn a stream; if it is probed, train every configuration by itself before each task."""
     seeds = spec.seeds
     stream = spec.benchmark.options.stream(stream_seed=seeds.stream, data_seed=seeds.data, data=data, device=CPU)
     learner = build_learner(spec, stream.outline, device=CPU)
@@ -116,10 +117,12 @@ def measure(spec: Spec, data: Path | None) -> dict[str, object]:
     for position, task in enumerate(stream):
         if position == 1 and isinstance(learner, LoadsKnowledge):
             learner.load_knowledge(stream.knowledge)
-        probes.append(probe(spec, stream, learner, position=position))
+        if probed:
+            probes.append(probe(spec, stream, learner, position=position))
         seconds.append(train(learner, task, epochs=spec.training.epochs))
         chosen.append("".join(map(str, learner.configuration(position))))
-        rows.append([accuracy(learner, stream[i], identity=i, split="test") for i in range(position + 1)])
+        tests = (accuracy(learner, stream[i], identity=i, split="test") for i in range(position + 1))
+        rows.append([round(value, 4) for value in tests])
     held = parameter_counts(learner).held
     return {"accuracy": rows, "chosen": chosen, "probes": probes, "seconds": seconds, "parameters": held}
 
@@ -128,7 +131,7 @@ def summary(line: dict) -> dict[str, float]:
     """Compute the measures of a line."""
     last, ends = line["accuracy"][-1], [row[-1] for row in line["accuracy"]]
     regret, agrees, cost = [], [], []
-    for chosen, probes, seconds in zip(line["chosen"], line["probes"], line["seconds"], strict=True):
+    for chosen, probes, seconds in zip(line["chosen"], line["probes"], line["seconds"], strict=False):
         best = max(valid for valid, _, _ in probes.values())
         ties = [digits for digits, (valid, _, _) in probes.items() if valid == best]
         regret.append(float(np.mean([probes[digits][1] for digits in ties])) - probes[chosen][1])
@@ -140,10 +143,15 @@ def summary(line: dict) -> dict[str, float]:
         "at own end, %": 100 * float(np.mean(ends)),
         "forgetting ratio": float(np.mean(ratios)),
         "parameters": float(line["parameters"]),
-        "regret, points": 100 * float(np.mean(regret)),
-        "agreement, %": 100 * float(np.mean(agrees)),
-        "cost, static steps": float(np.mean(cost)),
+        "regret, points": 100 * _mean(regret),
+        "agreement, %": 100 * _mean(agrees),
+        "cost, static steps": _mean(cost),
     }
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean; NaN without values."""
+    return float(np.mean(values)) if values else float("nan")
 
 
 def table(lines: Iterable[dict]) -> str:
@@ -185,6 +193,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file with one line of JSON per row and seed")
     parser.add_argument("--rows", nargs="*", help="searches, or configurations as digits; the default is all of them")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--probes", type=int, default=3, help="number of seeds in which every configuration is trained")
     parser.add_argument("--data", type=Path, help="folder that contains the data sets")
     parser.add_argument("--table", action="store_true", help="print the table only")
     given = parser.parse_args()
@@ -192,11 +201,12 @@ def main() -> None:
     torch.set_num_threads(1)  # small networks are slower on several, and searches and probes must be alike
     rows = given.rows or [*configurations(spec_of(given.stream, "published", 0)), *SEARCHES]
     for row, seed in [] if given.table else missing(given.out, given.stream, rows, given.seeds):
+        spec = spec_of(given.stream, row, seed)
         line = {"stream": given.stream, "row": row, "seed": seed} | measure(
-            spec_of(given.stream, row, seed), given.data
+            spec, given.data, probed=seed < given.probes
         )
         with given.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
     print(table(line for line in read(given.out, given.stream) if line["row"] in rows and line["seed"] < given.seeds))
 
 
