@@ -9,11 +9,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from book_records import Label, Records, Trial
 from book_tables import grouped, seconds
-from lasem.formats import duration
 from lasem.metrics import spread
 from lasem.report import collect, draw_figure
 
@@ -44,18 +43,32 @@ def share_map(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
 
 
 def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
-    """Draw accuracy at the end of the stream against CPU time of training and parameters, with 95% intervals."""
+    """Draw every row's accuracy at the end of the stream with its 95% interval, beside training time and parameters.
+
+    Rows that search are blue. A hollow marker is a time that is not known better than by the wall clock.
+    """
     del sources
-    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for i, (label, group) in enumerate(grouped(trials)):
-        sizes = seconds(group)[0], spread([trial.parameters for trial in group]).mean
-        for axes, size in zip((left, right), sizes, strict=True):
-            _errorbar(axes, i, [size], [group], label=label.row, linestyle="none")
-    _axis(left, "CPU time of training", lambda value, _: duration(value))
-    _axis(right, "parameters of all tasks", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value:,.0f}")
-    left.set_ylabel("accuracy at the end, mean over tasks")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7)
+    groups = grouped(trials)
+    figure = Figure(figsize=(7.0, 0.7 + 0.21 * len(groups)), layout="constrained")
+    accuracy, time, size = figure.subplots(1, 3, sharey=True, width_ratios=(2, 1, 1))
+    for place, (_, group) in enumerate(groups):
+        searches = group[0]["probability"] is not None
+        look: dict[str, Any] = {"color": COLORS[0] if searches else "#555555", "marker": "o", "markersize": 4}
+        found, (taken, known) = spread([trial.mean("end") for trial in group]), seconds(group)
+        half = 0 if isnan(found.half_width) else found.half_width
+        accuracy.errorbar(found.mean, place, xerr=half, capsize=2, elinewidth=0.9, **look)
+        time.plot(taken, place, fillstyle="full" if known else "none", **look)
+        size.plot(spread([trial.parameters for trial in group]).mean, place, **look)
+    accuracy.set_yticks(range(len(groups)), [label.row for label, _ in groups])
+    accuracy.invert_yaxis()
+    accuracy.set_xlabel("accuracy at the end, mean over tasks")
+    accuracy.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    accuracy.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _axis(time, "CPU time of training", lambda value, _: f"{value:g} s")
+    _axis(size, "parameters of all tasks", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value:,.0f}")
+    for axes in (accuracy, time, size):
+        axes.grid(visible=True, color="#E5E5E5", linewidth=0.5)
+        axes.set_axisbelow(True)
     return figure
 
 
@@ -112,14 +125,14 @@ def _number(stream: str) -> float:
 
 
 def _axis(axes: Axes, words: str, text: Callable[[float, object], str]) -> None:
+    """Give an axis of amounts a logarithmic scale with a few labels."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.set_xlim(low / 1.1, high * 1.1)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 3.0, 5.0)))
+    axes.set_xlim(low / 1.2, high * 1.2)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 30 else (1.0, 3.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(text))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(words)
-    _percents(axes)
 
 
 def _percents(axes: Axes) -> None:
