@@ -29,11 +29,11 @@ book: $(STAMP)  ## rebuild the tables and figures of docs/results from the recor
 	$(BIN)/python results/book.py build
 
 site: $(STAMP)  ## build the documentation as web pages in build/site; a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "open build/site/index.html"
 
 docs: $(STAMP)  ## show the documentation at http://127.0.0.1:8000
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 env: $(STAMP)  ## make .venv
 
