@@ -28,7 +28,7 @@ results: $(STAMP)  ## make the runs of the results book that are missing: all, o
 book: $(STAMP)  ## rebuild the tables and figures of docs/results from the records, without training
 	$(BIN)/python results/book.py build
 
-site: $(STAMP)  ## build the documentation as web pages in build/site; a broken link is an error
+site: $(STAMP)  ## build the documentation as web pages in build/site; a broken link or a failing tutorial is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "open build/site/index.html"
 

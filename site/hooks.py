@@ -74,11 +74,11 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 def _linked(files: Files) -> set[str]:
     """Return the files outside of docs/ that pages link to, from the project's root."""
-    found, waiting = set(), ["README.md", *(f"docs/{file.src_uri}" for file in files.documentation_pages())]
+    found, waiting = set(), ["README.md", *(_source(file.src_uri) for file in files.documentation_pages())]
     while waiting:
         source = waiting.pop()
         path = ROOT / source
-        if path.suffix != ".md" or not path.exists():
+        if path.suffix not in (".md", ".ipynb") or not path.exists():
             continue
         for match in LINK.finditer(path.read_text(encoding="utf-8")):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match["target"]))
@@ -93,7 +93,7 @@ def _page(path: str) -> str:
     if path == "README.md":
         return "index.md"
     if path.startswith("docs/"):
-        return path.removeprefix("docs/")
+        return path.removeprefix("docs/").replace(".ipynb", ".md")
     return f"project/{path}" if path.endswith(".md") else f"project/{path}.md"
 
 
@@ -103,7 +103,8 @@ def _source(page: str) -> str:
         return "README.md"
     inner = page.removeprefix("project/")
     if inner == page:
-        return f"docs/{page}"
+        notebook = f"docs/{page}".replace(".md", ".ipynb")
+        return notebook if (ROOT / notebook).exists() else f"docs/{page}"
     return inner if (ROOT / inner).exists() else inner.removesuffix(".md")
 
 

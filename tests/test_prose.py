@@ -15,7 +15,11 @@ import lasem.runs
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(lasem.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "perf" / "README.md"]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted(path for path in ROOT.glob("docs/**/*") if path.suffix in (".md", ".ipynb")),
+    ROOT / "perf" / "README.md",
+]
 
 FRAGMENT = re.compile(r"(Of|By|That|Those|Its|From|As)\b")  # continues the name in place of a sentence
 ENTRY = re.compile(r"^ {4}[\w*]+: (.+)$", flags=re.MULTILINE)  # a line below Args, Attributes and the like
