@@ -91,7 +91,8 @@ def branches(data: Sequence[TaskAdvice], *, of: int) -> Figure:
     """
     names = [shortened(", ".join(stage.modules), 30) for stage in data[0].stages]
     frozen = any(stage.probabilities["frozen"] for item in data for stage in item.stages)
-    figure, places = grid(len(data), columns=2, height=0.6 + 0.24 * len(names), sharey=True)
+    doubtful = any(item.doubt for item in data)
+    figure, places = grid(len(data), columns=2, height=(0.95 if doubtful else 0.8) + 0.24 * len(names), sharey=True)
     looks = (("own", OWN_LOOK), ("shared", SHARED_LOOK), ("frozen", FROZEN_LOOK))
     rows = np.arange(len(names))
     for axes, item in zip(places, data, strict=True):
@@ -107,9 +108,10 @@ def branches(data: Sequence[TaskAdvice], *, of: int) -> Figure:
         axes.set_xlim(0, 1)
         axes.tick_params(axis="y", length=0)
         title = shortened(f"task {item.task}: {item.name}", 30)
-        axes.set_title(f"{title} (the data cannot tell)" if item.doubt else title, loc="left")
+        axes.set_title(f"{title}\n(the data cannot tell)" if item.doubt else title, loc="left")
         percents(axes, "x")
-    figure.supxlabel("probability when the search ended", fontsize=8)
+    for axes in places[-2:]:  # the lowest panel of each column
+        axes.set_xlabel("probability when the search ended")
     if len(data) < of:
         figure.suptitle(f"{len(data)} of {of} tasks", fontsize=7, color=GRAY)
     _legend(figure, frozen=frozen, hatched=True)
