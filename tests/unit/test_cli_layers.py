@@ -7,7 +7,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from lasem.cli import app
-from lasem.errors import DataError, LasemError, RunError, SpecError
+from lasem.errors import DataError, LasemError, ReportError, RunError, SpecError
 from toys import write_photos
 
 NETWORK = ["--network", f"{__name__}:small", "--stages", "0", "--stages", "1", "--epochs", "1"]
@@ -88,6 +88,8 @@ def test_a_dry_run_trains_nothing(photos):
         (["digits/nosuch"], SpecError, "got learner 'nosuch'"),
         (["--images", "pets", "--images", "pets", *SMALL], SpecError, "several folders in source must differ"),
         (["--images", "pets", *SMALL, "--set", "training.batch_size=40"], DataError, "batch"),
+        (["--images", "pets", *SMALL, "--picture", "p.jpg"], ReportError, r"must end in one of .*p\.jpg"),
+        (["--images", "pets", "--set", "training.epochs=few"], SpecError, "epochs must be a whole number .*'few'"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_before_work_starts(photos, arguments, error, message):

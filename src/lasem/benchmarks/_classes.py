@@ -1,5 +1,6 @@
 """Classes of a source: found by name, and divided into groups."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -16,6 +17,19 @@ def folded(name: str) -> str:
     ('realworld', 'paperclip')
     """
     return "".join(letter for letter in name.casefold() if letter not in " _-")
+
+
+def alike(names: Iterable[str]) -> str:
+    """Say which names differ only in their spelling, since these may be meant as one; empty if there are none.
+
+    >>> alike(["dog", "cat", "Dog"])
+    "'dog' and 'Dog' are two classes"
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(unicodedata.normalize("NFKC", folded(name)), []).append(name)
+    twins = [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+    return ", ".join(f"{text} are {'two' if text.count(' and ') == 1 else 'different'} classes" for text in twins)
 
 
 def find_names(wanted: Iterable[str], *, known: Sequence[str], what: str, place: str) -> list[int]:

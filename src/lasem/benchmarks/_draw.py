@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from lasem.benchmarks._classes import alike, folded
 from lasem.benchmarks._source import Source
 from lasem.errors import DataError, SpecError
 from lasem.seeds import numpy_generator
@@ -209,7 +210,13 @@ class Draw:
     def _too_few(self, label: int, domain: str | None, *, split: str, have: int, need: int) -> DataError:
         where = f"split '{split}'" + (f", domain '{domain}'" if domain else "") + f" of {self.source.name}"
         after = f" for {self.data_seed + 1} disjoint draws" if self.sizes.disjoint else ""
+        name = self.source.class_names[label]
+        remedy = "add images, or ask for fewer per class"
+        if domain and not have:
+            remedy = "add images, or give each domain as a folder of its own in source, with the classes that it has"
+        twins = alike(other for other in self.source.class_names if folded(other) == folded(name))
+        remedy += f"; {twins}" if twins else ""
+        several = "s" if need > 1 else ""
         return DataError(
-            f"class '{self.source.class_names[label]}' must have at least {need} images{after}"
-            f" (got {have} in {where}); add images, or ask for fewer per class"
+            f"class '{name}' must have at least {need} image{several}{after} (got {have} in {where}); {remedy}"
         )

@@ -28,11 +28,13 @@ class ImageFolder:
         place: The folder.
         images: Paths of the images below it, sorted.
         tables: Paths of tables of labels, sorted.
+        others: Paths of files whose names are of neither, sorted.
     """
 
     place: Path
     images: Sequence[FileParts]
     tables: Sequence[FileParts]
+    others: Sequence[FileParts]
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,16 @@ class Item:
 
 def scan(place: Path) -> ImageFolder | None:
     """List the images of a folder; None if it has none, or has parquet files, which hold images themselves."""
-    files = sorted(_files(place))
-    tables = [file for file in files if file[-1].casefold() in TABLE_NAMES]
-    if any(file[-1].casefold().endswith(".parquet") for file in files):
+    found = sorted(files(place))
+    if any(file[-1].casefold().endswith(".parquet") for file in found):
         return None
-    images = [file for file in files if Path(file[-1]).suffix.casefold() in IMAGES]
-    return ImageFolder(place, images, tables) if images else None
+    images = [file for file in found if Path(file[-1]).suffix.casefold() in IMAGES]
+    tables = [file for file in found if file[-1].casefold() in TABLE_NAMES]
+    others = sorted({*found}.difference(images, tables))
+    return ImageFolder(place, images, tables, others) if images else None
 
 
-def _files(place: Path) -> Iterator[FileParts]:
+def files(place: Path) -> Iterator[FileParts]:
     """Yield the files of a folder, hidden ones left out; links are followed, but none in a circle."""
     seen = set()
     for root, folders, names in os.walk(place, followlinks=True):
@@ -96,11 +99,10 @@ def folder_source(folder: ImageFolder, *, columns: Columns, decoding: Decoding, 
     }
 
     def decode(split: str, chosen: np.ndarray) -> np.ndarray:
-        files = [splits[split][row].file for row in chosen]
-        cells = ({"path": str(folder.place.joinpath(*file))} for file in files)
-        return decode_images(cells, places=["/".join(file) for file in files], split=split, decoding=decoding)
+        paths = [str(folder.place.joinpath(*splits[split][row].file)) for row in chosen]
+        return decode_images(({"path": path} for path in paths), places=paths, split=split, decoding=decoding)
 
-    about = f"{folder.place} is read as {how}: {_summary(items, names)}"
+    about = f"{folder.place} is read as {how}: {_summary(items, names)}{_left_out(folder.others)}"
     return Source(name=str(folder.place), class_names=tuple(names), rows=rows, decode=decode, about=about)
 
 
@@ -163,6 +165,14 @@ def _splits(items: Sequence[Item]) -> list[str]:
 def _numbers_first(name: str) -> tuple[bool, int, str]:
     """Sort numbers by their value, and before other names."""
     return (False, int(name), name) if name.isdecimal() and name.isascii() else (True, 0, name)
+
+
+def _left_out(others: Sequence[FileParts]) -> str:
+    """Say that files without the ending of an image are not used, so that nobody misses the images of a class."""
+    if not others:
+        return ""
+    several = "s that end" if len(others) > 1 else " that ends"
+    return f", {len(others)} file{several} like no image left out, such as {'/'.join(others[0])}"
 
 
 def _summary(items: Sequence[Item], names: Sequence[str]) -> str:

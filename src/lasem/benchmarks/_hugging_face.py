@@ -61,12 +61,15 @@ def _load(place: Path | str) -> "dict[str, Dataset]":
         with _quiet():
             loaded = datasets.load_dataset(str(place))
     except Exception as error:  # the library raises its own, Arrow's, the file system's and the network's errors
-        remedy = (
-            "check that it holds parquet files or one folder of images per class"
-            if isinstance(place, Path)
-            else "check the name and the connection, or give --data a folder that contains the images"
-        )
-        raise DataError(f"{place} must be readable as an image data set (got {_brief(error)}); {remedy}") from error
+        if isinstance(place, Path):
+            raise DataError(
+                f"{place} must be readable as an image data set (got {_brief(error)}); check that it holds parquet"
+                " files or one folder of images per class"
+            ) from error
+        raise DataError(
+            f"{place} must be a folder, or readable as an image data set of the hub (got no such folder, and"
+            f" {_brief(error)}); check the name and the connection, or give --data a folder that contains the images"
+        ) from error
     if not isinstance(loaded, datasets.DatasetDict):
         raise DataError(f"{place} must have named splits (got {type(loaded).__name__}); save it as train and test")
     return {str(name): split for name, split in loaded.items()}

@@ -19,12 +19,12 @@ from lasem.benchmarks._benchmark import (
     PerClass,
     PerClassOrAll,
 )
-from lasem.benchmarks._classes import even_groups, find_classes, find_domains, random_groups
+from lasem.benchmarks._classes import alike, even_groups, find_classes, find_domains, random_groups
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import ALL, Draw, Sizes
-from lasem.benchmarks._joined import joined, plans_by_domain
+from lasem.benchmarks._joined import joined, plans_by_domain, require_different
 from lasem.benchmarks._layout import is_layout, split_of
-from lasem.benchmarks._open import locate, open_source
+from lasem.benchmarks._open import locate_own, open_source
 from lasem.benchmarks._plans import TaskPlan, domain_plans
 from lasem.benchmarks._source import Columns, Source
 from lasem.benchmarks._store import Storage
@@ -135,10 +135,15 @@ class Images(AbstractBenchmark):
         )
         if len(self.sources) > 1:
             require(
-                len(set(self.sources)) == len(self.sources) and self.size is not None,
-                "several folders in source must differ, and their images must be resized to one size",
-                remedy="name each folder once, and set size, such as size = 64",
+                len(set(self.sources)) == len(self.sources),
+                "several folders in source must differ",
+                remedy="name each folder once",
                 source=self.source,
+            )
+            require(
+                self.size is not None,
+                "size must be set for several folders, whose images must have one size",
+                remedy="set it, for example size = 64",
                 size=self.size,
             )
             require(
@@ -189,7 +194,7 @@ class Images(AbstractBenchmark):
 
     def is_local(self, data: Path | None) -> bool:
         """Whether the images can be read without the hub; see `AbstractBenchmark.is_local`."""
-        return all(isinstance(self._place(source, data), Path) for source in self.sources)
+        return all(isinstance(locate_own(source, data=data), Path) for source in self.sources)
 
     def count_tasks(self, data: Path | None) -> int:
         """Return the number of base tasks, for which images are listed and not decoded.
@@ -207,15 +212,11 @@ class Images(AbstractBenchmark):
         decoding = Decoding(size=self.size, channels=self.channels)
         names = [os.path.basename(os.path.abspath(source)) for source in self.sources]
         domains = names if len({*names}) == len(names) else self.sources
-        found = (self._place(source, data) for source in self.sources)
+        found = [locate_own(source, data=data) for source in self.sources]
+        require_different(found)
         opened = (open_source(place, columns=columns, decoding=decoding, layout=self.layout) for place in found)
-        return joined(dict(zip(domains, opened, strict=True)))
-
-    def _place(self, source: str, data: Path | None) -> Path | str:
-        path = Path(os.path.expanduser(source))  # unlike Path.expanduser, leaves ~nobody as it is
-        if os.path.isdir(path) and (data is None or not os.path.isdir(data / source)):  # False for what is no path
-            return path
-        return locate(source, hub=source, data=data)
+        source = joined(dict(zip(domains, opened, strict=True)))
+        return replace(source, about="; ".join(filter(None, (source.about, alike(source.class_names)))))
 
     def _sizes(self, source: Source) -> Sizes:
         valid = self._other_split(source, self.valid_split, usual="validation")

@@ -1,12 +1,31 @@
 """Several folders of images as one source, with a domain for each of them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from lasem.benchmarks._plans import TaskPlan
 from lasem.benchmarks._source import Rows, Source
 from lasem.errors import DataError
+from lasem.text import printable
+
+
+def require_different(places: Sequence[Path | str]) -> None:
+    """Refuse a folder that is given twice, since its images would train one task and test another.
+
+    Raises:
+        DataError: Two paths lead to one folder.
+    """
+    known: dict[Path | str, Path | str] = {}
+    for place in places:
+        real = place.resolve() if isinstance(place, Path) else place
+        if real in known:
+            raise DataError(
+                f"several folders in source must differ (got {printable(known[real])} and {printable(place)}, which are"
+                " the same); name each folder once"
+            )
+        known[real] = place
 
 
 def joined(sources: Mapping[str, Source]) -> Source:

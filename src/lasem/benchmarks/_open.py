@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lasem.benchmarks._decode import Decoding
-from lasem.benchmarks._folder import folder_source, scan
+from lasem.benchmarks._folder import files, folder_source, scan
 from lasem.benchmarks._hugging_face import hugging_face_source
 from lasem.benchmarks._source import Columns, Source
 from lasem.errors import DataError, SpecError
@@ -39,6 +39,35 @@ def locate(folder: str, *, hub: str | None, data: Path | None) -> Path | str:
     return hub
 
 
+def locate_own(source: str, *, data: Path | None) -> Path | str:
+    """Find what a user calls the source of their images: any folder, one under the data root, or a name on the hub.
+
+    Args:
+        source: A path or a name.
+        data: Data root; None to use the hub for what is no folder.
+
+    Raises:
+        DataError: It is a file, or a path at which there is no folder.
+    """
+    path = Path(os.path.expanduser(source))  # unlike Path.expanduser, leaves ~nobody as it is
+    if os.path.isdir(path) and (data is None or not os.path.isdir(data / source)):  # False for what is no path
+        return path
+    for found in (path, *([data / source] if data else [])):
+        if os.path.isfile(found):
+            raise DataError(f"a source must be a folder of images (got the file {found}); name the folder that has it")
+    if _is_path(source) and not (data and os.path.isdir(data / source)):
+        raise DataError(
+            f"a source must be a folder of images, or the name of a data set on the hub (got '{printable(source)}',"
+            f" and there is no folder {printable(os.path.abspath(path))}); correct the path"
+        )
+    return locate(source, hub=source, data=data)
+
+
+def _is_path(source: str) -> bool:
+    """Whether a text can only be a path: a name on the hub is NAME or USER/NAME."""
+    return source.startswith((".", "~", os.sep)) or source.endswith("/") or source.count("/") > 1 or "\\" in source
+
+
 def open_source(place: Path | str, *, columns: Columns, decoding: Decoding, layout: str | None = None) -> Source:
     """Read labels and domains of a local folder (Path) or of a data set of the hub (str); images stay undecoded.
 
@@ -55,6 +84,11 @@ def open_source(place: Path | str, *, columns: Columns, decoding: Decoding, layo
     folder = scan(place) if isinstance(place, Path) else None
     if folder is not None:
         source = folder_source(folder, columns=columns, decoding=decoding, layout=layout)
+    elif isinstance(place, Path) and not any(files(place)):
+        raise DataError(
+            f"a folder of images must have images (got none in {printable(place)}, nor other files); put them there, in"
+            " a folder for each class"
+        )
     elif layout is not None:
         raise SpecError(
             f'layout must be set only for a folder of image files (got "{layout}" for {place}); leave it out'

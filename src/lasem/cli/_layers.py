@@ -81,6 +81,10 @@ def layers(
     """
     from lasem.runs import RunOptions
 
+    if picture is not None:
+        from lasem.report import require_suffix
+
+        require_suffix(picture)
     given = [name for name, value in (("images", images), ("a run", target)) if value]
     if len(given) != 1:
         raise SpecError(

@@ -30,6 +30,12 @@ Answer: TypeAlias = Callable[[Tensor, int], Tensor]
 TOLERANCE = 1e-4
 """Largest difference between logits, relative to the largest logit if that is above 1."""
 
+ENDINGS: Mapping[str, str] = MappingProxyType({"onnx": ".onnx", "torch-export": ".pt2", "safetensors": ".safetensors"})
+"""How the name of a file of each format usually ends."""
+
+OTHER_ENDINGS = (".pt", ".pth", ".bin", ".h5", ".tflite")
+"""Endings of formats that are not offered."""
+
 CHECKED = 32
 """Number of images per task on which the answers are compared."""
 
@@ -75,13 +81,15 @@ def export_network(
     Raises:
         RunError: The network cannot be exported, a package is missing, or answers differ.
         DataError: The images cannot be read.
-        SpecError: There is no such format, or all tasks are asked for where the format has one.
+        SpecError: There is no such format, all tasks are asked for where the format has one, or the name of the file
+            ends like that of another format.
     """
     if form not in FORMATS or (task is None and form == "torch-export"):
         raise SpecError(
             f"a format must be one of {', '.join(FORMATS)}, and torch-export takes one task"
             f" (got {form!r} and task {'all' if task is None else task}); choose onnx for all tasks in one file"
         )
+    _require_ending(Path(out), form)
     tasks = range(run.num_tasks) if task is None else [task]
     networks = {position: pixel_network(run, position) for position in tasks}
     pixels = _check_images(run, tasks, images, data)
@@ -122,6 +130,17 @@ def describe(run: Learned, tasks: Sequence[int], *, form: str) -> dict[str, obje
             for task in tasks
         ],
     }
+
+
+def _require_ending(out: Path, form: str) -> None:
+    """Refuse a file whose name ends like that of another format, which no program would read."""
+    ending = out.suffix.casefold()
+    if ending in OTHER_ENDINGS or (ending in ENDINGS.values() and ending != ENDINGS[form]):
+        fitting = next((f"--format {name}" for name, usual in ENDINGS.items() if usual == ending), "")
+        raise SpecError(
+            f"a file of the format {form} must end in {ENDINGS[form]} (got {out.name!r});"
+            f" {f'set {fitting}, or ' if fitting else ''}name it {out.stem}{ENDINGS[form]}"
+        )
 
 
 def _check_images(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lasem.errors import SpecError
+from lasem.errors import SpecError, nearest
 from lasem.nn._import_library import import_library
 
 MOST_STAGES = 5
@@ -52,7 +52,7 @@ def timm_defaults(name: str) -> TimmDefaults:
     except Exception as error:
         raise SpecError(
             f"network.name must name what can be made (got 'timm:{name}', which raises {type(error).__name__}:"
-            f" {error}); correct the name"
+            f" {error}); {nearest(name, timm.list_models()) if name else 'correct the name'}"
         ) from error
     about: Mapping[str, Any] = getattr(model, "default_cfg", None) or {}
     size = about["input_size"][-1] if about.get("fixed_input_size") else None

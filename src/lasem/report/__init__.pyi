@@ -20,6 +20,7 @@ from lasem.report._terminal import show as show
 from lasem.report.figures import FIGURES as FIGURES
 from lasem.report.figures import Drawing as Drawing
 from lasem.report.figures import draw_figure as draw_figure
+from lasem.report.figures import require_suffix as require_suffix
 from lasem.report.figures import write_figure as write_figure
 from lasem.report.page import watch_page as watch_page
 from lasem.report.page import write_page as write_page

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lasem.benchmarks import Images
 from lasem.configurations import FROZEN, OWN, SHARED, Partition
-from lasem.errors import SpecError
+from lasem.errors import SpecError, nearest
 from lasem.nn import find_network, timm_defaults
 from lasem.options import Table, merge, parse_assignment, validate
 from lasem.presets import compose
@@ -20,6 +21,8 @@ BUDGET: Table = {"valid_per_class": 0.2, "max_train": 100, "max_valid": 50, "max
 """Images of a task, so that an answer takes minutes whatever a folder holds; its classes are one task."""
 ORDERED = "ordered"
 """Candidates in which frozen stages come before shared ones and these before own ones, whatever their number."""
+LIBRARIES = ("timm", "transformers")
+"""Libraries whose networks have names; what else stands before a colon is a module of the user's."""
 IN_A_NAME = str.maketrans(":/", "--")
 """What the name of a spec has for characters of a network's name."""
 
@@ -90,6 +93,11 @@ class LayerQuestion:
                 f"--network must be {NETWORK} or name a library (got {self.network!r}); write for example timm:resnet18"
             )
         plain = dict.fromkeys(key for key in known if key not in ("own", "frozen"))  # those are of the preset's weights
+        if library not in LIBRARIES and not _is_module(library):
+            raise SpecError(
+                f"--network must be of timm, of transformers, or of a module that can be imported (got"
+                f" {self.network!r}); {nearest(library, LIBRARIES)}"
+            )
         if library == "timm" and (not stages or not name):
             found = timm_defaults(name)
             plain |= {"stages": list(map(list, found.stages)), "mean": list(found.mean)}
@@ -143,9 +151,10 @@ def rivals(spec: Spec) -> dict[str, Spec]:
 def _shortened(composed: Table, whole: Table) -> Table:
     """Return the warm-up of the preset's search in proportion to the number of epochs."""
     warm_up, usual = composed["search"].get("evidence_from"), composed["training"]["epochs"]
-    if not warm_up or whole["search"].get("evidence_from") != warm_up:
-        return {}
-    return {"evidence_from": round(warm_up * whole["training"]["epochs"] / usual)}
+    epochs = whole["training"]["epochs"]
+    if not warm_up or whole["search"].get("evidence_from") != warm_up or not isinstance(epochs, int):
+        return {}  # a number of epochs that is none is refused where the whole spec is read
+    return {"evidence_from": round(warm_up * epochs / usual)}
 
 
 def _fitting(search: Table, stages: int, tasks: int) -> Table:
@@ -164,6 +173,14 @@ def _fitting(search: Table, stages: int, tasks: int) -> Table:
     elif tasks == 1:
         listed = [digits for digits in listed if str(SHARED) not in digits]
     return {"partition": str(groups) if fits and search.get("partition") else None, "candidates": listed}
+
+
+def _is_module(name: str) -> bool:
+    """Whether a module can be found, for which the packages around it are imported."""
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _without_none(table: Table) -> Table:

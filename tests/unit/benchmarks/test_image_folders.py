@@ -66,8 +66,61 @@ def test_files_that_are_no_images_and_hidden_ones_are_left_out(tmp_path):
     write(tmp_path, [*CLASSES, "__MACOSX/ant", ".thumbnails"])
     (tmp_path / "ant" / "Thumbs.db").write_bytes(b"x")
     (tmp_path / "ant" / "._0.png").write_bytes(b"x")
+    about = read(tmp_path).about
+    assert about.endswith("3 classes, 12 train images, 1 file that ends like no image left out, such as ant/Thumbs.db")
     (tmp_path / "images.zip").write_bytes(b"x")
-    assert "3 classes, 12 train images" in read(tmp_path).about
+    assert "2 files that end like no image left out" in read(tmp_path).about
+
+
+def test_names_of_classes_that_differ_only_in_their_spelling_are_told(tmp_path):
+    names = ("dog", "Dog", "cat", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}")
+    about = read(write(tmp_path / "all", names)).about
+    assert "'Dog' and 'dog' are two classes" in about
+    assert "'cafe\N{COMBINING ACUTE ACCENT}' and 'caf" in about
+    assert "cat'" not in about
+    same = [f"{domain}/{name}" for domain in ("photo", "sketch") for name in CLASSES]
+    write(tmp_path / "two", [*same, "photo/dog", "sketch/Dog"])
+    with pytest.raises(DataError, match=r"class 'Dog' must .*got 0 .* domain 'photo' .*; 'Dog' and 'dog' are two"):
+        read(tmp_path / "two")
+
+
+def test_a_class_that_a_domain_lacks_is_named_with_the_remedy(tmp_path):
+    write(tmp_path, ["photo/ant", "photo/bee", "photo/cat", "sketch/ant", "sketch/bee"])
+    with pytest.raises(DataError, match=r"class 'cat' must .*got 0 .* 'sketch' .* each domain as a folder of its own"):
+        read(tmp_path)
+    tasks = Images(source=(str(tmp_path / "photo"), str(tmp_path / "sketch")), size=4).count_tasks(None)
+    assert tasks == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("empty", r"folder of images must have images \(got none in .*empty, nor other files\)"),
+        ("photo.zip", r"a source must be a folder of images \(got the file .*photo\.zip\); name the folder"),
+        ("./photoz", r"got './photoz', and there is no folder .*photoz\); correct the path"),
+        ("~/no/photoz", r"there is no folder /.*/no/photoz\)"),
+        ("photoz/", r"got 'photoz/', and there is no folder"),
+        ("/no/photoz", r"got '/no/photoz', and there is no folder"),
+        ("photoz", r"photoz must be a folder, or readable as an image data set of the hub \(got no such folder, and "),
+    ],
+)
+@pytest.mark.parametrize("rooted", [False, True])
+def test_a_source_that_is_no_folder_of_images_is_named(tmp_path, monkeypatch, source, message, rooted):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "empty" / "ant").mkdir(parents=True)
+    (tmp_path / "photo.zip").write_bytes(b"x")
+    if rooted and source == "photoz":
+        message = r"the data root must have a folder 'photoz'"
+    with pytest.raises(DataError, match=message):
+        Images(source=source).stream(stream_seed=0, data_seed=0, data=tmp_path / "root" if rooted else None)
+
+
+def test_an_image_that_cannot_be_decoded_is_named_with_its_folder(tmp_path):
+    write(tmp_path / "x", CLASSES)
+    (write(tmp_path / "y", CLASSES) / "bee" / "0.png").write_text("no image")
+    with pytest.raises(DataError, match=rf"{tmp_path}/y/bee/0\.png of split 'train'\); repair"):
+        Images(source=(str(tmp_path / "x"), str(tmp_path / "y")), size=4).stream(stream_seed=0, data_seed=0, data=None)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +247,8 @@ def test_folders_with_domains_become_a_task_for_each_domain(tmp_path):
         (["x/a", "y/a", "y/b"], {"size": 4}, r"images must lie in at least two folders"),
         (["x/a", "x/b", "y/train/a", "y/train/b"], {"size": 4}, None),
         (["x/a", "x/b", "y/train/a", "y/train/b", "y/test/a", "y/test/b"], {"size": 4}, r"must have the same splits"),
-        (["x/a", "x/b", "y/a", "y/b"], {}, r"must be resized to one size .* set size"),
+        (["x/a", "x/b", "y/a", "y/b"], {}, r"size must be set for several folders"),
+        (["x/a", "x/b", "y"], {"size": 4, "source": ("x", "y/../x/.")}, r"must differ \(got x and y/\.\./x"),
         (
             ["x/a", "x/b", "y/a", "y/b"],
             {"size": 4, "classes_per_task": 2},
@@ -202,14 +256,14 @@ def test_folders_with_domains_become_a_task_for_each_domain(tmp_path):
         ),
     ],
 )
-def test_several_folders_that_do_not_go_together_are_refused(tmp_path, paths, options, message):
-    write(tmp_path, paths)
-    sources = (str(tmp_path / "x"), str(tmp_path / "y"))
+def test_several_folders_that_do_not_go_together_are_refused(tmp_path, monkeypatch, paths, options, message):
+    monkeypatch.chdir(write(tmp_path, paths))
+    options = {"source": (str(tmp_path / "x"), str(tmp_path / "y")), **options}
     if message is None:
-        assert Images(source=sources, **options).count_tasks(None) == 2
+        assert Images(**options).count_tasks(None) == 2
         return
     with pytest.raises((DataError, SpecError), match=message):
-        Images(source=sources, **options).stream(stream_seed=0, data_seed=0, data=None)
+        Images(**options).stream(stream_seed=0, data_seed=0, data=None)
 
 
 def test_the_images_of_a_task_can_be_limited_in_every_split(tmp_path):

@@ -284,7 +284,7 @@ def test_an_unreachable_hub_says_how_to_give_local_data(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(
-        DataError, match=r"some/set must be readable .* ConnectionError: no route to host\); .* give --data"
+        DataError, match=r"some/set must be a folder, or .* ConnectionError: no route to host\); .* give --data"
     ):
         open_stream(None, "some/set")
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +16,7 @@ from lasem.benchmarks import PixelScaling, Preprocessing, Transform
 from lasem.errors import LasemError, RunError, SpecError
 from lasem.export import PixelNetwork, export_network, push_to_hub
 from lasem.export import _export as exporting
+from lasem.export import _onnx as exporting_onnx
 from lasem.export._onnx import onnx_model, read_onnx
 from lasem.learners import SelectiveTransfer, Training
 from lasem.nn import Backbone
@@ -105,6 +107,14 @@ def test_the_model_card_has_share_map_spec_hash_and_measures(learned, tmp_path):
     assert f"{learned.result.final_accuracy:.1%}" in card
 
 
+def test_exporters_warn_of_nothing_that_a_user_could_mend():
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    before = logger.getEffectiveLevel()
+    with exporting_onnx._quiet():
+        assert not logger.isEnabledFor(logging.WARNING)
+    assert logger.getEffectiveLevel() == before
+
+
 def test_a_file_whose_answers_differ_is_not_kept(learned, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "pixel_network", lambda run, task: PixelNetwork(run.network(0), None))
     with pytest.raises(RunError, match="must answer like the run"):
@@ -115,6 +125,13 @@ def test_a_file_whose_answers_differ_is_not_kept(learned, tmp_path, monkeypatch)
 def test_what_cannot_be_exported_is_refused(learned, tmp_path, monkeypatch):
     with pytest.raises(SpecError, match="torch-export takes one task"):
         export_network(learned, tmp_path / "n", task=None, form="torch-export")
+    for form, name, words in (
+        ("onnx", "n.pth", r"must end in \.onnx \(got 'n\.pth'\); name it n\.onnx"),
+        ("safetensors", "n.onnx", r"must end in \.safetensors .*; set --format onnx, or name it n\.safetensors"),
+    ):
+        with pytest.raises(SpecError, match=words):
+            export_network(learned, tmp_path / name, task=0, form=form)
+    assert not [*tmp_path.iterdir()]
     with pytest.raises(LasemError, match="from 0 to 2"):
         export_network(learned, tmp_path / "n", task=3)
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)

@@ -121,6 +121,8 @@ def test_only_networks_of_libraries_have_rivals():
     [
         ({"network": "resnet18"}, "--network must be efficientnet-lite0 or name a library (got 'resnet18')"),
         ({"network": "timm:nosuchnet"}, "network.name must name what can be made (got 'timm:nosuchnet'"),
+        ({"network": "timm:resnet81"}, "Unknown model (resnet81)); did you mean 'resnet"),
+        ({"network": "tim:resnet18"}, "a module that can be imported (got 'tim:resnet18'); did you mean 'timm'?"),
         ({"network": "transformers:vit"}, "--stages must be given for a network that is not of timm"),
         ({"stages": ["block.*"]}, "did you mean 'blocks.*'"),
         ({"weights": "nowhere.pt"}, "weights must be a file or \"library\" (got 'nowhere.pt'"),

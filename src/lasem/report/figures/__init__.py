@@ -3,6 +3,14 @@
 The files of `lasem.report` compute what is drawn; nothing is computed here.
 """
 
-from lasem.report.figures._figures import FIGURES, Drawing, FigureEntry, Selection, draw_figure, write_figure
+from lasem.report.figures._figures import (
+    FIGURES,
+    Drawing,
+    FigureEntry,
+    Selection,
+    draw_figure,
+    require_suffix,
+    write_figure,
+)
 
-__all__ = ["FIGURES", "Drawing", "FigureEntry", "Selection", "draw_figure", "write_figure"]
+__all__ = ["FIGURES", "Drawing", "FigureEntry", "Selection", "draw_figure", "require_suffix", "write_figure"]

@@ -65,7 +65,7 @@ class Drawing:
             ReportError: The suffix is another one.
             RunError: The system refuses to write the file.
         """
-        _require_suffix(Path(out))
+        require_suffix(Path(out))
         save(self.figure, Path(out))
 
     def _repr_png_(self) -> bytes:
@@ -106,12 +106,15 @@ def write_figure(name: str, runs: Sequence[Run], out: Path, *, tasks: Sequence[i
         ReportError: There is no such figure or format, or runs that it shows are missing.
     """
     if name in FIGURES:
-        _require_suffix(out)
+        require_suffix(out)
     draw_figure(name, runs, tasks=tasks).save(out)
 
 
-def _require_suffix(out: Path) -> None:
-    """Refuse a file of another format.
+def require_suffix(out: Path) -> None:
+    """Refuse the file of a figure whose format is unknown.
+
+    Args:
+        out: The file, which need not exist.
 
     Raises:
         ReportError: The suffix is not one of a figure.
