@@ -4,11 +4,10 @@ FROM python:3.12-slim
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /src
 COPY constraints.txt ./
-RUN version="$(sed -n 's/^torch==//p' constraints.txt)" \
-    && pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" "torch==$version"
+RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" --constraint constraints.txt torch torchvision
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN pip install --no-cache-dir --constraint constraints.txt ".[data,report,export,timm,tracking]" && rm -rf /src
+RUN pip install --no-cache-dir --constraint constraints.txt ".[data,report,export,tracking,weights]" && rm -rf /src
 RUN useradd --create-home lasem && mkdir /work && chown lasem /work
 USER lasem
 WORKDIR /work
