@@ -32,3 +32,4 @@ from lasem.records._result import Seconds as Seconds
 from lasem.records._result import read_result as read_result
 from lasem.records._search_track import SearchTrack as SearchTrack
 from lasem.records._search_track import close_call as close_call
+from lasem.records._search_track import power_once as power_once

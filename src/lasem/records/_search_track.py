@@ -1,6 +1,8 @@
 """How a search came to its decision: when the leading configuration last changed, and until when evidence counted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lasem.records._events import DecisionRecord, EpochRecord
 
@@ -47,12 +49,48 @@ class SearchTrack:
         return f"{text}; evidence told candidates apart {when}"
 
 
-def close_call(decision: DecisionRecord) -> str | None:
-    """Warn of a decision whose runner-up was as probable as the chosen candidate; None otherwise."""
+def power_once(
+    search: Mapping[str, Any], *, epochs: int, batch_size: int, images: Mapping[str, int], settled: int | None = None
+) -> float:
+    """Return the power of the prior "sum" in which every image counts once that evidence was computed on.
+
+    A mean over a batch counts as one image, and an image is seen in several epochs. The prior by which candidates are
+    trained is therefore flatter or steeper than what the images say, in the same order. It is 1 for other priors.
+
+    Args:
+        search: Keys of [search] in the spec; those that it lacks have their defaults.
+        epochs: Epochs of the task.
+        batch_size: Images in a batch.
+        images: Number of images of the task by split.
+        settled: Number of steps after which the search stopped; None if it did not.
+    """
+    if search.get("prior") != "sum":
+        return 1.0
+    half, held_out = images["train"] // 2, search.get("held_out", "none")
+    judging = {"valid": images["valid"], "half": images["train"] - half}.get(held_out, images["train"])
+    batches = (half if held_out == "half" else images["train"]) // batch_size
+    first = search.get("evidence_from") or 0
+    last = min(epochs, first + (search.get("evidence_epochs") or epochs))
+    counted = min(last * batches, settled or last * batches) - first * batches
+    each = 1 if search.get("evidence") == "mean" else min(batch_size, judging)
+    temper = search.get("temper") or 1 / epochs
+    return judging / (temper * counted * each) if counted > 0 else 1.0
+
+
+def close_call(decision: DecisionRecord, *, power: float = 1.0) -> str | None:
+    """Warn of a decision whose runner-up was as probable as the chosen candidate; None otherwise.
+
+    Args:
+        decision: The decision.
+        power: Power of the prior that is compared; see `power_once`.
+    """
     chosen, margin = decision.probability, decision.margin
-    if chosen is None or margin is None or chosen >= CLOSE * (other := chosen - margin):
+    if chosen is None or margin is None or chosen <= 0:
+        return None
+    other = max(chosen - margin, 0.0)
+    if other == 0 or (ratio := (chosen / other) ** power) >= CLOSE:
         return None
     return (
-        f"task {decision.task} was decided with probability {chosen:.3g} against {other:.3g} for the runner-up, a"
-        " margin that means nothing; another seed may decide otherwise"
+        f"task {decision.task} was decided for a candidate {ratio:.3g} times as probable as the runner-up, a margin"
+        " that means nothing; another seed may decide otherwise"
     )

@@ -1,9 +1,11 @@
 """Which layers to freeze, share or tune: the answer of a finished search, also as settings of other tools."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from lasem.configurations import BRANCHES, FROZEN, Partition
 from lasem.errors import ReportError
@@ -23,7 +25,8 @@ class StageAdvice:
     Attributes:
         modules: Names of the stage's modules.
         branch: The branch that the task took: "own", "shared" or "frozen".
-        probabilities: Probability of each branch when the search ended, by its name.
+        probabilities: Probability of each branch when the search ended, by its name. With the prior "sum", every
+            image that evidence was computed on counts once in it.
     """
 
     modules: tuple[str, ...]
@@ -93,7 +96,7 @@ def layer_advice(run: Run) -> list[TaskAdvice]:
     Raises:
         ReportError: No task of the run was decided by a search.
     """
-    found = [_of_task(run, task) for task in run.tasks if task.decision and _last_marginals(task)]
+    found = [_of_task(run, task) for task in run.tasks if task.decision and _marginals(run, task)]
     if not found:
         raise ReportError(
             f"advice about layers must come from a run that searched and ended a task (got {run.folder});"
@@ -104,7 +107,7 @@ def layer_advice(run: Run) -> list[TaskAdvice]:
 
 def _of_task(run: Run, task: TaskHistory) -> TaskAdvice:
     """Return the advice for one task."""
-    decision, marginals = task.decision, _last_marginals(task)
+    decision, marginals = task.decision, _marginals(run, task)
     digits = (decision and decision.configuration) or []
     partition = run.partition or Partition.single(len(digits))
     if partition.num_layers != len(digits) or len(marginals) != partition.num_groups:
@@ -122,26 +125,42 @@ def _of_task(run: Run, task: TaskHistory) -> TaskAdvice:
         )
         for stage, digit in enumerate(digits)
     )
-    return TaskAdvice(task.position, task.name, stages, _doubt(task))
+    return TaskAdvice(task.position, task.name, stages, _doubt(run, task))
 
 
-def _doubt(task: TaskHistory) -> str | None:
+def _doubt(run: Run, task: TaskHistory) -> str | None:
     """Return why the data cannot tell what to do with a task; None where it can."""
-    if task.decision and (close := close_call(task.decision)):
+    if task.decision and (close := close_call(task.decision, power=run.power_once(task))):
         return close
     if task.track.informed == 0:
         return f"the evidence of task {task.position} told candidates apart in no epoch"
     return None
 
 
-def _last_marginals(task: TaskHistory) -> list[tuple[float, float, float]]:
+def _marginals(run: Run, task: TaskHistory) -> list[tuple[float, float, float]]:
     """Return the probabilities (own, shared, frozen) of each group after the task's last epoch; empty without any."""
     for epoch in reversed(task.epochs):
+        if epoch.branch_marginals is None and epoch.marginals is None:
+            continue
+        power = run.power_once(task)
+        if power != 1 and epoch.prior and task.task and task.task.candidates:
+            return _sharpened(dict(epoch.prior), task.task.candidates, power=power)
         if epoch.branch_marginals is not None:
             return list(epoch.branch_marginals)
-        if epoch.marginals is not None:
-            return [(1 - shared, shared, 0.0) for shared in epoch.marginals]
+        return [(1 - shared, shared, 0.0) for shared in epoch.marginals or ()]
     return []
+
+
+def _sharpened(
+    prior: Mapping[int, float], candidates: Sequence[str], *, power: float
+) -> list[tuple[float, float, float]]:
+    """Return the probabilities of each group's branches by a power of the candidates' prior."""
+    weights = np.array([prior.get(index, 0.0) for index in range(len(candidates))])
+    weights = (weights / weights.max()) ** power
+    weights /= weights.sum()
+    digits = np.array([[int(digit) for digit in name] for name in candidates])
+    shares = np.stack([weights @ (digits == digit) for digit in range(len(BRANCHES))], axis=1)
+    return [(float(own), float(shared), float(frozen)) for own, shared, frozen in shares]
 
 
 def _peft(modules: Sequence[str]) -> dict[str, Any] | None:

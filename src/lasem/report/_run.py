@@ -8,7 +8,7 @@ from typing import Any
 
 from lasem.configurations import FROZEN, Partition
 from lasem.errors import SpecError
-from lasem.records import Event, History, Measures, Parameters, Result, TaskHistory, measures_of
+from lasem.records import Event, History, Measures, Parameters, Result, TaskHistory, measures_of, power_once
 from lasem.text import printable
 
 
@@ -125,6 +125,19 @@ class Run:
     def setting(self, table: str, key: str) -> object:
         """One value of the spec; None where it has none."""
         return nested(self.spec.get(table)).get(key)
+
+    def power_once(self, task: TaskHistory) -> float:
+        """Return the power of a task's prior in which every image counts once; see `lasem.records.power_once`."""
+        epochs, batch_size = (whole(self.setting("training", key)) for key in ("epochs", "batch_size"))
+        images = task.task.images if task.task else {}
+        if not epochs or not batch_size or not {"train", "valid"} <= images.keys():
+            return 1.0
+        settled = task.decision.settled if task.decision else None
+        try:
+            search = nested(self.spec.get("search"))
+            return power_once(search, epochs=epochs, batch_size=batch_size, images=images, settled=settled)
+        except (TypeError, ArithmeticError):  # the spec of a folder that something else wrote
+            return 1.0
 
     # What happened
 

@@ -131,7 +131,8 @@ def _measurable(run: Run) -> Run:
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         warning = f"{run.folder}: its records contradict each other ({_reason(error)}); its numbers are left out"
         return replace(run, events=(), result=None, warnings=(*run.warnings, warning))
-    close = [str(task.position) for task in run.tasks if task.decision and close_call(task.decision)]
+    decided = [(task, task.decision) for task in run.tasks if task.decision]
+    close = [str(task.position) for task, made in decided if close_call(made, power=run.power_once(task))]
     if not close:
         return run
     warning = (

@@ -38,7 +38,8 @@ class EM(AbstractStrategy):
             the search has settled; see `commit_at`.
         prior: "running-mean" of the posteriors, Laplace "counts" of the most probable candidate, or the "sum" of the
             log-evidence.
-        temper: Factor of the log-evidence in the prior "sum"; None for 1 / epochs, so that every image counts once.
+        temper: Factor of the log-evidence in the prior "sum"; None for 1 / epochs, so that every image counts once
+            with the evidence "product". With "mean", a batch counts as one image.
         evidence_from: Number of epochs at the start of a task whose evidence does not count. All candidates are trained
             by their prior, which is uniform, so that what learns fastest is not preferred for that.
         evidence_epochs: Number of epochs whose evidence informs the prior; None for all.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lasem.records import DecisionRecord, EpochRecord, SearchTrack, close_call
+from lasem.records import DecisionRecord, EpochRecord, SearchTrack, close_call, power_once
 
 
 def epoch(number, bits, spread=None, **fields):
@@ -47,5 +47,37 @@ def test_a_margin_below_a_tenth_of_the_runner_up_is_a_close_call():
 
     assert close_call(decided(0.9, 0.85)) is None
     assert close_call(decided(0.26, 0.03)) is None
-    assert "task 2 was decided with probability 0.251 against 0.25" in close_call(decided(0.251, 0.001))
+    assert "task 2 was decided for a candidate 1 times as probable as the runner-up" in close_call(
+        decided(0.251, 0.001)
+    )
     assert close_call(DecisionRecord(task=0, epoch=1, configuration=[1])) is None
+
+
+IMAGES = {"train": 70, "valid": 35, "test": 350}
+
+
+def test_a_summed_product_counts_every_training_image_once_by_default():
+    """With temper = 1 / epochs, an image adds its log-likelihood once, however many epochs there are."""
+    for epochs in (1, 12):
+        assert power_once({"prior": "sum"}, epochs=epochs, batch_size=10, images=IMAGES) == pytest.approx(1)
+    assert power_once({"prior": "running-mean"}, epochs=12, batch_size=10, images=IMAGES) == 1
+
+
+def test_a_power_makes_a_tempered_sum_what_the_judging_images_say():
+    """35 validation images, seen in batches of 10 with evidence 0.3 nats per image for one of two candidates."""
+    search = {"prior": "sum", "evidence": "mean", "held_out": "valid", "evidence_from": 3, "temper": 0.05}
+    settled, batches = 42, 7
+    log_prior = search["temper"] * 0.3 * (settled - 3 * batches)
+    power = power_once(search, epochs=12, batch_size=10, images=IMAGES, settled=settled)
+    assert power * log_prior == pytest.approx(35 * 0.3)
+
+
+def test_no_image_judges_before_evidence_counts():
+    search = {"prior": "sum", "evidence_from": 3}
+    assert power_once(search, epochs=12, batch_size=10, images=IMAGES, settled=5) == 1
+
+
+def test_a_flat_prior_is_no_close_call_where_many_images_judge():
+    decision = DecisionRecord(task=2, epoch=1, configuration=[1], probability=0.0708, margin=0.0009)
+    assert close_call(decision) is not None
+    assert close_call(decision, power=20.0) is None

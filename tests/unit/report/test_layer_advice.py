@@ -46,6 +46,21 @@ def test_advice_has_the_decision_the_probabilities_and_settings_for_other_tools(
     assert "another seed may decide otherwise" in first["doubt"]
 
 
+def test_probabilities_count_every_image_once_where_the_prior_was_tempered(folder):
+    """Two candidates, 0.6 and 0.4, of a sum that was tempered to a half of what the images say."""
+    run = collect([folder])[0]
+    changes = {"prior": [(0, 0.6), (1, 0.4)], "marginals": [0.4, 0.0, 1.0]}
+    events = []
+    for event in run.events:
+        if event.event == "task":
+            event = event.model_copy(update={"candidates": ["201", "101"], "images": {"train": 40, "valid": 8}})
+        events.append(event.model_copy(update=changes) if event.event == "epoch" else event)
+    spec = {"search": {"prior": "sum", "temper": 0.5}, "training": {"epochs": 1, "batch_size": 10}}
+    first, *_ = layer_advice(replace(run, spec={**run.spec, **spec}, events=tuple(events)))
+    chosen = 0.6**2 / (0.6**2 + 0.4**2)
+    assert first.stages[0].probabilities == pytest.approx({"own": 0, "shared": 1 - chosen, "frozen": chosen})
+
+
 def test_peft_is_told_nothing_where_modules_to_tune_have_no_number(folder):
     run = collect([folder])[0]
     unnumbered = replace(run, environment={"layers": [{"name": name} for name in ("a.0", "stem", "a.1")]})

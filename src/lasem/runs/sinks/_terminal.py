@@ -20,9 +20,11 @@ from lasem.records import (
     SearchTrack,
     TaskRecord,
     close_call,
+    power_once,
 )
 from lasem.runs._signals import NOTICE
 from lasem.runs._sink import RunStart, Sink
+from lasem.runs._spec import Spec
 from lasem.runs.sinks._notebook import NotebookDisplay
 from lasem.text import escape_markup, printable
 
@@ -77,6 +79,7 @@ class ProgressDisplay(Sink):
         elif console.is_terminal:
             self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._frame)
         self._task: TaskRecord | None = None
+        self._spec: Spec | None = None
         self._num_tasks = 0
         self._total = 0
         self._resumed = 0
@@ -88,7 +91,7 @@ class ProgressDisplay(Sink):
         if start.finished:
             self._say(f"finished already: {start.folder}")
             return
-        self._task = start.task
+        self._task, self._spec = start.task, start.spec
         where = f"resumes after epoch {start.resumed}" if start.resumed else "starts"
         seed = start.spec.seeds.training
         self._say(f"{start.spec.name} seed {seed} {where}: {start.folder}")
@@ -150,8 +153,20 @@ class ProgressDisplay(Sink):
         if sentence and event.configuration is not None:
             layers = f"layers {''.join(map(str, event.configuration))}, {digits_key(self._branches)}"
             self._say(f"task {event.task + 1}/{self._num_tasks}  {layers}: {sentence}")
-        if warning := close_call(event):
+        if warning := close_call(event, power=self._power(event)):
             self._console.print(f"[yellow]warning:[/] {escape_markup(warning)}", highlight=False, soft_wrap=True)
+
+    def _power(self, event: DecisionRecord) -> float:
+        """Return the power of the prior that says how sure a decision is; see `lasem.records.power_once`."""
+        if self._spec is None or self._task is None or self._spec.training.epochs is None:
+            return 1.0
+        return power_once(
+            self._spec.sections.get("search", {}),
+            epochs=self._spec.training.epochs,
+            batch_size=self._spec.training.batch_size,
+            images=self._task.images,
+            settled=event.settled,
+        )
 
     def _say(self, text: str) -> None:
         """Print a line as it is, which a terminal wraps and a log does not."""
