@@ -24,8 +24,12 @@ def hugging_face_source(place: Path | str, *, columns: Columns, decoding: Decodi
     Raises:
         DataError: The data set cannot be read, a column is missing, or labels are not class labels.
     """
-    require_packages("datasets", what=f"images that are no plain files, those of {place}")
-    if isinstance(place, Path):
+    if not isinstance(place, Path):
+        require_packages(
+            "datasets", what=f"a data set of the hub, which {place} must be because no folder is called so"
+        )
+    else:
+        require_packages("datasets", what=f"images that are no plain files, those of {place}")
         require_own_files(place)
     splits = _load(place)
     # All splits of a data set have the same columns.

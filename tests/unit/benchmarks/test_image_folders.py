@@ -1,12 +1,13 @@
 """Folders of image files: which layouts are understood, as what, and which are refused with the remedy."""
 
 import os
+import sys
 
 import pytest
 from PIL import Image
 
 from lasem.benchmarks import Images
-from lasem.errors import DataError, SpecError
+from lasem.errors import DataError, RunError, SpecError
 
 DOMAINS, CLASSES = ("art", "photo"), ("ant", "bee", "cat")
 SPLITS = ("train", "val", "test")
@@ -114,6 +115,15 @@ def test_a_source_that_is_no_folder_of_images_is_named(tmp_path, monkeypatch, so
         message = r"the data root must have a folder 'photoz'"
     with pytest.raises(DataError, match=message):
         Images(source=source).stream(stream_seed=0, data_seed=0, data=tmp_path / "root" if rooted else None)
+
+
+def test_without_the_packages_for_the_hub_a_missing_folder_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(
+        RunError, match=r"datasets must be installed for a data set of the hub, which photoz .* no folder"
+    ):
+        Images(source="photoz").stream(stream_seed=0, data_seed=0, data=None)
 
 
 def test_an_image_that_cannot_be_decoded_is_named_with_its_folder(tmp_path):
