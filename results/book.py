@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from book_pages import build
 from book_records import Label, Records
+from lasem.errors import LasemError
 
 if TYPE_CHECKING:
     from lasem.sweeps import Sweep
@@ -160,6 +161,8 @@ def _change(book: Book, given: argparse.Namespace) -> bool:
         complete = [run(file, records, options) for file, records in files]
     except KeyboardInterrupt:
         sys.exit(130)
+    except LasemError as error:
+        sys.exit(f"error: {error}")
     return all(complete) or not options.train
 
 

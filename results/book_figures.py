@@ -21,6 +21,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 
 MARKERS = "os^DvPX"
 
+LEAST_INTERVAL = 3
+"""Least number of seeds for an interval in a figure."""
+
 STYLE = {
     "font.size": 8,
     "axes.spines.top": False,
@@ -45,17 +48,18 @@ def share_map(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
 def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
     """Draw every row's accuracy at the end of the stream with its 95% interval, beside training time and parameters.
 
-    Rows that search are blue. A hollow marker is a time that is not known better than by the wall clock.
+    Rows that search are blue. A hollow marker is a time that is not known better than by the wall clock. Two seeds have
+    no interval here, because it would be wider than all others together.
     """
     del sources
     groups = grouped(trials)
-    figure = Figure(figsize=(7.0, 0.7 + 0.21 * len(groups)), layout="constrained")
+    figure = Figure(figsize=(8.0, 0.7 + 0.21 * len(groups)), layout="constrained")
     accuracy, time, size = figure.subplots(1, 3, sharey=True, width_ratios=(2, 1, 1))
     for place, (_, group) in enumerate(groups):
         searches = group[0]["probability"] is not None
         look: dict[str, Any] = {"color": COLORS[0] if searches else "#555555", "marker": "o", "markersize": 4}
         found, (taken, known) = spread([trial.mean("end") for trial in group]), seconds(group)
-        half = 0 if isnan(found.half_width) else found.half_width
+        half = 0 if found.runs < LEAST_INTERVAL else found.half_width
         accuracy.errorbar(found.mean, place, xerr=half, capsize=2, elinewidth=0.9, **look)
         time.plot(taken, place, fillstyle="full" if known else "none", **look)
         size.plot(spread([trial.parameters for trial in group]).mean, place, **look)
@@ -64,8 +68,8 @@ def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
     accuracy.set_xlabel("accuracy at the end, mean over tasks")
     accuracy.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     accuracy.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _axis(time, "CPU time of training", lambda value, _: f"{value:g} s")
-    _axis(size, "parameters of all tasks", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value:,.0f}")
+    _axis(time, "CPU time", lambda value, _: f"{value:g} s")
+    _axis(size, "parameters", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value:,.0f}")
     for axes in (accuracy, time, size):
         axes.grid(visible=True, color="#E5E5E5", linewidth=0.5)
         axes.set_axisbelow(True)
