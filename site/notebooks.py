@@ -28,8 +28,13 @@ STARTUP_SECONDS = 600
 """Longest time in which a kernel must start: a machine that is busy takes long."""
 QUIET = ["--log-level=ERROR"]
 """Arguments of a kernel, which would warn of connections without encryption; they do not leave the machine."""
-SETTINGS = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": "ignore:IProgress not found"}
-"""Environment of a kernel: no warnings of a debugger and of progress bars that nobody watches."""
+SETTINGS = {
+    "OMP_NUM_THREADS": "1",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "PYTHONWARNINGS": "ignore:IProgress not found",
+}
+"""Environment of a kernel: one thread, because notebooks run at the same time, and no warnings of a debugger and of
+progress bars that nobody watches."""
 logger = logging.getLogger("mkdocs.plugins.notebooks")
 
 
