@@ -17,6 +17,7 @@ import sys
 import time
 
 import torch
+from em_step import PARTITIONS
 
 from lasem.benchmarks import Split, Task
 from lasem.configurations import Partition
@@ -26,7 +27,7 @@ from lasem.runs import keep_freed_memory
 from lasem.search import AbstractStrategy, DrawnEM, Fixed
 
 GROUPS = {
-    ("resnet-18", 4): "{1-5},{6-9},{10-13},{14-17}",
+    ("resnet-18", 4): PARTITIONS["resnet-18"]["4-groups"],
     ("resnet-18", 9): "{1},{2,3},{4,5},{6,7},{8,9},{10,11},{12,13},{14,15},{16,17}",
     ("resnet-18", 17): None,
     ("vit", 12): None,

@@ -28,8 +28,10 @@ def alike(names: Iterable[str]) -> str:
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(unicodedata.normalize("NFKC", folded(name)), []).append(name)
-    twins = [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
-    return ", ".join(f"{text} are {'two' if text.count(' and ') == 1 else 'different'} classes" for text in twins)
+    twins = [group for group in groups.values() if len(group) > 1]
+    return ", ".join(
+        f"{' and '.join(map(repr, group))} are {'two' if len(group) == 2 else 'different'} classes" for group in twins
+    )
 
 
 def find_names(wanted: Iterable[str], *, known: Sequence[str], what: str, place: str) -> list[int]:
