@@ -66,9 +66,9 @@ def power_once(
     """
     if search.get("prior") != "sum":
         return 1.0
-    half, held_out = images["train"] // 2, search.get("held_out", "none")
-    judging = {"valid": images["valid"], "half": images["train"] - half}.get(held_out, images["train"])
-    batches = (half if held_out == "half" else images["train"]) // batch_size
+    train, half, held_out = images["train"], images["train"] // 2, search.get("held_out")
+    judging = {"valid": images["valid"], "half": half}.get(held_out, train)
+    batches = (train - half if held_out == "half" else train) // batch_size
     first = search.get("evidence_from") or 0
     last = min(epochs, first + (search.get("evidence_epochs") or epochs))
     counted = min(last * batches, settled or last * batches) - first * batches

@@ -72,6 +72,13 @@ def test_a_power_makes_a_tempered_sum_what_the_judging_images_say():
     assert power * log_prior == pytest.approx(35 * 0.3)
 
 
+def test_of_an_odd_number_of_images_the_smaller_half_judges():
+    """Of 41 images, 20 judge, and the weights learn from 21 in 3 batches of 7, as `lasem.training` divides them."""
+    search = {"prior": "sum", "evidence": "mean", "held_out": "half"}
+    images = {"train": 41, "valid": 5}
+    assert power_once(search, epochs=4, batch_size=7, images=images) == pytest.approx(20 * 4 / (4 * 3))
+
+
 def test_no_image_judges_before_evidence_counts():
     search = {"prior": "sum", "evidence_from": 3}
     assert power_once(search, epochs=12, batch_size=10, images=IMAGES, settled=5) == 1
