@@ -66,7 +66,7 @@ def power_once(
     """
     if search.get("prior") != "sum":
         return 1.0
-    train, half, held_out = images["train"], images["train"] // 2, search.get("held_out")
+    train, half, held_out = images["train"], images["train"] // 2, search.get("held_out", "none")
     judging = {"valid": images["valid"], "half": half}.get(held_out, train)
     batches = (train - half if held_out == "half" else train) // batch_size
     first = search.get("evidence_from") or 0
