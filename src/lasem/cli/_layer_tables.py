@@ -15,6 +15,8 @@ ABOUT = {
     "full": "full tuning of a copy for each task",
     "linear": "linear probe, all stages frozen",
     "auto-rgn": "full tuning, rates by relative gradient norm",
+    "own-norms": "own scales and shifts of norms",
+    "own-lora": "own low-rank changes of weights",
 }
 """What the names of learners stand for."""
 

@@ -56,7 +56,7 @@ def layers(
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs per task. Default: those of the preset.")] = None,
     baselines: Annotated[
         bool,
-        typer.Option("--baselines", help="Train full tuning, linear probe, last-k and Auto-RGN too, and compare."),
+        typer.Option("--baselines", help="Train static ways of tuning too, and compare."),
     ] = False,
     task: Annotated[int | None, typer.Option(help="Position of one task, from 0. Default: all tasks.")] = None,
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="Form of the output.")] = "table",

@@ -23,6 +23,8 @@ ORDERED = "ordered"
 """Candidates in which frozen stages come before shared ones and these before own ones, whatever their number."""
 LIBRARIES = ("timm", "transformers")
 """Libraries whose networks have names; what else stands before a colon is a module of the user's."""
+FEW_VALUES = 1e-3 / 3e-4
+"""Factor of the learning rate where few values are trained, which want a higher one; that of the presets."""
 IN_A_NAME = str.maketrans(":/", "--")
 """What the name of a spec has for characters of a network's name."""
 
@@ -115,7 +117,9 @@ def rivals(spec: Spec) -> dict[str, Spec]:
     """Return what a search is compared with, by name: the same spec with a static configuration.
 
     "full" tunes a copy of all stages for every task, "linear" trains the head alone, "last-k" tunes the last k stages
-    and leaves the others frozen, and "auto-rgn" is "full" with learning rates by relative gradient norms.
+    and leaves the others frozen, and "auto-rgn" is "full" with learning rates by relative gradient norms. "own-norms"
+    trains the scales and shifts of norms for every task, and "own-lora" low-rank changes of the weights, both at a
+    higher learning rate, as their presets do.
 
     Args:
         spec: A search on a network of a library.
@@ -129,23 +133,26 @@ def rivals(spec: Spec) -> dict[str, Spec]:
             " it out"
         )
     stages = len(spec.network.options.layers)
+    few = {"training": {"learning_rate": FEW_VALUES * spec.training.learning_rate}}
     found: dict[str, tuple[str, Table]] = {"full": ("none", {}), "linear": ("frozen", {})}
     for last in range(1, stages):
         found[f"last-{last}"] = (f"{FROZEN}" * (stages - last) + f"{OWN}" * last, {})
-    found["auto-rgn"] = ("none", {"relative_rates": True})
+    found["auto-rgn"] = ("none", {"training": {"relative_rates": True}})
+    found["own-norms"] = ("none", {"network": {"own": "norms"}} | few)
+    found["own-lora"] = ("none", {"network": {"own": "lora"}} | few)
     place = spec.name.rpartition("/")[0]
-    return {
-        name: spec.changed(
-            {
-                "name": f"{place}/{name}" if place else name,
-                "network": {"frozen": True},
-                "learner": {"name": name, "kind": "selective", "strategy": "fixed", "configuration": configuration},
-                "training": training,
-                "retention": None,
-            }
-        )
-        for name, (configuration, training) in found.items()
+    return {name: spec.changed(_rival(name, place, *given)) for name, given in found.items()}
+
+
+def _rival(name: str, place: str, configuration: str, changes: Table) -> Table:
+    """Return what makes a static configuration of a search."""
+    static: Table = {
+        "name": f"{place}/{name}" if place else name,
+        "network": {"frozen": True},
+        "learner": {"name": name, "kind": "selective", "strategy": "fixed", "configuration": configuration},
+        "retention": None,
     }
+    return merge(static, changes)
 
 
 def _shortened(composed: Table, whole: Table) -> Table:

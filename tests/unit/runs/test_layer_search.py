@@ -102,7 +102,14 @@ def test_rivals_are_the_same_spec_with_static_configurations(folders):
         "last-1": "220",
         "last-2": "200",
         "auto-rgn": "none",
+        "own-norms": "none",
+        "own-lora": "none",
     }
+    assert {name: rival.network.options.own for name, rival in found.items() if name.startswith("own")} == {
+        "own-norms": "norms",
+        "own-lora": "lora",
+    }
+    assert found["own-norms"].training.learning_rate == resolve("pacs/efficientnet-lite0/own-norms").training.learning_rate
     assert [name for name, rival in found.items() if rival.training.relative_rates] == ["auto-rgn"]
     for name, rival in found.items():
         check(rival)
