@@ -37,12 +37,22 @@ STYLE = {
 
 def share_map(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
     """Draw which branch each task takes in each layer, as the share of seeds, for the rows that search."""
+    return _of_runs("share-map", [trial for trial in trials if trial["probability"] is not None], sources)
+
+
+def forgetting(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
+    """Draw the forgetting ratio of every row as tasks arrive."""
+    return _of_runs("forgetting", trials, sources)
+
+
+def _of_runs(name: str, trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
+    """Draw one of lasem's figures of the runs that were recorded."""
     names = {trial["run"] for trial in trials}
     with tempfile.TemporaryDirectory() as folder:
         for source in sources:
             source.restore(Path(folder))
-        runs = [run for run in collect([folder]) if run.folder_name in names and run.searches]
-        return draw_figure("share-map", runs).figure
+        runs = [run for run in collect([folder]) if run.folder_name in names]
+        return draw_figure(name, runs).figure
 
 
 def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
@@ -98,6 +108,7 @@ def streams(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
 
 FIGURES: dict[str, Callable[[Sequence[Trial], Sequence[Records]], Figure]] = {
     "share-map": share_map,
+    "forgetting": forgetting,
     "cost": cost,
     "streams-figure": streams,
 }

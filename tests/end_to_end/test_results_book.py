@@ -35,6 +35,9 @@ Written by hand.
 <!-- book: streams tiny* against=stl rows=stl rows=h* -->
 <!-- /book -->
 
+<!-- book: forgetting tiny -->
+<!-- /book -->
+
 <!-- book: made tiny -->
 <!-- /book -->
 

@@ -91,6 +91,6 @@ def close_call(decision: DecisionRecord, *, power: float = 1.0) -> str | None:
     if other == 0 or (ratio := (chosen / other) ** power) >= CLOSE:
         return None
     return (
-        f"task {decision.task} was decided for a candidate {ratio:.3g} times as probable as the runner-up, a margin"
+        f"task {decision.task} was decided for a candidate {ratio:.2f} times as probable as the runner-up, a margin"
         " that means nothing; another seed may decide otherwise"
     )

@@ -47,7 +47,7 @@ def test_a_margin_below_a_tenth_of_the_runner_up_is_a_close_call():
 
     assert close_call(decided(0.9, 0.85)) is None
     assert close_call(decided(0.26, 0.03)) is None
-    assert "task 2 was decided for a candidate 1 times as probable as the runner-up" in close_call(
+    assert "task 2 was decided for a candidate 1.00 times as probable as the runner-up" in close_call(
         decided(0.251, 0.001)
     )
     assert close_call(DecisionRecord(task=0, epoch=1, configuration=[1])) is None

@@ -9,7 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from lasem.report._over_tasks import AccuracyMatrix, ForgettingPanel, GrowthCurves
-from lasem.report.figures._style import COLORS, DASHES, FAINT, MARKERS, counted, draw_bands, grid, stroke, whole_numbers
+from lasem.report.figures._style import (
+    COLORS,
+    DASHES,
+    FAINT,
+    MARKERS,
+    counted,
+    draw_bands,
+    grid,
+    legend_below,
+    stroke,
+    whole_numbers,
+)
 
 MOST_WRITTEN = 12
 """Tasks up to which every cell holds its number."""
@@ -45,7 +56,8 @@ def accuracy_matrix(data: Sequence[AccuracyMatrix]) -> Figure:
 
 def forgetting(panels: Sequence[ForgettingPanel]) -> Figure:
     """A panel per stream and mechanism; the vertical ranges differ."""
-    figure, places = grid(len(panels), columns=3, height=2.3)
+    height = 2.3 if len(panels) > 1 else 2.3 + len(panels[0].bands) / 14  # of the legend below a single panel
+    figure, places = grid(len(panels), columns=3, height=height)
     for axes, panel in zip(places, panels, strict=True):
         others = iter(range(1, 1 + len(panel.bands)))
         solid = {"linestyle": DASHES[0], "marker": "o"} if len(panel.bands) < len(COLORS) else {}
@@ -54,7 +66,10 @@ def forgetting(panels: Sequence[ForgettingPanel]) -> Figure:
         axes.set_title(panel.title, loc="left")
         axes.set_xlabel("tasks learned after the first")
         axes.set_ylabel("forgetting ratio")
-        axes.legend(loc="best")
+        if len(panels) == 1:
+            legend_below(figure, axes, columns=3)
+        else:
+            axes.legend(loc="best")
     return figure
 
 
