@@ -109,7 +109,9 @@ def test_rivals_are_the_same_spec_with_static_configurations(folders):
         "own-norms": "norms",
         "own-lora": "lora",
     }
-    assert found["own-norms"].training.learning_rate == resolve("pacs/efficientnet-lite0/own-norms").training.learning_rate
+    assert (
+        found["own-norms"].training.learning_rate == resolve("pacs/efficientnet-lite0/own-norms").training.learning_rate
+    )
     assert [name for name, rival in found.items() if rival.training.relative_rates] == ["auto-rgn"]
     for name, rival in found.items():
         check(rival)
