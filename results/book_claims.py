@@ -22,7 +22,7 @@ class Claim(BaseModel):
     says: str
     """The claim in our own words."""
     sweeps: Annotated[list[str], Field(min_length=1)]
-    """Names of sweeps, in which * stands for anything."""
+    """Names of sweeps, in which * stands for anything; rows are compared within a sweep."""
     row: str
     than: str | None = None
     """Row that is subtracted; of a pattern such as "hps*" the row with the best mean of the measure."""
@@ -90,16 +90,18 @@ def claims_table(claims: Sequence[Claim], records: Sequence[Records]) -> list[Li
     """Compare the claims with what was measured; a claim whose rows are not recorded has a line that says so."""
     lines: list[Line] = []
     for claim in claims:
-        sources = [
-            source for source in records if any(fnmatch.fnmatch(source.path.stem, name) for name in claim.sweeps)
-        ]
-        groups = dict(grouped([trial for source in sources for trial in source.trials]))
-        streams = dict.fromkeys(label.stream for label in groups)
-        parts = ({label: groups[label] for label in groups if label.stream == stream} for stream in streams)
-        found = [line for part in parts if (line := _line(claim, part))]
+        sources = (one for one in records if any(fnmatch.fnmatch(one.path.stem, name) for name in claim.sweeps))
+        found = [line for source in sources for part in _by_stream(source) if (line := _line(claim, part))]
         missing = {"source": claim.source, "the paper says": claim.says, "verdict": "not measured yet"}
         lines += found or [missing]
     return lines
+
+
+def _by_stream(source: Records) -> list[dict[Label, list[Trial]]]:
+    """Return the rows of a sweep, stream by stream."""
+    groups = dict(grouped(source.trials))
+    streams = dict.fromkeys(label.stream for label in groups)
+    return [{label: groups[label] for label in groups if label.stream == stream} for stream in streams]
 
 
 def _line(claim: Claim, groups: dict[Label, list[Trial]]) -> Line | None:
