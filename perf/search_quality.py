@@ -10,7 +10,8 @@ validates best) less that of the configuration chosen, both after training by th
 brute force's score is the mean of theirs, and any of them agrees with it. The cost of a search is its training time in
 units of the mean training time of one configuration. The other seeds measure accuracy, forgetting and parameters.
 
-Each seed of each row is one line of the file. Lines that are there already are not made again, so the command resumes.
+Each seed of each row is one line of the file. Lines that are there already are not made again, so the command resumes;
+a seed that was measured without probes is measured again with them where they are asked for.
 """
 
 import argparse
@@ -46,6 +47,7 @@ SEARCHES = {
     "valid": ["search.held_out=valid"],
     "half": ["search.held_out=half", "search.commit_at.share=0.3"],
     "sum": ["search.prior=sum"],
+    "valid-sum": ["search.held_out=valid", "search.prior=sum"],
     "first-epoch": ["search.evidence_epochs=1"],
     "late": ["search.evidence_from=10"],
     "first-task-shared": ["learner.first_task=shared"],
@@ -53,9 +55,14 @@ SEARCHES = {
     "drawn": ["learner.strategy=drawn-em", "search.draws=4"],
     "darts": ["learner.strategy=darts"],
     **{f"retained-{weight}": [*RETAINED, f"retention.weight={weight}"] for weight in (1, 10, 100)},
-    "retained-10-valid": [*RETAINED, "retention.weight=10", "search.held_out=valid"],
     "retained-10-sum": [*RETAINED, "retention.weight=10", "search.prior=sum"],
-    "retained-10-commit-0.3": [*RETAINED, "retention.weight=10", "search.commit_at.share=0.3"],
+    "retained-10-valid": [*RETAINED, "retention.weight=10", "search.held_out=valid"],
+    "retained-10-valid-sum": [*RETAINED, "retention.weight=10", "search.held_out=valid", "search.prior=sum"],
+    "retained-100-valid": [*RETAINED, "retention.weight=100", "search.held_out=valid"],
+    **{
+        f"retained-{weight}-commit-0.3": [*RETAINED, f"retention.weight={weight}", "search.commit_at.share=0.3"]
+        for weight in (1, 10, 100)
+    },
 }
 """Settings of each search, over those of its stream."""
 
@@ -63,7 +70,7 @@ SEARCHES = {
 def spec_of(stream: str, row: str, seed: int) -> Spec:
     """Return the spec of a row: a search, or a static configuration by its digits."""
     preset, *settings = STREAMS[stream]
-    fixed = ["learner.strategy=fixed", f"learner.configuration={row}"]
+    fixed = ["learner.strategy=fixed", f'learner.configuration="{row}"']
     return resolve(preset, [*settings, *SEARCHES.get(row, fixed)]).with_seed(seed)
 
 
@@ -173,17 +180,18 @@ def _row(name: object, group: pd.DataFrame) -> dict[str, object]:
     return row
 
 
-def missing(out: Path, stream: str, rows: Sequence[str], seeds: int) -> list[tuple[str, int]]:
+def missing(out: Path, stream: str, rows: Sequence[str], *, seeds: int, probes: int) -> list[tuple[str, int]]:
     """Return what a file does not have yet, all rows of a seed before the next seed."""
-    done = {(line["row"], line["seed"]) for line in read(out, stream)}
+    lines = read(out, stream)
+    done = {(line["row"], line["seed"]) for line in lines if line["probes"] or line["seed"] >= probes}
     return [(row, seed) for seed in range(seeds) for row in rows if (row, seed) not in done]
 
 
 def read(out: Path, stream: str) -> list[dict]:
-    """Read the lines of a stream; a last line that was cut off is left out."""
+    """Read the lines of a stream, of a seed that was measured twice the later; a line that was cut off is left out."""
     text = out.read_text(encoding="utf-8") if out.exists() else ""
     whole = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return [line for line in whole if line["stream"] == stream]
+    return list({(line["row"], line["seed"]): line for line in whole if line["stream"] == stream}.values())
 
 
 def main() -> None:
@@ -200,7 +208,8 @@ def main() -> None:
 
     torch.set_num_threads(1)  # small networks are slower on several, and searches and probes must be alike
     rows = given.rows or [*configurations(spec_of(given.stream, "published", 0)), *SEARCHES]
-    for row, seed in [] if given.table else missing(given.out, given.stream, rows, given.seeds):
+    wanted = missing(given.out, given.stream, rows, seeds=given.seeds, probes=given.probes)
+    for row, seed in [] if given.table else wanted:
         spec = spec_of(given.stream, row, seed)
         line = {"stream": given.stream, "row": row, "seed": seed} | measure(
             spec, given.data, probed=seed < given.probes
