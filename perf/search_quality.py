@@ -27,7 +27,7 @@ import torch
 
 from lasem.benchmarks import Task, TaskStream
 from lasem.learners import AbstractLearner, LoadsKnowledge, Searches, parameter_counts
-from lasem.metrics import spread
+from lasem.metrics import distinguishable, spread
 from lasem.runs import Spec, build_learner, resolve
 
 CPU = torch.device("cpu")
@@ -61,9 +61,12 @@ SEARCHES = {
     "retained-100-valid": [*RETAINED, "retention.weight=100", "search.held_out=valid"],
     **{
         f"retained-{weight}-commit-0.3": [*RETAINED, f"retention.weight={weight}", "search.commit_at.share=0.3"]
-        for weight in (1, 10, 100)
+        for weight in (1, 10, 100, 1000)
     },
-}
+    "retained-100-commit-0.3-first-task-shared": [
+        *RETAINED, "retention.weight=100", "search.commit_at.share=0.3", "learner.first_task=shared",
+    ],
+}  # fmt: skip
 """Settings of each search, over those of its stream."""
 
 
@@ -150,6 +153,7 @@ def summary(line: dict) -> dict[str, float]:
         "at own end, %": 100 * float(np.mean(ends)),
         "forgetting ratio": float(np.mean(ratios)),
         "parameters": float(line["parameters"]),
+        "training, s": sum(line["seconds"]),
         "regret, points": 100 * _mean(regret),
         "agreement, %": 100 * _mean(agrees),
         "cost, static steps": _mean(cost),
@@ -162,22 +166,36 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def table(lines: Iterable[dict]) -> str:
-    """Write a table of the rows, as mean and half of the 95 % interval over seeds, the best final accuracy first."""
-    measured = pd.DataFrame([{"search": line["row"], **summary(line)} for line in lines])
-    groups = list(measured.groupby("search", sort=False))
-    groups.sort(key=lambda group: -group[1]["final, %"].mean())
-    return pd.DataFrame([_row(name, group) for name, group in groups]).to_markdown(index=False)
+    """Write a table of the rows, as mean and half of the 95 % interval over seeds, the best final accuracy first.
+
+    The difference from the published search is taken seed by seed; a star says that its interval does not contain 0.
+    """
+    measured = pd.DataFrame([{"search": line["row"], "seed": line["seed"], **summary(line)} for line in lines])
+    groups = {name: group.set_index("seed") for name, group in measured.groupby("search", sort=False)}
+    published = groups["published"]["final, %"] if "published" in groups else pd.Series(dtype=float)
+    ranked = sorted(groups.items(), key=lambda item: -item[1]["final, %"].mean())
+    rows = pd.DataFrame([_row(name, group.drop(columns="search"), published) for name, group in ranked])
+    return rows.loc[:, (rows != "").any()].to_markdown(index=False)
 
 
-def _row(name: object, group: pd.DataFrame) -> dict[str, object]:
+def _row(name: object, group: pd.DataFrame, published: pd.Series) -> dict[str, object]:
     """Write the measures of one search."""
+    differences = (group["final, %"] - published).dropna().tolist()
+    star = " *" if len(differences) > 1 and distinguishable(differences) else ""
     row: dict[str, object] = {"search": name, "seeds": len(group)}
-    for measure_name in group.columns[1:]:
-        found = spread(group[measure_name].tolist())
+    for measure_name in group.columns:
         digits = 3 if "ratio" in measure_name else 0 if measure_name == "parameters" else 1
-        half = "" if np.isnan(found.half_width) else f" ± {found.half_width:.{digits}f}"
-        row[measure_name] = f"{found.mean:,.{digits}f}{half}"
+        row[measure_name] = _interval(group[measure_name].tolist(), digits=digits)
+        if measure_name == "final, %":
+            row["less published"] = "" if name == "published" else _interval(differences, digits=1, sign="+") + star
     return row
+
+
+def _interval(values: Sequence[float], *, digits: int, sign: str = "") -> str:
+    """Write a mean and half of its interval; nothing of values that are all unknown."""
+    found = spread(values)
+    half = "" if np.isnan(found.half_width) else f" ± {found.half_width:,.{digits}f}"
+    return "" if np.isnan(found.mean) else f"{found.mean:{sign},.{digits}f}{half}"
 
 
 def missing(out: Path, stream: str, rows: Sequence[str], *, seeds: int, probes: int) -> list[tuple[str, int]]:
