@@ -431,7 +431,7 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
         (["nowhere.toml"], ["there is none at nowhere.toml"]),
         (["digits/stl", "--set", "learner.kind={a=1}"], ["kind must be text", "{'a': 1}"]),
         (["digits/stl", "--set", "learner.mechanism=[1]"], ["mechanism must be text"]),
-        (["digits/stl", "--set", "profile=[1]"], ["profile must be paper or release"]),
+        (["digits/stl", "--set", "profile=[1]"], ["profile must be paper, recommended or release"]),
         (
             ["digits/stl", "--set", "training.epoch=3"],
             ["epoch is not an option of [training]", "'epochs'"],

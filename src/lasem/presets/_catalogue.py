@@ -13,7 +13,7 @@ from lasem.nn import find_network
 from lasem.options import Table
 
 AXES = ("profiles", "benchmarks", "networks", "learners", "sizes")
-ABOUT = ("summary", "static", "short", "networks", "partitions", "on", "pretrained")
+ABOUT = ("summary", "static", "short", "networks", "partitions", "on", "over", "pretrained")
 """Keys of a file that describe it; all others are sections of a spec, or `when`."""
 HEADING = ("name", "profile", "plugins", "small")
 """Keys of a spec that stand above its sections."""

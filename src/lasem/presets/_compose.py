@@ -91,9 +91,11 @@ def compose(preset: str | None, above: Mapping[str, Any]) -> Composed:
     """
     profile = above.get("profile", "paper")
     if not isinstance(profile, str) or profile not in files("profiles"):
-        known = " or ".join(files("profiles"))
-        raise SpecError(f"profile must be {known} (got {profile!r}); set it to one of these")
-    layers = [Layer(f"profiles/{profile}.toml", {"profile": profile} | files("profiles")[profile])]
+        *most, last = files("profiles")
+        raise SpecError(f"profile must be {', '.join(most)} or {last} (got {profile!r}); set it to one of these")
+    layers = [
+        Layer(f"profiles/{name}.toml", {"profile": name} | files("profiles")[name]) for name in _profiles(profile)
+    ]
     if preset is None:
         return Composed(tuple(_chosen(layers, above)))
     name, _, variant = preset.rpartition("/")
@@ -119,6 +121,12 @@ def compose(preset: str | None, above: Mapping[str, Any]) -> Composed:
         named = {"name": preset, "benchmark": {"name": f"{benchmark}/small"}}
         layers.append(Layer("the name of the preset", named, small=True))
     return _with_benchmark(Composed(tuple(_chosen(layers, above)), small=small), above)
+
+
+def _profiles(name: str) -> list[str]:
+    """A profile after the one that it is laid over, if any."""
+    below = files("profiles")[name].get("over")
+    return [*(_profiles(below) if below else ()), name]
 
 
 def _axes(preset: str) -> tuple[str, str | None, str]:
@@ -203,7 +211,7 @@ def _chosen(layers: list[Layer], above: Mapping[str, Any]) -> Iterator[Layer]:
     learner = whole.get("learner")
     choices = learner if isinstance(learner, Mapping) else {}
     named = [choices.get(key) for key in ("kind", "mechanism", "strategy")]
-    chosen = {whole["profile"], *(name for name in named if isinstance(name, str))}
+    chosen = {*_profiles(whole["profile"]), *(name for name in named if isinstance(name, str))}
     for layer in layers:
         sections = {key: value for key, value in layer.table.items() if key not in (*ABOUT, "when")}
         yield Layer(layer.source, sections, layer.small)

@@ -40,7 +40,7 @@ TRAINED: Columns = {
 RUNS: Mapping[str, tuple[pa.DataType, str, Callable[[Run], object]]] = MappingProxyType(
     {
         "network": (TEXT, "name of the network", lambda run: run.network),
-        "profile": (TEXT, "paper or release", lambda run: run.profile),
+        "profile": (TEXT, "paper, release or recommended", lambda run: run.profile),
         "small": (
             YES_NO,
             "whether the run uses a small variant instead of the published setting",

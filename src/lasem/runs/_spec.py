@@ -71,13 +71,14 @@ class Heading:
 
     Attributes:
         name: Name of the experiment: a preset's, or one of your own.
-        profile: Whose choices are taken where the paper and the authors' release differ.
+        profile: Whose choices are taken where the paper and the authors' release differ; "recommended" are the paper's
+            with what measurements here add to its search.
         plugins: Modules that are imported because they add to the registries.
         small: What differs from the full experiment, in words; None for a full one.
     """
 
     name: Name
-    profile: Literal["paper", "release"] = "paper"
+    profile: Literal["paper", "release", "recommended"] = "paper"
     plugins: tuple[str, ...] = ()
     small: tuple[str, ...] | None = None
 
@@ -136,7 +137,7 @@ class Spec:
 
     @property
     def profile(self) -> str:
-        """Whose choices are taken: "paper" or "release"."""
+        """Whose choices are taken: "paper", "release" or "recommended"."""
         return self.heading.profile
 
     @property

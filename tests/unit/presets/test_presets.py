@@ -36,7 +36,7 @@ def presets_of(benchmark):
     return [name for name in PRESETS if name.startswith(f"{benchmark}/")]
 
 
-@pytest.mark.parametrize("profile", ["paper", "release"])
+@pytest.mark.parametrize("profile", ["paper", "release", "recommended"])
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_every_preset_resolves_and_passes_its_check(benchmark, profile):
     for name in presets_of(benchmark)[:: 1 if profile == "paper" else 4]:
@@ -386,6 +386,20 @@ def test_profiles_differ_in_what_the_sources_mark_and_nothing_else(benchmark):
     assert differences(*tables) == expected
 
 
+def test_the_recommended_profile_adds_to_searches_and_leaves_other_learners_as_the_paper_has_them():
+    def changes(preset):
+        return differences(*(resolve(preset, [f"profile={name}"]).table() for name in ("paper", "recommended")))
+
+    retention = {"kind": "laplace", "weight": 100.0, "decay": 1.0, "online": False, "count_images": True}
+    assert changes("digits/lasem-hps") == {
+        "profile": ("paper", "recommended"),
+        "retention": (None, retention | {"fisher": "exact"}),
+        "search.commit_at": (None, {"share": 0.3}),
+    }
+    for learner in ("hps", "den", "darts-hps", "brute-force-hps", "ewc"):
+        assert changes(f"digits/{learner}") == {"profile": ("paper", "recommended")}
+
+
 def test_the_paper_is_the_default_profile():
     assert resolve("digits/lasem-hps") == resolve("digits/lasem-hps", ["profile=paper"])
 
@@ -452,7 +466,7 @@ def test_an_unknown_preset_suggests_the_nearest(target, words):
 
 
 def test_an_unknown_profile_lists_the_profiles():
-    with pytest.raises(SpecError, match=r"profile must be paper or release .got 'papr'"):
+    with pytest.raises(SpecError, match=r"profile must be paper, recommended or release .got 'papr'"):
         resolve("digits/stl", ["profile=papr"])
 
 
