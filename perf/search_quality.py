@@ -40,6 +40,7 @@ STREAMS = {
     "cifar100-10": ["cifar100-10/lasem-hps/small"],
 }  # fmt: skip
 RETAINED = ["retention.kind=laplace"]
+SHORT = ["search.evidence_epochs=1"]
 SEARCHES = {
     "published": ["search.evidence=product"],
     "published-mean": ["search.evidence=mean"],
@@ -48,7 +49,7 @@ SEARCHES = {
     "half": ["search.held_out=half", "search.commit_at.share=0.3"],
     "sum": ["search.prior=sum"],
     "valid-sum": ["search.held_out=valid", "search.prior=sum"],
-    "first-epoch": ["search.evidence_epochs=1"],
+    "first-epoch": SHORT,
     "late": ["search.evidence_from=10"],
     "first-task-shared": ["learner.first_task=shared"],
     "near-ties": ["learner.first_task=near-ties"],
@@ -62,6 +63,13 @@ SEARCHES = {
     **{
         f"retained-{weight}-commit-0.3": [*RETAINED, f"retention.weight={weight}", "search.commit_at.share=0.3"]
         for weight in (1, 10, 100, 1000)
+    },
+    "first-epoch-commit-0.1": [*SHORT, "search.commit_at.share=0.1"],
+    **{
+        f"retained-{weight}-first-epoch-commit-0.1": [
+            *RETAINED, f"retention.weight={weight}", *SHORT, "search.commit_at.share=0.1",
+        ]
+        for weight in (10, 100)
     },
     "retained-100-commit-0.3-first-task-shared": [
         *RETAINED, "retention.weight=100", "search.commit_at.share=0.3", "learner.first_task=shared",

@@ -56,7 +56,7 @@ def accuracy_matrix(data: Sequence[AccuracyMatrix]) -> Figure:
 
 def forgetting(panels: Sequence[ForgettingPanel]) -> Figure:
     """A panel per stream and mechanism; the vertical ranges differ."""
-    height = 2.3 if len(panels) > 1 else 2.3 + len(panels[0].bands) / 14  # of the legend below a single panel
+    height = 2.3 if len(panels) > 1 else 2.3 + len(panels[0].bands) / 8  # of the legend below a single panel
     figure, places = grid(len(panels), columns=3, height=height)
     for axes, panel in zip(places, panels, strict=True):
         others = iter(range(1, 1 + len(panel.bands)))
