@@ -445,7 +445,7 @@ def test_a_dry_run_checks_the_data_folder(lasem, tmp_path):
         (["digits/lasem-hps", "--set", "search.partition=1,2,3"], ["a partition must be written like {1,2},{3-5}"]),
         (["digits/lasem-hps", "--set", 'search.candidates=["11"]'], ["3 here", "'11'"]),
         (["digits/hps-top-9"], ["top-9"]),
-        (["digits/stl", "--set", "profile=papers"], ["paper or release"]),
+        (["digits/stl", "--set", "profile=papers"], ["paper, recommended or release"]),
         (["digits/stl", "--set", "benchmark.order=[0,99]"], ["99"]),
         (["digits/stl", "--set", "training.batch_size=10000"], ["10000", "lower batch_size"]),
         (["digits/stl", "--seeds", "0,x"], ["'0,x'", "0,1,2"]),

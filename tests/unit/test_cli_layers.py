@@ -41,13 +41,14 @@ def test_one_command_searches_compares_and_answers(photos):
     assert ["layers", "own", "shared", "frozen"] in lines
     assert [line[2] for line in lines if line[:1] == ["task"]] == ["pets:", "birds:"]
     head = next(number for number, line in enumerate(lines) if line[:2] == ["test", "accuracy,"])
-    assert [line[0] for line in lines[head + 1 : head + 6]] == ["search", "full", "linear", "last-1", "auto-rgn"]
+    rivals = ["full", "linear", "last-1", "auto-rgn", "own-norms", "own-lora"]
+    assert [line[0] for line in lines[head + 1 : head + 8]] == ["search", *rivals]
     assert "by chance" in shown.stdout
     assert "times the multiply-adds of one static training" in shown.stdout
     assert "random weights" in shown.stderr
     assert "epochs" not in shown.stdout  # progress is on the error stream
     assert (photos / "branches.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((photos / "runs").iterdir())) == 5
+    assert len(list((photos / "runs").iterdir())) == 1 + len(rivals)
 
     again = layers(*both, "--format", "json", "--out", "answer.json")
     assert "finished already" in again.stderr
