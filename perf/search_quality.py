@@ -39,8 +39,14 @@ STREAMS = {
     "synthetic": ["synthetic/lasem-hps", "training.epochs=40"],
     "cifar100-10": ["cifar100-10/lasem-hps/small"],
 }  # fmt: skip
-RETAINED = ["retention.kind=laplace"]
-SHORT = ["search.evidence_epochs=1"]
+FIRST_EPOCH = "search.evidence_epochs=1"
+
+
+def retained(weight: int, *settings: str) -> list[str]:
+    """Return the settings of a search with retention."""
+    return ["retention.kind=laplace", f"retention.weight={weight}", *settings]
+
+
 SEARCHES = {
     "published": ["search.evidence=product"],
     "published-mean": ["search.evidence=mean"],
@@ -49,32 +55,29 @@ SEARCHES = {
     "half": ["search.held_out=half", "search.commit_at.share=0.3"],
     "sum": ["search.prior=sum"],
     "valid-sum": ["search.held_out=valid", "search.prior=sum"],
-    "first-epoch": SHORT,
+    "first-epoch": [FIRST_EPOCH],
     "late": ["search.evidence_from=10"],
     "first-task-shared": ["learner.first_task=shared"],
     "near-ties": ["learner.first_task=near-ties"],
     "drawn": ["learner.strategy=drawn-em", "search.draws=4"],
     "darts": ["learner.strategy=darts"],
-    **{f"retained-{weight}": [*RETAINED, f"retention.weight={weight}"] for weight in (1, 10, 100)},
-    "retained-10-sum": [*RETAINED, "retention.weight=10", "search.prior=sum"],
-    "retained-10-valid": [*RETAINED, "retention.weight=10", "search.held_out=valid"],
-    "retained-10-valid-sum": [*RETAINED, "retention.weight=10", "search.held_out=valid", "search.prior=sum"],
-    "retained-100-valid": [*RETAINED, "retention.weight=100", "search.held_out=valid"],
+    **{f"retained-{weight}": retained(weight) for weight in (1, 10, 100)},
+    "retained-10-sum": retained(10, "search.prior=sum"),
+    "retained-10-valid": retained(10, "search.held_out=valid"),
+    "retained-10-valid-sum": retained(10, "search.held_out=valid", "search.prior=sum"),
+    "retained-100-valid": retained(100, "search.held_out=valid"),
     **{
-        f"retained-{weight}-commit-0.3": [*RETAINED, f"retention.weight={weight}", "search.commit_at.share=0.3"]
-        for weight in (1, 10, 100, 1000)
+        f"retained-{weight}-commit-0.3": retained(weight, "search.commit_at.share=0.3") for weight in (1, 10, 100, 1000)
     },
-    "first-epoch-commit-0.1": [*SHORT, "search.commit_at.share=0.1"],
+    "first-epoch-commit-0.1": [FIRST_EPOCH, "search.commit_at.share=0.1"],
     **{
-        f"retained-{weight}-first-epoch-commit-0.1": [
-            *RETAINED, f"retention.weight={weight}", *SHORT, "search.commit_at.share=0.1",
-        ]
+        f"retained-{weight}-first-epoch-commit-0.1": retained(weight, FIRST_EPOCH, "search.commit_at.share=0.1")
         for weight in (10, 100)
     },
-    "retained-100-commit-0.3-first-task-shared": [
-        *RETAINED, "retention.weight=100", "search.commit_at.share=0.3", "learner.first_task=shared",
-    ],
-}  # fmt: skip
+    "retained-100-commit-0.3-first-task-shared": retained(
+        100, "search.commit_at.share=0.3", "learner.first_task=shared"
+    ),
+}
 """Settings of each search, over those of its stream."""
 
 
