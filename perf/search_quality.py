@@ -10,6 +10,9 @@ validates best) less that of the configuration chosen, both after training by th
 brute force's score is the mean of theirs, and any of them agrees with it. The cost of a search is its training time in
 units of the mean training time of one configuration. The other seeds measure accuracy, forgetting and parameters.
 
+In the streams `synthetic-*` the right configuration is known, and the name says it. Its shared layers are given after
+the first task, in place of what that task had shared, so the first task is not counted.
+
 Each seed of each row is one line of the file. Lines that are there already are not made again, so the command resumes;
 a seed that was measured without probes is measured again with them where they are asked for.
 """
@@ -36,7 +39,10 @@ STREAMS = {
         "digits/lasem-hps", "benchmark.tasks=8", "benchmark.classes_per_task=5", "benchmark.train_per_class=6",
         "training.optimizer=adam", "training.batch_size=5", "training.epochs=40",
     ],
-    "synthetic": ["synthetic/lasem-hps", "training.epochs=40"],
+    **{
+        f"synthetic-{planted}": ["synthetic/lasem-hps", "benchmark.tasks=5", f'benchmark.planted="{planted}"']
+        for planted in ("00", "01", "10", "11")
+    },
     "cifar100-10": ["cifar100-10/lasem-hps/small"],
 }  # fmt: skip
 FIRST_EPOCH = "search.evidence_epochs=1"
@@ -144,13 +150,21 @@ def measure(spec: Spec, data: Path | None, *, probed: bool) -> dict[str, object]
         chosen.append("".join(map(str, learner.configuration(position))))
         tests = (accuracy(learner, stream[i], identity=i, split="test") for i in range(position + 1))
         rows.append([round(value, 4) for value in tests])
-    held = parameter_counts(learner).held
-    return {"accuracy": rows, "chosen": chosen, "probes": probes, "seconds": seconds, "parameters": held}
+    return {
+        "accuracy": rows,
+        "chosen": chosen,
+        "planted": ["".join(map(str, digits)) for digits in stream.planted or ()],
+        "probes": probes,
+        "seconds": seconds,
+        "parameters": parameter_counts(learner).held,
+    }
 
 
 def summary(line: dict) -> dict[str, float]:
     """Compute the measures of a line."""
-    last, ends = line["accuracy"][-1], [row[-1] for row in line["accuracy"]]
+    planted = line.get("planted", [])
+    first = 1 if planted else 0
+    last, ends = line["accuracy"][-1][first:], [row[-1] for row in line["accuracy"][first:]]
     regret, agrees, cost = [], [], []
     for chosen, probes, seconds in zip(line["chosen"], line["probes"], line["seconds"], strict=False):
         best = max(valid for valid, _, _ in probes.values())
@@ -167,6 +181,7 @@ def summary(line: dict) -> dict[str, float]:
         "training, s": sum(line["seconds"]),
         "regret, points": 100 * _mean(regret),
         "agreement, %": 100 * _mean(agrees),
+        "planted, %": 100 * _mean([one == other for one, other in zip(line["chosen"], planted, strict=False)][first:]),
         "cost, static steps": _mean(cost),
     }
 
