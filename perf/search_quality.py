@@ -45,6 +45,7 @@ STREAMS = {
     },
     "cifar100-10": ["cifar100-10/lasem-hps/small"],
 }  # fmt: skip
+LEAST_PAIRS = 5
 FIRST_EPOCH = "search.evidence_epochs=1"
 
 
@@ -176,7 +177,7 @@ def summary(line: dict) -> dict[str, float]:
     return {
         "final, %": 100 * float(np.mean(last)),
         "at own end, %": 100 * float(np.mean(ends)),
-        "forgetting ratio": float(np.mean(ratios)),
+        "forgetting ratio": _mean(ratios),
         "parameters": float(line["parameters"]),
         "training, s": sum(line["seconds"]),
         "regret, points": 100 * _mean(regret),
@@ -194,7 +195,8 @@ def _mean(values: Sequence[float]) -> float:
 def table(lines: Iterable[dict]) -> str:
     """Write a table of the rows, as mean and half of the 95 % interval over seeds, the best final accuracy first.
 
-    The difference from the published search is taken seed by seed; a star says that its interval does not contain 0.
+    The difference from the published search is taken seed by seed. From five seeds on, a star says that its interval
+    does not contain 0.
     """
     measured = pd.DataFrame([{"search": line["row"], "seed": line["seed"], **summary(line)} for line in lines])
     groups = {name: group.set_index("seed") for name, group in measured.groupby("search", sort=False)}
@@ -207,7 +209,7 @@ def table(lines: Iterable[dict]) -> str:
 def _row(name: object, group: pd.DataFrame, published: pd.Series) -> dict[str, object]:
     """Write the measures of one search."""
     differences = (group["final, %"] - published).dropna().tolist()
-    star = " *" if len(differences) > 1 and distinguishable(differences) else ""
+    star = " *" if len(differences) >= LEAST_PAIRS and distinguishable(differences) else ""
     row: dict[str, object] = {"search": name, "seeds": len(group)}
     for measure_name in group.columns:
         digits = 3 if "ratio" in measure_name else 0 if measure_name == "parameters" else 1
@@ -233,9 +235,23 @@ def missing(out: Path, stream: str, rows: Sequence[str], *, seeds: int, probes: 
 
 def read(out: Path, stream: str) -> list[dict]:
     """Read the lines of a stream, of a seed that was measured twice the later; a line that was cut off is left out."""
+    found = {}
+    for text in out.read_text(encoding="utf-8").splitlines() if out.exists() else ():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if line["stream"] == stream:
+            found[line["row"], line["seed"]] = line
+    return list(found.values())
+
+
+def append(out: Path, line: dict) -> None:
+    """Write a line at the end of a file, below a line that was cut off."""
     text = out.read_text(encoding="utf-8") if out.exists() else ""
-    whole = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return list({(line["row"], line["seed"]): line for line in whole if line["stream"] == stream}.values())
+    begin = "" if text == "" or text.endswith("\n") else "\n"
+    with out.open("a", encoding="utf-8") as file:
+        file.write(begin + json.dumps(line, separators=(",", ":")) + "\n")
 
 
 def main() -> None:
@@ -258,8 +274,7 @@ def main() -> None:
         line = {"stream": given.stream, "row": row, "seed": seed} | measure(
             spec, given.data, probed=seed < given.probes
         )
-        with given.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        append(given.out, line)
     print(table(line for line in read(given.out, given.stream) if line["row"] in rows and line["seed"] < given.seeds))
 
 
