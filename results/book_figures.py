@@ -1,5 +1,6 @@
 """Figures of the results book, from the records alone."""
 
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from math import isnan
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from book_records import Label, Records, Trial
-from book_tables import grouped, seconds
+from book_tables import grouped, ordered_streams, seconds
 from lasem.metrics import spread
 from lasem.report import collect, draw_figure
 
@@ -90,7 +91,7 @@ def streams(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
     """Draw accuracy at the end against the number that the sweep varies in the stream, such as images per class."""
     del sources
     groups = dict(grouped(trials))
-    numbers = sorted({label.stream for label in groups}, key=_number)
+    numbers = ordered_streams(groups)
     rows = list(dict.fromkeys(label.row for label in groups))
     figure = Figure(figsize=(4.6, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -98,7 +99,7 @@ def streams(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
         known = [place for place, stream in enumerate(numbers) if Label(row, stream) in groups]
         parts = [groups[Label(row, numbers[place])] for place in known]
         _errorbar(axes, i, [place + 0.06 * (i - len(rows) / 2) for place in known], parts, label=row, linewidth=1)
-    axes.set_xticks(range(len(numbers)), [f"{_number(stream):g}" for stream in numbers])
+    axes.set_xticks(range(len(numbers)), [stream.partition("=")[2] for stream in numbers])
     axes.set_xlabel(numbers[0].partition("=")[0].replace("_", " "))
     axes.set_ylabel("accuracy at the end, mean over tasks")
     _percents(axes)
@@ -122,6 +123,11 @@ def write(kind: str, trials: Sequence[Trial], sources: Sequence[Records], out: P
         figure = FIGURES[kind](trials, sources)
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "lasem"}, bbox_inches="tight")
+    # Matplotlib names a clip path after a hash of its coordinates, whose last digits differ between processors.
+    text = out.read_text(encoding="utf-8")
+    for number, name in enumerate(re.findall(r'<clipPath id="(\w+)"', text), start=1):
+        text = text.replace(name, f"clip-{number}")
+    out.write_text(text, encoding="utf-8")
 
 
 def _errorbar(axes: Axes, i: int, x: Sequence[float], groups: Sequence[Sequence[Trial]], **look: Any) -> None:  # noqa: ANN401
@@ -132,11 +138,6 @@ def _errorbar(axes: Axes, i: int, x: Sequence[float], groups: Sequence[Sequence[
         color=COLORS[i % len(COLORS)], marker=MARKERS[(i + i // len(COLORS)) % len(MARKERS)], markersize=4.5,
         capsize=2, elinewidth=0.8, **look,
     )  # fmt: skip
-
-
-def _number(stream: str) -> float:
-    """Return the value of the setting in which streams differ, such as 5 for "train_per_class=5"."""
-    return float(stream.partition("=")[2])
 
 
 def _axis(axes: Axes, words: str, text: Callable[[float, object], str]) -> None:

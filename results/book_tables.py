@@ -1,7 +1,8 @@
 """Tables of the results book, from the records alone: means over seeds with intervals, and paired differences."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from book_records import Label, Trial
 from lasem.formats import duration, extent
@@ -79,7 +80,7 @@ def learners_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list
 def streams_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Line]:
     """Show the accuracy at the end with a column per stream, and the differences from some rows in the same trials."""
     groups = dict(grouped(trials))
-    streams = list(dict.fromkeys(label.stream for label in groups))
+    streams = ordered_streams(groups)
     lines = []
     for row in dict.fromkeys(label.row for label in groups):
         parts = {stream: groups[Label(row, stream)] for stream in streams if Label(row, stream) in groups}
@@ -91,6 +92,16 @@ def streams_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[
                 line[f"{stream}, less `{name}`"] = difference(groups, Label(row, stream), Label(name, stream))
         lines.append(line)
     return lines
+
+
+def ordered_streams(labels: Iterable[Label]) -> list[str]:
+    """Return the names of streams by the number in them, such as 5 in "train_per_class=5", and then by name."""
+
+    def key(stream: str) -> tuple[float, str]:
+        value = stream.partition("=")[2]
+        return (float(value) if value.replace(".", "", 1).isdigit() else inf), stream
+
+    return sorted({label.stream for label in labels}, key=key)
 
 
 def choices_table(trials: Sequence[Trial], against: Sequence[str] = ()) -> list[Line]:

@@ -1,6 +1,7 @@
 """Records and tables of the results book, against numbers worked out by hand."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,16 @@ from book_claims import Claim, claims_table, read_claims, read_elsewhere
 from book_figures import write
 from book_pages import build
 from book_records import COLUMNS, Label, Records, Trial
-from book_tables import choices_table, grouped, learners_table, streams_table, task_titles, tasks_table, training_table
+from book_tables import (
+    choices_table,
+    grouped,
+    learners_table,
+    ordered_streams,
+    streams_table,
+    task_titles,
+    tasks_table,
+    training_table,
+)
 from lasem.report import collect
 
 ROOT = Path(__file__).parents[3]
@@ -114,6 +124,12 @@ def test_streams_are_columns_and_differences_stay_inside_a_stream():
     assert lines["`hps`"]["n=5, less `stl`"] == "+25.0"
     assert lines["`ewc`"]["n=10, less `stl`"] == "\N{MINUS SIGN}25.0"
     assert "n=10, %" not in lines["`hps`"]
+    assert ordered_streams(Label("stl", stream) for stream in ("n=10", "of", "n=5", "n=7.5")) == [
+        "n=5",
+        "n=7.5",
+        "n=10",
+        "of",
+    ]
 
 
 def test_tasks_choices_and_training_have_a_line_per_row():
@@ -194,6 +210,8 @@ def test_a_figure_is_the_same_file_from_the_same_records(kind, tmp_path):
     write(kind, trials, [], two)
     assert one.read_bytes() == two.read_bytes()
     assert b"hps" in one.read_bytes()
+    names = re.findall(rb'(?:url\(#|<clipPath id=")([\w-]+)', one.read_bytes())
+    assert all(name.startswith(b"clip-") for name in names)
 
 
 def test_the_share_map_is_drawn_of_rows_that_search(tmp_path):
