@@ -114,8 +114,8 @@ def _rules(spec: SweepSpec) -> Iterator[str]:
             f" {'grid.' + pair[0] + ' alone' if pair else 'neither'}); add what is missing"
         )
     for key in spec.grid:
-        if "." not in key and key not in PLAIN:
-            yield f"unknown key 'grid.{key}'; {nearest(key, PLAIN)}, or a setting such as 'training.epochs'"
+        if "." not in key and key not in (*PLAIN, "profile"):
+            yield f"unknown key 'grid.{key}'; {nearest(key, (*PLAIN, 'profile'))}, or a setting such as 'training.epochs'"
     for key in spec.grid.keys() & spec.set.keys():
         yield f"a key must have one value or several (got {key!r} in both set and grid); leave one of them out"
     if "seeds" in spec.grid:

@@ -54,6 +54,12 @@ def test_combinations_that_mean_the_same_are_one_run(read):
     assert resolve("digits/stl").folder in folders  # 0.5 is the default
 
 
+def test_a_profile_is_compared_with_another(read):
+    runs = read('[grid]\nbenchmark = ["digits"]\nlearner = ["lasem-hps"]\nprofile = ["paper", "recommended"]\n').runs
+    assert [(run.spec.profile, run.spec.retention is None) for run in runs] == [("paper", True), ("recommended", False)]
+    assert runs[1].title == "digits/lasem-hps profile=recommended"
+
+
 def test_settings_are_those_of_all_runs_and_the_command_line_is_above_the_file(read):
     text = GRID + "[set]\ntraining.epochs = 3\nbenchmark.order = [1, 0]\n"
     for run in read(text, "training.epochs=5").runs:
