@@ -113,9 +113,10 @@ def _rules(spec: SweepSpec) -> Iterator[str]:
             "a sweep must have presets, or a grid with benchmark and learner (got"
             f" {'grid.' + pair[0] + ' alone' if pair else 'neither'}); add what is missing"
         )
+    known = (*PLAIN, "profile")
     for key in spec.grid:
-        if "." not in key and key not in (*PLAIN, "profile"):
-            yield f"unknown key 'grid.{key}'; {nearest(key, (*PLAIN, 'profile'))}, or a setting such as 'training.epochs'"
+        if "." not in key and key not in known:
+            yield f"unknown key 'grid.{key}'; {nearest(key, known)}, or a setting such as 'training.epochs'"
     for key in spec.grid.keys() & spec.set.keys():
         yield f"a key must have one value or several (got {key!r} in both set and grid); leave one of them out"
     if "seeds" in spec.grid:
