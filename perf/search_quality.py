@@ -29,7 +29,7 @@ import pandas as pd
 import torch
 
 from lasem.benchmarks import Task, TaskStream
-from lasem.learners import AbstractLearner, LoadsKnowledge, Searches, parameter_counts
+from lasem.learners import AbstractLearner, LoadsKnowledge, Searches, TakesTurns, parameter_counts
 from lasem.metrics import distinguishable, spread
 from lasem.runs import Spec, build_learner, resolve
 
@@ -68,6 +68,7 @@ SEARCHES = {
     "near-ties": ["learner.first_task=near-ties"],
     "drawn": ["learner.strategy=drawn-em", "search.draws=4"],
     "darts": ["learner.strategy=darts"],
+    "brute-force": ["learner.strategy=brute-force"],
     **{f"retained-{weight}": retained(weight) for weight in (1, 10, 100)},
     "retained-10-sum": retained(10, "search.prior=sum"),
     "retained-10-valid": retained(10, "search.held_out=valid"),
@@ -100,12 +101,19 @@ def configurations(spec: Spec) -> list[str]:
     return ["".join(map(str, digits)) for digits in product((0, 1), repeat=len(spec.network.options.layers))]
 
 
-def train(learner: AbstractLearner, task: Task, *, epochs: int) -> float:
-    """Train a task to the end, commit it, and return the processor time of training."""
+def train(learner: AbstractLearner, task: Task, *, identity: int, epochs: int) -> float:
+    """Train a task to the end, commit it, and return the processor time of training.
+
+    Brute force trains every candidate in turn, and scores it by the validation accuracy after its last epoch.
+    """
     learner.begin_task(task)
     start = time.process_time()
-    for _ in range(epochs):
-        learner.train_epoch()
+    turns = learner.turns() if isinstance(learner, TakesTurns) else None
+    for _ in turns or ["once"]:
+        for _ in range(epochs):
+            learner.train_epoch()
+        if turns is not None and isinstance(learner, TakesTurns):
+            learner.end_turn(accuracy(learner, task, identity=identity, split="valid"))
     seconds = time.process_time() - start
     learner.end_task()
     return seconds
@@ -129,7 +137,7 @@ def probe(spec: Spec, stream: TaskStream, learner: AbstractLearner, *, position:
         alone = build_learner(fixed, stream.outline, device=CPU)
         if position:
             alone.restore(state, task=None)
-        seconds = train(alone, task, epochs=spec.training.epochs)
+        seconds = train(alone, task, identity=position, epochs=spec.training.epochs)
         valid, test = (accuracy(alone, task, identity=position, split=split) for split in ("valid", "test"))
         found[digits] = [round(value, 4) for value in (valid, test, seconds)]
     return found
@@ -147,7 +155,7 @@ def measure(spec: Spec, data: Path | None, *, probed: bool) -> dict[str, object]
             learner.load_knowledge(stream.knowledge)
         if probed:
             probes.append(probe(spec, stream, learner, position=position))
-        seconds.append(train(learner, task, epochs=spec.training.epochs))
+        seconds.append(train(learner, task, identity=position, epochs=spec.training.epochs))
         chosen.append("".join(map(str, learner.configuration(position))))
         tests = (accuracy(learner, stream[i], identity=i, split="test") for i in range(position + 1))
         rows.append([round(value, 4) for value in tests])

@@ -52,7 +52,7 @@ def test_seed_is_measured_again_only_where_probes_are_asked_for(tmp_path):
     assert measured["chosen"] == ["10", "10"]
 
 
-@pytest.mark.parametrize("row", ["published", "10"])
+@pytest.mark.parametrize("row", ["published", "brute-force", "10"])
 def test_row_of_a_planted_stream_is_measured_with_probes(monkeypatch, row):
     preset, *settings = search_quality.STREAMS["synthetic-10"]
     small = ["benchmark.tasks=2", "benchmark.train_per_class=5", "benchmark.test_per_class=5", "training.epochs=1"]
@@ -63,4 +63,6 @@ def test_row_of_a_planted_stream_is_measured_with_probes(monkeypatch, row):
     assert [set(probes) for probes in found["probes"]] == [{"00", "01", "10", "11"}] * 2
     if row == "10":
         assert found["chosen"] == ["10", "10"]
+    if row == "brute-force":
+        assert summary({"stream": "synthetic-10", "row": row, "seed": 3} | found)["agreement, %"] == 100.0
     assert row in table([{"stream": "synthetic-10", "row": row, "seed": 3} | found])
