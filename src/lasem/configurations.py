@@ -14,7 +14,7 @@ from itertools import product
 from math import log
 from typing import Literal
 
-from lasem.errors import SpecError, brief
+from lasem.errors import SpecError, alternatives, brief
 from lasem.formats import ranges
 
 Digits = tuple[int, ...]
@@ -227,8 +227,7 @@ def digits_key(branches: int) -> str:
 
 def _meanings(branches: int) -> str:
     """Say what each digit means."""
-    meanings = [f"{digit} for {BRANCHES[digit]}" for digit in range(branches)]
-    return f"{', '.join(meanings[:-1])} or {meanings[-1]}"
+    return alternatives(f"{digit} for {BRANCHES[digit]}" for digit in range(branches))
 
 
 def _frozen_remedy(digits: Sequence[int], branches: int) -> str:

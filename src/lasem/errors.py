@@ -81,6 +81,16 @@ def brief(text: str) -> str:
     return text if more <= 0 else f"{text[:half]}... {more} more characters ...{text[-half:]}"
 
 
+def alternatives(words: Iterable[str]) -> str:
+    """Write words as a list of which one is meant.
+
+    >>> alternatives("abc"), alternatives(["alone"])
+    ('a, b or c', 'alone')
+    """
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest the known words that begin with ``word``, or the most similar one, or else list the first known words.
 
@@ -97,7 +107,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
         begins = [one for one in begins if not any(one != other and one.startswith(other) for other in begins)]
     longer = list(map(repr, begins))
     if 1 < len(longer) <= SUGGESTED:
-        return f"did you mean {', '.join(longer[:-1])} or {longer[-1]}?"
+        return f"did you mean {alternatives(longer)}?"
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"

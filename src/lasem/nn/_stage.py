@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from torch import Generator, Tensor, nn
 
 from lasem.configurations import FROZEN, OWN, SHARED
-from lasem.errors import LasemError, SpecError, require
+from lasem.errors import LasemError, SpecError, alternatives, require
 from lasem.nn._branch import Branch, Fork
 from lasem.nn._initializers import generator
 from lasem.nn._low_rank import LoRA
@@ -64,7 +64,7 @@ class TransferModule:
 
     def __post_init__(self) -> None:
         kinds, values = get_args(Own), get_args(Norms)
-        known = f"own must be {', '.join(kinds[:-1])} or {kinds[-1]}"
+        known = f"own must be {alternatives(kinds)}"
         require(self.own in kinds, known, remedy="choose one of them", own=self.own)
         require(self.norms in values, "norms must be task or frozen", remedy="choose one of them", norms=self.norms)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lasem.configurations import Partition
-from lasem.errors import LasemError, SpecError, nearest
+from lasem.errors import LasemError, SpecError, alternatives, nearest
 from lasem.nn import find_network
 from lasem.options import Table, merge, parse_assignment
 from lasem.presets._catalogue import (
@@ -91,8 +91,7 @@ def compose(preset: str | None, above: Mapping[str, Any]) -> Composed:
     """
     profile = above.get("profile", "paper")
     if not isinstance(profile, str) or profile not in files("profiles"):
-        *most, last = files("profiles")
-        raise SpecError(f"profile must be {', '.join(most)} or {last} (got {profile!r}); set it to one of these")
+        raise SpecError(f"profile must be {alternatives(files('profiles'))} (got {profile!r}); set it to one of these")
     layers = [
         Layer(f"profiles/{name}.toml", {"profile": name} | files("profiles")[name]) for name in _profiles(profile)
     ]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from lasem.errors import RunError, brief
+from lasem.errors import RunError, alternatives, brief
 from lasem.records import Event, InterruptedRecord, NoteRecord, Result, TaskRecord, close_call, read_events, read_result
 from lasem.report._comparison import task_rows
 from lasem.report._run import Run, listed, nested, whole
@@ -78,7 +78,7 @@ def _find(paths: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
         if not below:
             reasons = "".join(f"; {text}" for text in closed)
             raise RunError(
-                f"a run folder must contain {', '.join(RUN_FILES[:-1])} or {RUN_FILES[-1]} (neither {printable(path)}"
+                f"a run folder must contain {alternatives(RUN_FILES)} (neither {printable(path)}"
                 f" nor any folder below it does{reasons}); pass a folder that `lasem run` wrote, or one above it"
             )
         found |= dict.fromkeys([path] if path in below else below)
