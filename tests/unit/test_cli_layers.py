@@ -90,6 +90,8 @@ def test_a_dry_run_trains_nothing(photos):
         (["--images", "pets", "--images", "pets", *SMALL], SpecError, "several folders in source must differ"),
         (["--images", "pets", *SMALL, "--set", "training.batch_size=40"], DataError, "batch"),
         (["--images", "pets", *SMALL, "--picture", "p.jpg"], ReportError, r"must end in one of .*p\.jpg"),
+        (["--images", "pets", "--images", "birds", *SMALL, "--task", "2"], SpecError, "--task must be from 0 to 1 .*2"),
+        (["digits/lasem-hps", "--task", "-1"], SpecError, "--task must be from 0 to 9 .*-1"),
         (["--images", "pets", "--set", "training.epochs=few"], SpecError, "epochs must be a whole number .*'few'"),
     ],
 )

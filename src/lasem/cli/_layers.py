@@ -13,7 +13,7 @@ from lasem.cli._layer_tables import advice_table, cost_line, layers_json, rivals
 from lasem.cli._options import Data, Device, DryRun, Plugins, Quiet, Settings, Threads
 from lasem.cli._warnings import print_warnings
 from lasem.configurations import FROZEN
-from lasem.errors import ReportError, SpecError
+from lasem.errors import ReportError, SpecError, require
 from lasem.text import printable
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def layers(
         asked = {"network": network, "stages": stages, "weights": weights, "epochs": epochs}
         spec = _spec(target, images or [], asked, settings or [], plugins or [], data)
         specs = _specs(spec, baselines=baselines)
+        if task is not None:
+            _require_task(spec, task, data)
         options = RunOptions(out=runs, data=data, device=device, threads=threads)
         if not _train(list(specs.values()), options, dry_run=dry_run, quiet=quiet):
             return
@@ -176,6 +178,21 @@ def _specs(spec: "Spec", *, baselines: bool) -> "dict[str, Spec]":
             " such as lasem-hps-frozen"
         )
     return {"search": spec} | (rivals(spec) if baselines else {})
+
+
+def _require_task(spec: "Spec", task: int, data: Path | None) -> None:
+    """Refuse a task that the stream of a spec does not have."""
+    from lasem.benchmarks import Images
+
+    options = spec.benchmark.options
+    outline = options.outline()
+    if outline is not None:
+        tasks = outline.num_tasks
+    elif isinstance(options, Images):
+        tasks = len(options.positions(options.count_tasks(data)))
+    else:  # only the data can tell; the answer of the search names its tasks
+        return
+    require(0 <= task < tasks, f"--task must be from 0 to {tasks - 1}", remedy="name one of them", task=task)
 
 
 def _train(specs: "list[Spec]", options: "RunOptions", *, dry_run: bool, quiet: bool) -> bool:
