@@ -7,8 +7,9 @@
 In the first seeds, as many as `--probes` says, each configuration is trained by itself before every task, from what
 the learner knows then. The regret of a decision is the test accuracy of brute force's choice (the configuration that
 validates best) less that of the configuration chosen, both after training by themselves. Where several validate best,
-brute force's score is the mean of theirs, and any of them agrees with it. The cost of a search is its training time in
-units of the mean training time of one configuration. The other seeds measure accuracy, forgetting and parameters.
+brute force's score is the mean of theirs, and any of them agrees with it. "By chance" is what a configuration drawn at
+random is expected to reach. The cost of a search is its training time in units of the mean training time of one
+configuration. The other seeds measure accuracy, forgetting and parameters.
 
 In the streams `synthetic-*` the right configuration is known, and the name says it. Its shared layers are given after
 the first task, in place of what that task had shared, so the first task is not counted.
@@ -174,25 +175,39 @@ def summary(line: dict) -> dict[str, float]:
     planted = line.get("planted", [])
     first = 1 if planted else 0
     last, ends = line["accuracy"][-1][first:], [row[-1] for row in line["accuracy"][first:]]
-    regret, agrees, cost = [], [], []
-    for chosen, probes, seconds in zip(line["chosen"], line["probes"], line["seconds"], strict=False):
-        best = max(valid for valid, _, _ in probes.values())
-        ties = [digits for digits, (valid, _, _) in probes.items() if valid == best]
-        regret.append(float(np.mean([probes[digits][1] for digits in ties])) - probes[chosen][1])
-        agrees.append(chosen in ties)
-        cost.append(seconds / np.mean([alone for _, _, alone in probes.values()]))
     ratios = [after / end for after, end in zip(last[:-1], ends[:-1], strict=True) if end]
+    right = [one == other for one, other in zip(line["chosen"], planted, strict=False)][first:]
+    tasks = zip(line["chosen"], line["probes"], line["seconds"], strict=False)
+    judged = [
+        judge(chosen, probes) | {"cost, static steps": _cost(probes, seconds)} for chosen, probes, seconds in tasks
+    ]
     return {
         "final, %": 100 * float(np.mean(last)),
         "at own end, %": 100 * float(np.mean(ends)),
         "forgetting ratio": _mean(ratios),
         "parameters": float(line["parameters"]),
         "training, s": sum(line["seconds"]),
-        "regret, points": 100 * _mean(regret),
-        "agreement, %": 100 * _mean(agrees),
-        "planted, %": 100 * _mean([one == other for one, other in zip(line["chosen"], planted, strict=False)][first:]),
-        "cost, static steps": _mean(cost),
+        "planted, %": 100 * _mean(right),
+        **{measure: _mean([task[measure] for task in judged]) for measure in (judged[0] if judged else ())},
     }
+
+
+def judge(chosen: str, probes: dict[str, list[float]]) -> dict[str, float]:
+    """Compare a decision with brute force's, and with what a configuration drawn at random is expected to reach."""
+    best = max(valid for valid, _, _ in probes.values())
+    ties = [digits for digits, (valid, _, _) in probes.items() if valid == best]
+    oracle = _mean([probes[digits][1] for digits in ties])
+    return {
+        "regret, points": 100 * (oracle - probes[chosen][1]),
+        "regret by chance, points": 100 * (oracle - _mean([test for _, test, _ in probes.values()])),
+        "agreement, %": 100.0 * (chosen in ties),
+        "agreement by chance, %": 100 * len(ties) / len(probes),
+    }
+
+
+def _cost(probes: dict[str, list[float]], seconds: float) -> float:
+    """Return a training time in units of the mean training time of one configuration."""
+    return seconds / _mean([alone for _, _, alone in probes.values()])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -30,6 +30,8 @@ def test_measures_of_a_line_follow_from_its_accuracies_and_probes():
     assert found["forgetting ratio"] == pytest.approx(0.75)
     assert found["regret, points"] == pytest.approx((10 - 5) / 2)  # 70 % by brute force; chosen were 60 and 75 %
     assert found["agreement, %"] == 50.0
+    assert found["regret by chance, points"] == pytest.approx(70 - (70 + 60 + 80 + 75) / 4)
+    assert found["agreement by chance, %"] == 50.0
     assert found["cost, static steps"] == pytest.approx(2.5)
     assert summary(line(chosen=["10", "01"]))["agreement, %"] == 100.0
 
