@@ -14,7 +14,7 @@ demo: $(STAMP)  ## run three learners on the built-in digits; ends with a table 
 test: $(STAMP)  ## pass the tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-slow: $(STAMP)  ## pass the few tests that take over half a minute each
+test-slow: $(STAMP)  ## pass the tests that take longest, some ten seconds or more each
 	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 check: $(STAMP)  ## format, lint, types

@@ -34,6 +34,7 @@ def folders(tmp_path_factory):
     return [root / "photo", root / "sketch"]
 
 
+@pytest.mark.slow
 def test_folders_of_photographs_and_sketches_get_an_answer(folders, tmp_path):
     images = [part for folder in folders for part in ("--images", str(folder))]
     small = ["--epochs", "2", "--set", "benchmark.size=32", "--set", "benchmark.max_train=10"]

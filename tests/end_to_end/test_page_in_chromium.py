@@ -277,6 +277,7 @@ def test_names_from_specs_stay_text(tmp_path, opened):
     assert "<b>x" in hover(page, "accuracy", 2, 1)
 
 
+@pytest.mark.slow
 def test_a_live_page_reads_itself_again_and_keeps_what_was_chosen(runs, tmp_path, opened):
     out = tmp_path / "report.html"
     found = collect([runs / "runs"])

@@ -32,6 +32,7 @@ def opened(make_backbone, task, *, captured, strategy=None):
 
 
 @compiled
+@pytest.mark.slow
 def test_a_compiled_step_is_the_same_step(make_backbone, task):
     plain, captured = (opened(make_backbone, task, captured=captured) for captured in (False, True))
     for _ in range(2):

@@ -25,6 +25,7 @@ def test_progressive_networks_learn_a_task_of_few_images_from_a_column_that_saw_
     assert all(one > other for one, other in zip(helped, alone, strict=True))
 
 
+@pytest.mark.slow
 def test_den_retrains_some_units_of_a_network_that_has_learned_and_does_not_end_below_separate_networks():
     tasks = permuted(0, tasks=3, train=30)[:2]
     learner = trained("digits/den", tasks, epochs=[25, 25])
@@ -36,6 +37,7 @@ def test_den_retrains_some_units_of_a_network_that_has_learned_and_does_not_end_
     assert accuracy(learner, tasks[1], 1) > accuracy(separate, tasks[1], 1) - 0.03
 
 
+@pytest.mark.slow
 def test_consolidation_retains_a_task_in_a_single_network_that_learns_another_permutation():
     tasks = permuted(0, tasks=2, train=10)
     free, held = (trained(f"digits/{name}", tasks, epochs=[35, 35]) for name in ("snn", "ewc-single"))
@@ -43,6 +45,7 @@ def test_consolidation_retains_a_task_in_a_single_network_that_learns_another_pe
     assert accuracy(held, tasks[1], 1) > 0.6
 
 
+@pytest.mark.slow
 def test_consolidation_retains_the_older_half_of_a_stream_of_forty_short_tasks():
     benchmark = Digits(tasks=40, classes_per_task=5, train_per_class=6, changes=("none", "permutation"))
     tasks = list(benchmark.stream(stream_seed=0, data_seed=0, data=None))
@@ -54,6 +57,7 @@ def test_consolidation_retains_the_older_half_of_a_stream_of_forty_short_tasks()
     assert old["hps"] > 0.3  # chance is 0.2
 
 
+@pytest.mark.slow
 def test_gating_leaves_a_third_of_the_channels_to_later_tasks_at_little_cost():
     gated, separate = [], []
     for seed in (*SEEDS, 2):
@@ -69,6 +73,7 @@ def test_gating_leaves_a_third_of_the_channels_to_later_tasks_at_little_cost():
     assert mean(gated) > mean(separate) - 0.05
 
 
+@pytest.mark.slow
 def test_apd_changes_old_answers_less_than_plain_sharing_and_adds_less_than_a_network_per_task():
     tasks = digits(0, tasks=2)
     learner = trained("digits/apd", tasks[:1], epochs=[25], settings=("apd.sparsity=2e-3",), fast=True)

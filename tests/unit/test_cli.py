@@ -30,7 +30,6 @@ def lasem(monkeypatch, capsys, tmp_path):
     """Run the command line as a shell would: (exit status, output, errors)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LASEM_DATA", raising=False)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments):
@@ -163,6 +162,7 @@ LEARNERS.register("mine", Mine)
 """
 
 
+@pytest.mark.slow
 def test_a_learner_of_a_plugin_runs_resumes_and_is_loaded(lasem, tmp_path, monkeypatch):
     monkeypatch.setattr(LEARNERS, "_entries", dict(LEARNERS._entries))
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -694,6 +694,7 @@ def test_a_dry_run_of_a_sweep_lists_its_runs_and_their_time_and_writes_nothing(l
     assert [path.name for path in tmp_path.iterdir()] == [small]
 
 
+@pytest.mark.slow
 def test_a_sweep_with_a_failure_has_status_1(lasem, small, tmp_path):
     path = tmp_path / small
     path.write_text(path.read_text().replace('"digits/stl", "digits/hps"', '"digits/stl"'))

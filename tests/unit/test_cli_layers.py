@@ -24,7 +24,6 @@ def small():
 def photos(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LASEM_DATA", raising=False)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("pets", "birds"):
         write_photos(tmp_path / name, ["a", "b"], images=12, size=(9, 8))
     return tmp_path

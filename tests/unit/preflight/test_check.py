@@ -226,6 +226,7 @@ def test_learners_without_a_tree_are_not_measured(name, monkeypatch):
     assert measured == []
 
 
+@pytest.mark.slow
 def test_a_network_with_batch_norm_whose_last_map_is_one_pixel_passes_the_check_and_trains(tmp_path):
     """Batch norm cannot normalize a single value, so a path through such a network takes two images or more."""
     coarse = "search.partition={1,2,3,4,5,6,7,8,9},{10,11,12,13,14,15,16,17}"

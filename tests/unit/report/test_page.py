@@ -248,6 +248,7 @@ def test_long_runs_are_thinned_before_any_is_left_out(tmp_path, monkeypatch):
     assert 100 < points(text) <= 200
 
 
+@pytest.mark.slow
 def test_two_hundred_small_runs_fit_with_all_their_points(tmp_path):
     write_runs(tmp_path, learners=LEARNERS, seeds=12, tasks=5, epochs=15)  # 204
     text = page(collect([tmp_path]))
@@ -256,6 +257,7 @@ def test_two_hundred_small_runs_fit_with_all_their_points(tmp_path):
     assert "thinned" not in section(text, "warnings")
 
 
+@pytest.mark.slow
 def test_long_runs_fit(tmp_path):  # all that is longer than 400 epochs a task has as many points
     write_runs(tmp_path, learners=("lasem-hps", "darts-hps", "stl", "hps"), seeds=1, tasks=10, epochs=405)
     text = page(collect([tmp_path]))

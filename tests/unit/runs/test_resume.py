@@ -373,6 +373,7 @@ def short_of_memory(out, answer):
         answer.put(str(error))
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_fit_into_memory_says_so_and_stays_resumable(tmp_path):
     context = multiprocessing.get_context("fork")
     answer = context.SimpleQueue()

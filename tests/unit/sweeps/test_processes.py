@@ -43,6 +43,7 @@ def undisturbed(small_sweep, run_all, tmp_path_factory):
     return sweep, out
 
 
+@pytest.mark.slow
 def test_a_killed_process_takes_no_other_run_with_it_and_its_run_ends_as_if_undisturbed(
     undisturbed, options_of, tmp_path, assert_same_runs
 ):
@@ -62,6 +63,7 @@ def test_a_killed_process_takes_no_other_run_with_it_and_its_run_ends_as_if_undi
     assert_same_runs(sweep, out, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_signal_ends_all_processes_and_the_sweep_goes_on(
     undisturbed, options_of, tmp_path, assert_same_runs, in_this_process
 ):
