@@ -12,7 +12,7 @@ from lasem.learners import BruteForce, RetentionOptions, SelectiveTransfer, Trai
 from lasem.nn import MECHANISMS, Conv, Network
 from lasem.records import DecisionRecord
 from lasem.runs import resolve
-from lasem.search import DARTS, EM, CommitAt, InTurn, Quadratic, RetentionPenalty, shared_knowledge
+from lasem.search import DARTS, EM, CommitAt, Fixed, InTurn, Quadratic, RetentionPenalty, shared_knowledge
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2, keep=1.0, epochs=2)
 
@@ -174,6 +174,23 @@ def test_brute_force_resumes_with_retention_and_forgets_what_no_task_reads(make_
     assert learner.retained() == other.retained() is not None
     for name, value in learner.backbone.state_dict().items():
         assert torch.equal(value, other.backbone.state_dict()[name])
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_knowledge_that_was_replaced_is_held_no_longer_and_the_other_stages_are(make_task, opened):
+    tasks = [make_task(seed=seed) for seed in range(2)]
+    learner = trained(make(Fixed("all"), RetentionOptions(weight=100)), tasks[:1])
+    given = {"stages.1.shared.weight": torch.ones_like(shared_knowledge(learner.backbone)[1]["weight"])}
+    if opened:
+        learner.begin_task(tasks[1])
+    learner.load_knowledge(given)
+    if not opened:
+        learner.begin_task(tasks[1])
+    assert list(learner.retention.quadratics) == [0]
+    learner.train_epoch()
+    held = learner.retained()
+    assert held.held[0] > 0 == held.held[1]
+    assert held.cost[0] > 0 == held.cost[1]
 
 
 def test_decisions_record_how_much_each_stage_is_held_and_what_moving_it_costs(make_task):

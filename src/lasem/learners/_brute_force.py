@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.configurations import ConfigurationSpace, Ties
+from lasem.configurations import SHARED, ConfigurationSpace, Ties
 from lasem.errors import require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import belongs_to_task
@@ -215,7 +215,8 @@ class BruteForce(AbstractLearner):
             first, second = committed
             self.backbone.detach(first, committed[second])
             if self._inner.retention is not None:
-                self._inner.retention.release(committed[second])
+                own = [stage for stage, digit in enumerate(committed[second]) if digit != SHARED]
+                self._inner.retention.forget(own)
         self._search = None
 
     def trainings(self, identities: Sequence[int]) -> list[int]:

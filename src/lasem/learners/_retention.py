@@ -1,6 +1,6 @@
 """Retention across tasks: how much every task depends on the shared knowledge that it reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -99,9 +99,10 @@ class Retention:
             faded = before.faded(self.options.decay, found, center) if self.options.online else None
             self.quadratics[stage] = faded or before.times(self.options.decay).plus(found, center)
 
-    def release(self, bits: Sequence[int]) -> None:
-        """Forget what is known of the stages whose bit is 0, because no task reads their shared knowledge any more."""
-        self.quadratics = {stage: known for stage, known in self.quadratics.items() if bits[stage] == SHARED}
+    def forget(self, stages: Iterable[int]) -> None:
+        """Forget stages whose shared knowledge no earlier task reads any more, or was replaced."""
+        for stage in stages:
+            self.quadratics.pop(stage, None)  # in place, because the penalty of an open task reads the same table
 
     @torch.no_grad()
     def status(self, backbone: Backbone, num_images: int) -> "RetentionStatus | None":

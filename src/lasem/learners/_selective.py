@@ -220,6 +220,11 @@ class SelectiveTransfer(AbstractLearner):
         """
         if any(name.endswith(".shared.weight") for name, _ in self.backbone.named_parameters()):
             self.backbone.load_values(values)
+            if self.retention is not None:  # earlier tasks needed the values that are gone
+                stages = range(len(self.backbone.stages))
+                self.retention.forget(
+                    stage for stage in stages if any(name.startswith(f"stages.{stage}.") for name in values)
+                )
         if self.task.open_identity is not None:
             self.task.sources.drop_features()
         self._estimated = None
