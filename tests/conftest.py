@@ -8,8 +8,8 @@ import torch
 
 import toys
 
-# No test reads from the network, and one that asks the hub gets its answer at once. Libraries read this on import.
-os.environ["HF_HUB_OFFLINE"] = "1"
+# No test reads data from the network, and one that asks the hub gets its answer at once. `datasets` reads this on import.
+os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 # A busy machine may take any time for an example.
 hypothesis.settings.register_profile("lasem", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
