@@ -8,7 +8,7 @@ import torch
 
 import toys
 
-# No test reads data from the network, and one that asks the hub gets its answer at once. `datasets` reads this on import.
+# No test reads data from the network, and one that asks for it is answered at once. `datasets` reads this on import.
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 # A busy machine may take any time for an example.
