@@ -1,37 +1,30 @@
 """How well a search chooses: accuracy, forgetting, regret and cost of searches, beside every static configuration.
 
-    python perf/search_quality.py digits --out quality.jsonl [--seeds 10] [--probes 3] [--data DIR]
-    python perf/search_quality.py digits --out quality.jsonl --rows published retained-100
-    python perf/search_quality.py digits --out quality.jsonl --table
+    python perf/search_quality.py digits [--seeds 10] [--probes 3] [--rows published retained-100] [--data DIR]
 
 In the first seeds, as many as `--probes` says, each configuration is trained by itself before every task, from what
-the learner knows then. The regret of a decision is the test accuracy of brute force's choice (the configuration that
-validates best) less that of the configuration chosen, both after training by themselves. Where several validate best,
-brute force's score is the mean of theirs, and any of them agrees with it. "By chance" is what a configuration drawn at
-random is expected to reach. The cost of a search is its training time in units of the mean training time of one
-configuration. The other seeds measure accuracy, forgetting and parameters.
+the learner knows then: regret and agreement with brute force follow from that. The other seeds measure accuracy,
+forgetting and parameters.
 
 In the streams `synthetic-*` the right configuration is known, and the name says it. Its shared layers are given after
-the first task, in place of what that task had shared, so the first task is not counted.
+the first task, in place of what that task had shared.
 
 Each seed of each row is one line of the file. Lines that are there already are not made again, so the command resumes;
-a seed that was measured without probes is measured again with them where they are asked for.
+a seed that was measured without probes is measured again with them where they are asked for. The tables are in
+docs/results/search-quality.md; `make book` makes them from the file.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
 
 from lasem.benchmarks import Task, TaskStream
 from lasem.learners import AbstractLearner, LoadsKnowledge, Searches, TakesTurns, parameter_counts
-from lasem.metrics import distinguishable, spread
 from lasem.runs import Spec, build_learner, resolve
 
 CPU = torch.device("cpu")
@@ -44,9 +37,9 @@ STREAMS = {
         f"synthetic-{planted}": ["synthetic/lasem-hps", "benchmark.tasks=5", f'benchmark.planted="{planted}"']
         for planted in ("00", "01", "10", "11")
     },
-    "cifar100-10": ["cifar100-10/lasem-hps/small"],
+    "cifar100-10": ["cifar100-10/lasem-hps/small", "benchmark.max_test=1000"],
 }  # fmt: skip
-LEAST_PAIRS = 5
+RECORDS = Path(__file__).parents[1] / "results" / "records"
 FIRST_EPOCH = "search.evidence_epochs=1"
 
 
@@ -95,6 +88,12 @@ def spec_of(stream: str, row: str, seed: int) -> Spec:
     preset, *settings = STREAMS[stream]
     fixed = ["learner.strategy=fixed", f'learner.configuration="{row}"']
     return resolve(preset, [*settings, *SEARCHES.get(row, fixed)]).with_seed(seed)
+
+
+def stream_of(spec: Spec, data: Path | None) -> TaskStream:
+    """Read the stream of a spec with its seeds."""
+    seeds = spec.seeds
+    return spec.benchmark.options.stream(stream_seed=seeds.stream, data_seed=seeds.data, data=data, device=CPU)
 
 
 def configurations(spec: Spec) -> list[str]:
@@ -146,8 +145,7 @@ def probe(spec: Spec, stream: TaskStream, learner: AbstractLearner, *, position:
 
 def measure(spec: Spec, data: Path | None, *, probed: bool) -> dict[str, object]:
     """Learn a stream; if it is probed, train every configuration by itself before each task."""
-    seeds = spec.seeds
-    stream = spec.benchmark.options.stream(stream_seed=seeds.stream, data_seed=seeds.data, data=data, device=CPU)
+    stream = stream_of(spec, data)
     learner = build_learner(spec, stream.outline, device=CPU)
     rows, chosen, probes, seconds = [], [], [], []
     assert isinstance(learner, Searches)
@@ -168,85 +166,6 @@ def measure(spec: Spec, data: Path | None, *, probed: bool) -> dict[str, object]
         "seconds": seconds,
         "parameters": parameter_counts(learner).held,
     }
-
-
-def summary(line: dict) -> dict[str, float]:
-    """Compute the measures of a line."""
-    planted = line.get("planted", [])
-    first = 1 if planted else 0
-    last, ends = line["accuracy"][-1][first:], [row[-1] for row in line["accuracy"][first:]]
-    ratios = [after / end for after, end in zip(last[:-1], ends[:-1], strict=True) if end]
-    right = [one == other for one, other in zip(line["chosen"], planted, strict=False)][first:]
-    tasks = zip(line["chosen"], line["probes"], line["seconds"], strict=False)
-    judged = [
-        judge(chosen, probes) | {"cost, static steps": _cost(probes, seconds)} for chosen, probes, seconds in tasks
-    ]
-    return {
-        "final, %": 100 * float(np.mean(last)),
-        "at own end, %": 100 * float(np.mean(ends)),
-        "forgetting ratio": _mean(ratios),
-        "parameters": float(line["parameters"]),
-        "training, s": sum(line["seconds"]),
-        "planted, %": 100 * _mean(right),
-        **{measure: _mean([task[measure] for task in judged]) for measure in (judged[0] if judged else ())},
-    }
-
-
-def judge(chosen: str, probes: dict[str, list[float]]) -> dict[str, float]:
-    """Compare a decision with brute force's, and with what a configuration drawn at random is expected to reach."""
-    best = max(valid for valid, _, _ in probes.values())
-    ties = [digits for digits, (valid, _, _) in probes.items() if valid == best]
-    oracle = _mean([probes[digits][1] for digits in ties])
-    return {
-        "regret, points": 100 * (oracle - probes[chosen][1]),
-        "regret by chance, points": 100 * (oracle - _mean([test for _, test, _ in probes.values()])),
-        "agreement, %": 100.0 * (chosen in ties),
-        "agreement by chance, %": 100 * len(ties) / len(probes),
-    }
-
-
-def _cost(probes: dict[str, list[float]], seconds: float) -> float:
-    """Return a training time in units of the mean training time of one configuration."""
-    return seconds / _mean([alone for _, _, alone in probes.values()])
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Return the mean; NaN without values."""
-    return float(np.mean(values)) if values else float("nan")
-
-
-def table(lines: Iterable[dict]) -> str:
-    """Write a table of the rows, as mean and half of the 95 % interval over seeds, the best final accuracy first.
-
-    The difference from the published search is taken seed by seed. From five seeds on, a star says that its interval
-    does not contain 0.
-    """
-    measured = pd.DataFrame([{"search": line["row"], "seed": line["seed"], **summary(line)} for line in lines])
-    groups = {name: group.set_index("seed") for name, group in measured.groupby("search", sort=False)}
-    published = groups["published"]["final, %"] if "published" in groups else pd.Series(dtype=float)
-    ranked = sorted(groups.items(), key=lambda item: -item[1]["final, %"].mean())
-    rows = pd.DataFrame([_row(name, group.drop(columns="search"), published) for name, group in ranked])
-    return rows.loc[:, (rows != "").any()].to_markdown(index=False)
-
-
-def _row(name: object, group: pd.DataFrame, published: pd.Series) -> dict[str, object]:
-    """Write the measures of one search."""
-    differences = (group["final, %"] - published).dropna().tolist()
-    star = " *" if len(differences) >= LEAST_PAIRS and distinguishable(differences) else ""
-    row: dict[str, object] = {"search": name, "seeds": len(group)}
-    for measure_name in group.columns:
-        digits = 3 if "ratio" in measure_name else 0 if measure_name == "parameters" else 1
-        row[measure_name] = _interval(group[measure_name].tolist(), digits=digits)
-        if measure_name == "final, %":
-            row["less published"] = "" if name == "published" else _interval(differences, digits=1, sign="+") + star
-    return row
-
-
-def _interval(values: Sequence[float], *, digits: int, sign: str = "") -> str:
-    """Write a mean and half of its interval; nothing of values that are all unknown."""
-    found = spread(values)
-    half = "" if np.isnan(found.half_width) else f" ± {found.half_width:,.{digits}f}"
-    return "" if np.isnan(found.mean) else f"{found.mean:{sign},.{digits}f}{half}"
 
 
 def missing(out: Path, stream: str, rows: Sequence[str], *, seeds: int, probes: int) -> list[tuple[str, int]]:
@@ -278,27 +197,25 @@ def append(out: Path, line: dict) -> None:
 
 
 def main() -> None:
-    """Measure the rows that are missing, and print the table of those that are there."""
+    """Measure the rows that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stream", choices=STREAMS)
-    parser.add_argument("--out", type=Path, required=True, help="file with one line of JSON per row and seed")
+    parser.add_argument("--out", type=Path, default=RECORDS / "search-quality.jsonl", help="one line per row and seed")
     parser.add_argument("--rows", nargs="*", help="searches, or configurations as digits; the default is all of them")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--probes", type=int, default=3, help="number of seeds in which every configuration is trained")
     parser.add_argument("--data", type=Path, help="folder that contains the data sets")
-    parser.add_argument("--table", action="store_true", help="print the table only")
     given = parser.parse_args()
 
     torch.set_num_threads(1)  # small networks are slower on several, and searches and probes must be alike
     rows = given.rows or [*configurations(spec_of(given.stream, "published", 0)), *SEARCHES]
     wanted = missing(given.out, given.stream, rows, seeds=given.seeds, probes=given.probes)
-    for row, seed in [] if given.table else wanted:
+    for row, seed in wanted:
         spec = spec_of(given.stream, row, seed)
         line = {"stream": given.stream, "row": row, "seed": seed} | measure(
             spec, given.data, probed=seed < given.probes
         )
         append(given.out, line)
-    print(table(line for line in read(given.out, given.stream) if line["row"] in rows and line["seed"] < given.seeds))
 
 
 if __name__ == "__main__":

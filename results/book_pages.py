@@ -12,6 +12,7 @@ import pandas as pd
 from book_claims import claims_table, read_claims, read_elsewhere
 from book_figures import FIGURES, write
 from book_records import Records, Trial
+from book_searches import SEARCHES, read_lines
 from book_tables import TABLES, Line
 from lasem.formats import duration
 
@@ -21,9 +22,9 @@ BLOCK = re.compile(r"^(<!-- book: (?P<words>[^\n]*) -->\n).*?^(<!-- /book -->)$"
 OPTIONS = ("against", "rows", "name")
 """Options of a block: rows to subtract, patterns of rows to show, and another name for the file of a figure."""
 
-KINDS = (*TABLES, *FIGURES, "claims", "elsewhere", "made")
+KINDS = (*TABLES, *FIGURES, *SEARCHES, "claims", "elsewhere", "made")
 
-WORDS = ("stream", "learner", "source", "the paper says", "compared", "on", "verdict", "why")
+WORDS = ("stream", "learner", "network", "search", "source", "the paper says", "compared", "on", "verdict", "why")
 """Titles of columns with words, which are aligned at the left."""
 
 
@@ -66,10 +67,17 @@ def _content(root: Path, page: Path, words: str, records: Sequence[Records], *, 
     claims = root / "results" / "claims.toml"
     if kind in ("claims", "elsewhere"):
         return _markdown(claims_table(read_claims(claims), records) if kind == "claims" else read_elsewhere(claims))
+    shown = options["rows"] or ["*"]
+
+    def is_shown(row: str) -> bool:
+        return any(fnmatch.fnmatch(row, pattern) for pattern in shown)
+
+    if kind in SEARCHES:
+        file, table = SEARCHES[kind]
+        return _markdown(table(read_lines(root / "results" / "records" / f"{file}.jsonl", names, is_shown)))
     sources = [source for source in records if any(fnmatch.fnmatch(source.path.stem, name) for name in names)]
     trials = list({trial["run"]: trial for source in sources for trial in source.trials}.values())
-    shown = options["rows"] or ["*"]
-    found = [trial for trial in trials if any(fnmatch.fnmatch(trial["row"], pattern) for pattern in shown)]
+    found = [trial for trial in trials if is_shown(trial["row"])]
     if not found:
         raise ValueError("a block must have recorded runs (got none); run its sweeps first")
     if kind in TABLES:
