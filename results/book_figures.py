@@ -80,7 +80,7 @@ def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
     accuracy.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     accuracy.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _axis(time, "CPU time", lambda value, _: f"{value:g} s")
-    _axis(size, "parameters", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value:,.0f}")
+    _axis(size, "parameters", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k")
     for axes in (accuracy, time, size):
         axes.grid(visible=True, color="#E5E5E5", linewidth=0.5)
         axes.set_axisbelow(True)
@@ -145,7 +145,8 @@ def _axis(axes: Axes, words: str, text: Callable[[float, object], str]) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(low / 1.2, high * 1.2)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 30 else (1.0, 3.0)))
+    labeled = (1.0,) if high / low > 30 else (1.0, 3.0) if high / low > 10 else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=labeled))
     axes.xaxis.set_major_formatter(FuncFormatter(text))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(words)
