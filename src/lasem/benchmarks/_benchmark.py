@@ -120,6 +120,20 @@ class AbstractBenchmark(ABC):
             SpecError: The options do not fit the data, for example `order` contains a task that does not exist.
         """
 
+    def count_visits(self, data: Path | None) -> int | None:
+        """Return the number of tasks that arrive, revisits counted; None if only `stream` can tell.
+
+        Args:
+            data: Data root; None if none is given.
+
+        Raises:
+            DataError: The data is missing, or not what the options say.
+            SpecError: `order` or `first_tasks` asks for more tasks than there are.
+        """
+        del data
+        outline = self.outline()
+        return None if outline is None else outline.num_tasks
+
     def positions(self, num_tasks: int) -> tuple[int, ...]:
         """Return the positions of base tasks in order of arrival, after `order` and `first_tasks`.
 

@@ -207,6 +207,10 @@ class Images(AbstractBenchmark):
         """
         return len(self._plans(self._open(data), stream_seed=0))
 
+    def count_visits(self, data: Path | None) -> int:
+        """Return the number of tasks that arrive; see `AbstractBenchmark.count_visits`."""
+        return len(self.positions(self.count_tasks(data)))
+
     def _open(self, data: Path | None) -> Source:
         columns = Columns(image=self.image_column, label=self.label_column, domain=self.domain_column)
         decoding = Decoding(size=self.size, channels=self.channels)

@@ -181,18 +181,10 @@ def _specs(spec: "Spec", *, baselines: bool) -> "dict[str, Spec]":
 
 
 def _require_task(spec: "Spec", task: int, data: Path | None) -> None:
-    """Refuse a task that the stream of a spec does not have."""
-    from lasem.benchmarks import Images
-
-    options = spec.benchmark.options
-    outline = options.outline()
-    if outline is not None:
-        tasks = outline.num_tasks
-    elif isinstance(options, Images):
-        tasks = len(options.positions(options.count_tasks(data)))
-    else:  # only the data can tell; the answer of the search names its tasks
-        return
-    require(0 <= task < tasks, f"--task must be from 0 to {tasks - 1}", remedy="name one of them", task=task)
+    """Refuse a task that the stream of a spec does not have, as far as that is known before the images are read."""
+    tasks = spec.benchmark.options.count_visits(data)
+    if tasks is not None:
+        require(0 <= task < tasks, f"--task must be from 0 to {tasks - 1}", remedy="name one of them", task=task)
 
 
 def _train(specs: "list[Spec]", options: "RunOptions", *, dry_run: bool, quiet: bool) -> bool:

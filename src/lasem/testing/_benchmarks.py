@@ -108,6 +108,8 @@ class BenchmarkContract(ABC):
         outline = self.make(first_tasks=1).outline()
         assert outline is None or outline.num_tasks == 1
         assert len(stream) == 1
+        for options in ({}, {"order": (1, 0, 1)}, {"first_tasks": 1}):
+            assert self.make(**options).count_visits(self.data) in (None, len(self.open(**options)))
         assert _equal(stream[0], base[0])
 
     def test_max_test_limits_test_images_evenly_over_classes(self) -> None:

@@ -229,7 +229,7 @@ def test_several_folders_become_tasks_with_the_classes_that_each_has(tmp_path):
     pets = write(tmp_path / "pets", ["cat", "dog"])
     birds = write(tmp_path / "birds", ["owl", "dog", "auk"], number=6)
     benchmark = Images(source=(str(pets), str(birds)), size=4, max_tasks=1)
-    assert benchmark.count_tasks(None) == 2
+    assert benchmark.count_tasks(None) == benchmark.count_visits(None) == 2
     stream = benchmark.stream(stream_seed=0, data_seed=0, data=None)
     assert [(choice["domain"], choice["class_names"]) for choice in stream.choices] == [
         ("pets", ["cat", "dog"]),
