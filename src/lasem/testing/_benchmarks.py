@@ -108,13 +108,13 @@ class BenchmarkContract(ABC):
         outline = self.make(first_tasks=1).outline()
         assert outline is None or outline.num_tasks == 1
         assert len(stream) == 1
+        assert _equal(stream[0], base[0])
 
     def test_the_number_of_tasks_is_known_before_the_stream_is(self) -> None:
         """Where the number of tasks is told before images are read, it is that of the stream."""
         given: tuple[dict[str, Any], ...] = ({}, {"order": (1, 0, 1)}, {"first_tasks": 1})
         for options in given:
             assert self.make(**options).count_visits(self.data) in (None, len(self.open(**options)))
-        assert _equal(stream[0], base[0])
 
     def test_max_test_limits_test_images_evenly_over_classes(self) -> None:
         """With `max_test` a task has at most so many test images, equally many of each class; nothing else changes."""
