@@ -22,7 +22,7 @@ Line = dict[str, str]
 
 
 def grouped(trials: Sequence[Trial]) -> list[Group]:
-    """Group runs by name: stream by stream, the best mean at the end of the stream first.
+    """Group runs by name: `ordered_streams` one after another, the best mean at the end of a stream first.
 
     Raises:
         ValueError: Different specs have one name, so that a mean over them would say nothing.
@@ -35,7 +35,7 @@ def grouped(trials: Sequence[Trial]) -> list[Group]:
             raise ValueError(
                 f"a row must be of one spec (got several of {label.row!r}); prune old records, or name fewer sweeps"
             )
-    streams = list(dict.fromkeys(label.stream for label in groups))
+    streams = ordered_streams(groups)
     return sorted(groups.items(), key=lambda item: (streams.index(item[0].stream), -_over_seeds(item[1], "end").mean))
 
 
