@@ -45,6 +45,24 @@ def lasem(monkeypatch, capsys, tmp_path):
     return run
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, cli.SPINS),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "active"}, None),
+    ],
+)
+def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(lasem, monkeypatch, given, expected):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that the test puts back what was there
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert lasem("list", "--learners")[0] == 0
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Folder of a finished run, made by the command line."""

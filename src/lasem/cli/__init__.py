@@ -32,6 +32,9 @@ BAD_INPUT = 2
 TEMPORARY = 75
 """Exit status for what another attempt may not meet, such as a full disk or memory that other processes took."""
 
+SPINS = "10000"
+"""How often a thread looks whether it may go on before it sleeps, some ten microseconds."""
+
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
         "list": list_command,
@@ -97,6 +100,7 @@ def main() -> None:
     """Run the command line. An error that the user can correct is one message and exit status 2."""
     for stream in (sys.stdout, sys.stderr):
         write_all(stream)
+    _share_processors()
     logging.getLogger("lasem").addHandler(handler := WarningHandler())
     try:
         _require_working_directory()
@@ -108,6 +112,16 @@ def main() -> None:
         sys.exit(TEMPORARY if _of_the_machine(error) else BAD_INPUT)
     finally:
         logging.getLogger("lasem").removeHandler(handler)
+
+
+def _share_processors() -> None:
+    """Let a thread that waits for another one sleep soon, where nothing else was asked for.
+
+    GNU OpenMP, which reads this when torch is imported, else spins for milliseconds at the end of every operation. On a
+    machine that is busy, the other thread needs that very processor, and a step takes up to thirty times as long.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def _require_working_directory() -> None:
