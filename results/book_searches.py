@@ -28,6 +28,9 @@ Probes = dict[str, list[float]]
 Seeds = dict[int, dict[str, float]]
 """Measures of a row by seed."""
 
+END = "at the end, %"
+"""Mean accuracy over tasks at the end of the stream."""
+
 PUBLISHED = "published"
 """Row from which the others are subtracted."""
 
@@ -49,32 +52,13 @@ def read_lines(path: Path, streams: Sequence[str], shown: Callable[[str], bool])
 
 def searches_table(lines: Iterable[Measured]) -> list[Line]:
     """Show accuracy, forgetting, parameters and time of every row, the best accuracy at the end first."""
-    return [
-        _named(stream, row, by_seed)
-        | {
-            "at the end, %": _over(by_seed, "end", digits=1),
-            "less published": _less_published(row, by_seed, published),
-            "at own end, %": _over(by_seed, "own end", digits=1),
-            "forgetting ratio": _over(by_seed, "forgetting ratio", digits=3),
-            "parameters": f"{_mean([found['parameters'] for found in by_seed.values()]):,.0f}",
-            "training, s": _over(by_seed, "seconds", digits=1),
-        }
-        for stream, row, by_seed, published in _grouped(lines, summary)
-    ]
+    columns = {"at own end, %": 1, "forgetting ratio": 3, "parameters": 0, "training, s": 1}
+    return _summaries(lines, columns)
 
 
 def planted_table(lines: Iterable[Measured]) -> list[Line]:
     """Show in which share of the tasks every row chose the planted configuration."""
-    return [
-        _named(stream, row, by_seed)
-        | {
-            "at the end, %": _over(by_seed, "end", digits=1),
-            "less published": _less_published(row, by_seed, published),
-            "forgetting ratio": _over(by_seed, "forgetting ratio", digits=3),
-            "planted, %": _over(by_seed, "planted", digits=0),
-        }
-        for stream, row, by_seed, published in _grouped(lines, summary)
-    ]
+    return _summaries(lines, {"forgetting ratio": 3, "planted, %": 0})
 
 
 def regret_table(lines: Iterable[Measured]) -> list[Line]:
@@ -137,12 +121,12 @@ def summary(line: Measured) -> dict[str, float]:
     ratios = [after / end for after, end in zip(last[:-1], ends[:-1], strict=True) if end]
     right = [one == other for one, other in zip(line["chosen"], planted, strict=False)][first:]
     return {
-        "end": 100 * _mean(last),
-        "own end": 100 * _mean(ends),
+        END: 100 * _mean(last),
+        "at own end, %": 100 * _mean(ends),
         "forgetting ratio": _mean(ratios),
         "parameters": float(line["parameters"]),
-        "planted": 100 * _mean(right),
-        "seconds": sum(line["seconds"]),
+        "planted, %": 100 * _mean(right),
+        "training, s": sum(line["seconds"]),
     }
 
 
@@ -181,6 +165,19 @@ def likeness(name: str, task: Measured) -> dict[str, float]:
     return {"alike": 100 * _mean(alike), "apart": float(apart.mean()), "own end": 100 * one["test"]} | judged
 
 
+def _summaries(lines: Iterable[Measured], columns: dict[str, int]) -> list[Line]:
+    """Show the accuracy at the end of every row, what it differs by, and some measures with their number of digits."""
+    return [
+        _named(stream, row, by_seed)
+        | {
+            END: _over(by_seed, END, digits=1),
+            "less published": _less_published(row, by_seed, published),
+        }
+        | {measure: _over(by_seed, measure, digits=digits) for measure, digits in columns.items()}
+        for stream, row, by_seed, published in _grouped(lines, summary)
+    ]
+
+
 def _grouped(
     lines: Iterable[Measured], measures: Callable[[Measured], dict[str, float]]
 ) -> list[tuple[str, str, Seeds, Seeds]]:
@@ -192,7 +189,7 @@ def _grouped(
     for line in lines:
         groups.setdefault((line["stream"], line["row"]), {})[line["seed"]] = measures(line)
     streams = list(dict.fromkeys(stream for stream, _ in groups))
-    ranked = sorted(groups.items(), key=lambda item: (streams.index(item[0][0]), -_mean_of(item[1], "end")))
+    ranked = sorted(groups.items(), key=lambda item: (streams.index(item[0][0]), -_mean_of(item[1], END)))
     return [
         (stream if len(streams) > 1 else "", row, by_seed, groups.get((stream, PUBLISHED), {}))
         for (stream, row), by_seed in ranked
@@ -209,7 +206,7 @@ def _less_published(row: str, by_seed: Seeds, published: Seeds) -> str:
     if row == PUBLISHED:
         return ""
     common = by_seed.keys() & published.keys()
-    return _tested({seed: {"": by_seed[seed]["end"] - published[seed]["end"]} for seed in sorted(common)}, "")
+    return _tested({seed: {"": by_seed[seed][END] - published[seed][END]} for seed in sorted(common)}, "")
 
 
 def _tested(by_seed: Seeds, measure: str) -> str:

@@ -184,8 +184,8 @@ def interval(values: Spread, *, scale: float = 1, digits: int, sign: str = "") -
     """Write a mean ± half the width of its interval; the mean alone of one value, and nothing without values."""
     if not values.runs:
         return ""
-    half = f" ± {scale * values.half_width:.{digits}f}" if values.runs > 1 else ""
-    return f"{scale * values.mean:{sign}z.{digits}f}".replace("-", "\N{MINUS SIGN}") + half
+    half = f" ± {scale * values.half_width:,.{digits}f}" if values.runs > 1 else ""
+    return f"{scale * values.mean:{sign}z,.{digits}f}".replace("-", "\N{MINUS SIGN}") + half
 
 
 def _time(group: Sequence[Trial]) -> str:

@@ -29,12 +29,12 @@ def line(**changes):
 def test_measures_of_a_line_follow_from_its_accuracies_and_probes():
     assert summary(line()) == pytest.approx(
         {
-            "end": 75,
-            "own end": 85,
+            "at the end, %": 75,
+            "at own end, %": 85,
             "forgetting ratio": 0.75,
             "parameters": 100,
-            "planted": float("nan"),
-            "seconds": 10,
+            "planted, %": float("nan"),
+            "training, s": 10,
         },
         nan_ok=True,
     )
@@ -53,8 +53,8 @@ def test_measures_of_a_line_follow_from_its_accuracies_and_probes():
 
 def test_first_task_of_a_planted_stream_is_not_counted():
     planted = line(accuracy=[[0.8], [0.1, 0.9]], probes=[], chosen=["00", "01"], planted=["01", "01"])
-    assert summary(planted)["end"] == summary(planted)["own end"] == pytest.approx(90)
-    assert summary(planted)["planted"] == 100
+    assert summary(planted)["at the end, %"] == summary(planted)["at own end, %"] == pytest.approx(90)
+    assert summary(planted)["planted, %"] == 100
     [shown] = planted_table([planted])
     assert (shown["at the end, %"], shown["planted, %"]) == ("90.0", "100")
 
