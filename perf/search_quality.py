@@ -37,7 +37,7 @@ STREAMS = {
         f"synthetic-{planted}": ["synthetic/lasem-hps", "benchmark.tasks=5", f'benchmark.planted="{planted}"']
         for planted in ("00", "01", "10", "11")
     },
-    "cifar100-10": ["cifar100-10/lasem-hps/small", "benchmark.max_test=1000"],
+    "cifar100-10": ["cifar100-10/lasem-hps/small", "benchmark.max_test=1000", "training.epochs=20"],
 }  # fmt: skip
 RECORDS = Path(__file__).parents[1] / "results" / "records"
 FIRST_EPOCH = "search.evidence_epochs=1"
@@ -63,6 +63,7 @@ SEARCHES = {
     "drawn": ["learner.strategy=drawn-em", "search.draws=4"],
     "darts": ["learner.strategy=darts"],
     "brute-force": ["learner.strategy=brute-force"],
+    "brute-force-retained-100": retained(100, "learner.strategy=brute-force"),
     **{f"retained-{weight}": retained(weight) for weight in (1, 10, 100)},
     "retained-10-sum": retained(10, "search.prior=sum"),
     "retained-10-valid": retained(10, "search.held_out=valid"),

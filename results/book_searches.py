@@ -42,7 +42,12 @@ def read_lines(path: Path, streams: Sequence[str], shown: Callable[[str], bool])
         path: File of JSON lines.
         streams: Names of streams, in the order in which they are shown.
         shown: Whether a row is shown.
+
+    Raises:
+        ValueError: The file does not exist.
     """
+    if not path.is_file():
+        raise ValueError(f"{path.name} must be in results/records; measure it with the script in perf that writes it")
     found = {}
     for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
         if line["stream"] in streams and shown(line["row"]):

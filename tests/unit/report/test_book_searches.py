@@ -102,3 +102,5 @@ def test_lines_are_read_by_stream_and_row_and_the_later_of_two_counts(tmp_path):
     path.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
     found = read_lines(path, ["other", "digits"], lambda row: row == "published")
     assert [(one["stream"], one["parameters"]) for one in found] == [("other", 100), ("digits", 7)]
+    with pytest.raises(ValueError, match=r"gone.jsonl must be in results/records"):
+        read_lines(tmp_path / "gone.jsonl", ["digits"], bool)
