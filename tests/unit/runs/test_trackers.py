@@ -3,6 +3,7 @@
 import json
 import struct
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_wandb_has_every_point_once(tmp_path):
     pytest.importorskip("wandb", reason="needs the package wandb")
     attempts(WandbLog, tmp_path / "run")
     (file,) = (tmp_path / "run/wandb").glob("offline-run-*/*.wandb")
-    records = [*wandb_records(file)]
+    records = finished_wandb_records(file)
     (run,) = (record.run for record in records if record.HasField("run"))
     assert (run.run_id, run.project) == ("run", "lasem")
     rows = [
@@ -111,6 +112,16 @@ def test_wandb_has_every_point_once(tmp_path):
     assert [record.exit.exit_code for record in records if record.HasField("exit")] == [0]
 
 
+def finished_wandb_records(path: Path):
+    """Read a file once its last record is there: wandb's process may still write when the run is over."""
+    for _ in range(300):
+        records = [*wandb_records(path)]
+        if any(record.HasField("exit") for record in records):
+            return records
+        time.sleep(0.1)
+    raise AssertionError(f"{path} must end with an exit record")
+
+
 def wandb_records(path: Path):
     """Read a file of Weights & Biases: blocks of 32 KiB with chunks of records, as in a log of LevelDB."""
     from wandb.proto.wandb_internal_pb2 import Record
@@ -121,6 +132,8 @@ def wandb_records(path: Path):
             place += 32768 - place % 32768
             continue
         _, length, kind = struct.unpack_from("<IHB", content, place)
+        if place + 7 + length > len(content):  # not written to its end yet
+            return
         pieces += content[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # whole, or the last of several chunks
