@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from book_tables import LEAST_PAIRS, Line, interval
-from lasem.metrics import distinguishable, spread
+from book_tables import Line, interval, with_test
+from lasem.metrics import spread
 
 Measured = dict[str, Any]
 """A line of JSON: what was measured in one seed of one row of a stream."""
@@ -69,18 +69,17 @@ def planted_table(lines: Iterable[Measured]) -> list[Line]:
 def regret_table(lines: Iterable[Measured]) -> list[Line]:
     """Show how every search compares with brute force, in the seeds in which each configuration was trained alone."""
     probed = [line for line in lines if line["probes"] and line["row"] not in line["probes"][0]]
-    groups = sorted(_grouped(probed, regret), key=lambda group: _mean_of(group[2], "less than chance"), reverse=True)
     return [
         _named(stream, row, by_seed)
         | {
             "regret, points": _over(by_seed, "regret", digits=1),
             "regret by chance": _over(by_seed, "regret by chance", digits=1),
-            "less than chance by": _tested(by_seed, "less than chance"),
+            "less than chance by": with_test([found["less than chance"] for found in by_seed.values()]),
             "agreement, %": _over(by_seed, "agreement", digits=0),
             "agreement by chance, %": _over(by_seed, "agreement by chance", digits=0),
             "cost, static steps": _over(by_seed, "cost", digits=1),
         }
-        for stream, row, by_seed, _ in groups
+        for stream, row, by_seed, _ in _grouped(probed, regret, best="less than chance")
     ]
 
 
@@ -179,22 +178,23 @@ def _summaries(lines: Iterable[Measured], columns: dict[str, int]) -> list[Line]
             "less published": _less_published(row, by_seed, published),
         }
         | {measure: _over(by_seed, measure, digits=digits) for measure, digits in columns.items()}
-        for stream, row, by_seed, published in _grouped(lines, summary)
+        for stream, row, by_seed, published in _grouped(lines, summary, best=END)
     ]
 
 
 def _grouped(
-    lines: Iterable[Measured], measures: Callable[[Measured], dict[str, float]]
+    lines: Iterable[Measured], measures: Callable[[Measured], dict[str, float]], *, best: str
 ) -> list[tuple[str, str, Seeds, Seeds]]:
     """Return each row with its measures by seed, and with those of the published search on its stream.
 
+    Streams come one after another, and in each the row with the largest mean of the measure `best` first.
     The name of the stream is empty if all rows have the same.
     """
     groups: dict[tuple[str, str], Seeds] = {}
     for line in lines:
         groups.setdefault((line["stream"], line["row"]), {})[line["seed"]] = measures(line)
     streams = list(dict.fromkeys(stream for stream, _ in groups))
-    ranked = sorted(groups.items(), key=lambda item: (streams.index(item[0][0]), -_mean_of(item[1], END)))
+    ranked = sorted(groups.items(), key=lambda item: (streams.index(item[0][0]), -_mean_of(item[1], best)))
     return [
         (stream if len(streams) > 1 else "", row, by_seed, groups.get((stream, PUBLISHED), {}))
         for (stream, row), by_seed in ranked
@@ -211,14 +211,7 @@ def _less_published(row: str, by_seed: Seeds, published: Seeds) -> str:
     if row == PUBLISHED:
         return ""
     common = by_seed.keys() & published.keys()
-    return _tested({seed: {"": by_seed[seed][END] - published[seed][END]} for seed in sorted(common)}, "")
-
-
-def _tested(by_seed: Seeds, measure: str) -> str:
-    """Write a difference; a star says that there are seeds enough, and that its interval does not contain 0."""
-    differences = [found[measure] for found in by_seed.values()]
-    star = " *" if len(differences) >= LEAST_PAIRS and distinguishable(differences) else ""
-    return interval(spread(differences), digits=1, sign="+") + star
+    return with_test([by_seed[seed][END] - published[seed][END] for seed in sorted(common)])
 
 
 def _over(by_seed: Seeds, measure: str, *, digits: int) -> str:
@@ -229,7 +222,7 @@ def _over(by_seed: Seeds, measure: str, *, digits: int) -> str:
 
 def _mean_of(by_seed: Seeds, measure: str) -> float:
     """Return the mean of a measure over seeds."""
-    return _mean([found.get(measure, 0.0) for found in by_seed.values()])
+    return _mean([found[measure] for found in by_seed.values()])
 
 
 def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -148,9 +148,14 @@ def difference(groups: dict[Label, list[Trial]], one: Label, other: Label) -> st
     differences = paired(groups.get(one, []), groups.get(other, []), lambda trial: trial.mean("end"))
     if one == other or not differences:
         return ""
-    star = " *" if len(differences) >= LEAST_PAIRS and distinguishable(differences) else ""
     few = f" ({len(differences)} in common)" if len(differences) < len(groups[one]) else ""
-    return interval(spread(differences), scale=100, digits=1, sign="+") + star + few
+    return with_test(differences, scale=100) + few
+
+
+def with_test(differences: Sequence[float], *, scale: float = 1) -> str:
+    """Write a mean difference; a star says that there are pairs enough, and that its interval does not contain 0."""
+    star = " *" if len(differences) >= LEAST_PAIRS and distinguishable(differences) else ""
+    return interval(spread(differences), scale=scale, digits=1, sign="+") + star
 
 
 def paired(one: Sequence[Trial], other: Sequence[Trial], measure: Callable[[Trial], float]) -> list[float]:
