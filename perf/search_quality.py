@@ -6,6 +6,10 @@ In the first seeds, as many as `--probes` says, each configuration is trained by
 the learner knows then: regret and agreement with brute force follow from that. The other seeds measure accuracy,
 forgetting and parameters.
 
+A row such as `000-best-of-8` trains each task eight times with one configuration, from other initial values and in
+another order of batches, and keeps the training that validates best. That is what brute force gains by choosing among
+trainings at all, whatever they share.
+
 In the streams `synthetic-*` the right configuration is known, and the name says it. Its shared layers are given after
 the first task, in place of what that task had shared.
 
@@ -40,6 +44,7 @@ STREAMS = {
     "cifar100-10": ["cifar100-10/lasem-hps/small", "benchmark.max_test=1000", "training.epochs=20"],
 }  # fmt: skip
 RECORDS = Path(__file__).parents[1] / "results" / "records"
+SEED_STEP = 1000  # between the seeds of two trainings of a task, more than there are seeds of a row
 FIRST_EPOCH = "search.evidence_epochs=1"
 
 
@@ -57,7 +62,7 @@ SEARCHES = {
     "sum": ["search.prior=sum"],
     "valid-sum": ["search.held_out=valid", "search.prior=sum"],
     "first-epoch": [FIRST_EPOCH],
-    "late": ["search.evidence_from=10"],
+    "late": ["search.evidence_from={quarter}"],
     "first-task-shared": ["learner.first_task=shared"],
     "near-ties": ["learner.first_task=near-ties"],
     "drawn": ["learner.strategy=drawn-em", "search.draws=4"],
@@ -81,14 +86,24 @@ SEARCHES = {
         100, "search.commit_at.share=0.3", "learner.first_task=shared"
     ),
 }
-"""Settings of each search, over those of its stream."""
+"""Settings of each search, over those of its stream; `{quarter}` is a quarter of its epochs."""
+
+BEST_OF = "-best-of-"
+"""What stands between a configuration and the number of its trainings in the name of a row."""
 
 
 def spec_of(stream: str, row: str, seed: int) -> Spec:
     """Return the spec of a row: a search, or a static configuration by its digits."""
     preset, *settings = STREAMS[stream]
-    fixed = ["learner.strategy=fixed", f'learner.configuration="{row}"']
-    return resolve(preset, [*settings, *SEARCHES.get(row, fixed)]).with_seed(seed)
+    quarter = resolve(preset, settings).training.epochs // 4
+    fixed = ["learner.strategy=fixed", f'learner.configuration="{row.partition(BEST_OF)[0]}"']
+    searched = [setting.format(quarter=quarter) for setting in SEARCHES.get(row, fixed)]
+    return resolve(preset, [*settings, *searched]).with_seed(seed)
+
+
+def trainings_of(row: str) -> int:
+    """Return how many trainings of a task a row chooses from."""
+    return int(row.partition(BEST_OF)[2] or 1)
 
 
 def stream_of(spec: Spec, data: Path | None) -> TaskStream:
@@ -132,30 +147,64 @@ def probe(spec: Spec, stream: TaskStream, learner: AbstractLearner, *, position:
     Returns:
         Validation accuracy, test accuracy and seconds by configuration.
     """
-    found, state, task = {}, learner.state(), stream[position]
+    found, task = {}, stream[position]
     for digits in configurations(spec):
         fixed = spec.changed({"learner": {"strategy": "fixed", "configuration": digits}})
-        alone = build_learner(fixed, stream.outline, device=CPU)
-        if position:
-            alone.restore(state, task=None)
+        alone = copy_of(learner, fixed, stream, position=position)
         seconds = train(alone, task, identity=position, epochs=spec.training.epochs)
         valid, test = (accuracy(alone, task, identity=position, split=split) for split in ("valid", "test"))
         found[digits] = [round(value, 4) for value in (valid, test, seconds)]
     return found
 
 
-def measure(spec: Spec, data: Path | None, *, probed: bool) -> dict[str, object]:
-    """Learn a stream; if it is probed, train every configuration by itself before each task."""
+def copy_of(learner: AbstractLearner, spec: Spec, stream: TaskStream, *, position: int) -> AbstractLearner:
+    """Build a learner of a spec that knows what another one knows before a task."""
+    made = build_learner(spec, stream.outline, device=CPU)
+    if position:
+        made.restore(learner.state(), task=None)
+    return made
+
+
+def best_training(
+    spec: Spec, stream: TaskStream, learner: AbstractLearner, *, position: int, trainings: int
+) -> tuple[AbstractLearner, float]:
+    """Train a task several times from what a learner knows before it, with other initial values and batches each time.
+
+    Returns:
+        The training that validates best (the first of equals), and the processor time of all of them.
+    """
+    task, made, valid, seconds = stream[position], [], [], 0.0
+    for again in range(trainings):
+        seeds = {"training": spec.seeds.training + SEED_STEP * again}
+        made.append(copy_of(learner, spec.changed({"seeds": seeds}), stream, position=position))
+        seconds += train(made[-1], task, identity=position, epochs=spec.training.epochs)
+        valid.append(accuracy(made[-1], task, identity=position, split="valid"))
+    return made[valid.index(max(valid))], seconds
+
+
+def measure(spec: Spec, data: Path | None, *, probed: bool, trainings: int = 1) -> dict[str, object]:
+    """Learn a stream.
+
+    Args:
+        spec: What to learn, and how.
+        data: Folder that contains the data sets.
+        probed: Whether every configuration is trained by itself before each task.
+        trainings: Number of trainings of a task, of which the one that validates best is kept.
+    """
     stream = stream_of(spec, data)
     learner = build_learner(spec, stream.outline, device=CPU)
     rows, chosen, probes, seconds = [], [], [], []
-    assert isinstance(learner, Searches)
     for position, task in enumerate(stream):
         if position == 1 and isinstance(learner, LoadsKnowledge):
             learner.load_knowledge(stream.knowledge)
         if probed:
             probes.append(probe(spec, stream, learner, position=position))
-        seconds.append(train(learner, task, identity=position, epochs=spec.training.epochs))
+        if trainings > 1:
+            learner, took = best_training(spec, stream, learner, position=position, trainings=trainings)
+        else:
+            took = train(learner, task, identity=position, epochs=spec.training.epochs)
+        assert isinstance(learner, Searches)
+        seconds.append(took)
         chosen.append("".join(map(str, learner.configuration(position))))
         tests = (accuracy(learner, stream[i], identity=i, split="test") for i in range(position + 1))
         rows.append([round(value, 4) for value in tests])
@@ -214,7 +263,7 @@ def main() -> None:
     for row, seed in wanted:
         spec = spec_of(given.stream, row, seed)
         line = {"stream": given.stream, "row": row, "seed": seed} | measure(
-            spec, given.data, probed=seed < given.probes
+            spec, given.data, probed=seed < given.probes, trainings=trainings_of(row)
         )
         append(given.out, line)
 

@@ -4,9 +4,11 @@ import json
 
 import pytest
 import search_quality
+import torch
 from search_quality import append, missing, read
 
 from book_searches import regret, searches_table, summary
+from lasem.runs import build_learner
 
 
 def line(**changes):
@@ -25,19 +27,37 @@ def test_seed_is_measured_again_only_where_probes_are_asked_for(tmp_path):
     assert measured["chosen"] == ["10", "10"]
 
 
-@pytest.mark.parametrize("row", ["published", "brute-force", "10"])
+@pytest.mark.parametrize("row", ["published", "brute-force", "late", "10", "10-best-of-2"])
 def test_row_of_a_planted_stream_is_measured_with_probes(monkeypatch, row):
     preset, *settings = search_quality.STREAMS["synthetic-10"]
-    small = ["benchmark.tasks=2", "benchmark.train_per_class=5", "benchmark.test_per_class=5", "training.epochs=1"]
+    small = ["benchmark.tasks=2", "benchmark.train_per_class=5", "benchmark.test_per_class=5", "training.epochs=2"]
     monkeypatch.setitem(search_quality.STREAMS, "synthetic-10", [preset, *settings, *small])
-    found = search_quality.measure(search_quality.spec_of("synthetic-10", row, 3), None, probed=True)
+    spec, trainings = search_quality.spec_of("synthetic-10", row, 3), search_quality.trainings_of(row)
+    found = search_quality.measure(spec, None, probed=True, trainings=trainings)
     assert [len(accuracies) for accuracies in found["accuracy"]] == [1, 2]
     assert found["planted"] == ["10", "10"]
     assert [set(probes) for probes in found["probes"]] == [{"00", "01", "10", "11"}] * 2
-    if row == "10":
+    if row.startswith("10"):
         assert found["chosen"] == ["10", "10"]
     if row == "brute-force":
         assert regret(found)["agreement"] == 100.0
     assert searches_table([line(row=row) | found])[0]["search"] == row
     counted = found["accuracy"][1][1]  # without the first task
     assert summary(found)["at the end, %"] == pytest.approx(100 * counted)
+
+
+def test_best_training_is_the_one_that_validates_best(monkeypatch):
+    preset, *settings = search_quality.STREAMS["synthetic-01"]
+    small = ["benchmark.tasks=1", "training.epochs=1"]
+    monkeypatch.setitem(search_quality.STREAMS, "synthetic-01", [preset, *settings, *small])
+    spec = search_quality.spec_of("synthetic-01", "00-best-of-3", 0)
+    stream = search_quality.stream_of(spec, None)
+    learner = build_learner(spec, stream.outline, device=torch.device("cpu"))
+    alone = []
+    for seed in (0, 1000, 2000):
+        one = build_learner(spec.changed({"seeds": {"training": seed}}), stream.outline, device=torch.device("cpu"))
+        search_quality.train(one, stream[0], identity=0, epochs=1)
+        alone.append(search_quality.accuracy(one, stream[0], identity=0, split="valid"))
+    assert len(set(alone)) > 1
+    best, _ = search_quality.best_training(spec, stream, learner, position=0, trainings=3)
+    assert search_quality.accuracy(best, stream[0], identity=0, split="valid") == max(alone)
