@@ -8,7 +8,8 @@ forgetting and parameters.
 
 A row such as `000-best-of-8` trains each task eight times with one configuration, from other initial values and in
 another order of batches, and keeps the training that validates best. That is what brute force gains by choosing among
-trainings at all, whatever they share.
+trainings at all, whatever they share. A row such as `brute-force-again` trains the configuration that its search chose
+once more by itself, from other initial values, and keeps that training, so that luck does not count for the choice.
 
 In the streams `synthetic-*` the right configuration is known, and the name says it. Its shared layers are given after
 the first task, in place of what that task had shared.
@@ -21,7 +22,8 @@ docs/results/search-quality.md; `make book` makes them from the file.
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -91,19 +93,17 @@ SEARCHES = {
 BEST_OF = "-best-of-"
 """What stands between a configuration and the number of its trainings in the name of a row."""
 
+AGAIN = "-again"
+"""End of the name of a row whose choices are trained once more."""
+
 
 def spec_of(stream: str, row: str, seed: int) -> Spec:
     """Return the spec of a row: a search, or a static configuration by its digits."""
     preset, *settings = STREAMS[stream]
     quarter = resolve(preset, settings).training.epochs // 4
     fixed = ["learner.strategy=fixed", f'learner.configuration="{row.partition(BEST_OF)[0]}"']
-    searched = [setting.format(quarter=quarter) for setting in SEARCHES.get(row, fixed)]
+    searched = [setting.format(quarter=quarter) for setting in SEARCHES.get(row.removesuffix(AGAIN), fixed)]
     return resolve(preset, [*settings, *searched]).with_seed(seed)
-
-
-def trainings_of(row: str) -> int:
-    """Return how many trainings of a task a row chooses from."""
-    return int(row.partition(BEST_OF)[2] or 1)
 
 
 def stream_of(spec: Spec, data: Path | None) -> TaskStream:
@@ -157,55 +157,86 @@ def probe(spec: Spec, stream: TaskStream, learner: AbstractLearner, *, position:
     return found
 
 
-def copy_of(learner: AbstractLearner, spec: Spec, stream: TaskStream, *, position: int) -> AbstractLearner:
-    """Build a learner of a spec that knows what another one knows before a task."""
-    made = build_learner(spec, stream.outline, device=CPU)
+def copy_of(
+    learner: AbstractLearner, spec: Spec, stream: TaskStream, *, position: int, again: int = 0
+) -> AbstractLearner:
+    """Build a learner of a spec that knows what another one knows before a task.
+
+    Args:
+        learner: What knows the earlier tasks.
+        spec: What to build; it may have another strategy.
+        stream: Stream of the tasks.
+        position: Position of the task.
+        again: Any number but 0 gives the task other initial values and another order of batches.
+    """
+    seeds = {"training": spec.seeds.training + SEED_STEP * again}
+    made = build_learner(spec.changed({"seeds": seeds}), stream.outline, device=CPU)
     if position:
         made.restore(learner.state(), task=None)
     return made
 
 
-def best_training(
-    spec: Spec, stream: TaskStream, learner: AbstractLearner, *, position: int, trainings: int
-) -> tuple[AbstractLearner, float]:
-    """Train a task several times from what a learner knows before it, with other initial values and batches each time.
+Trained = tuple[AbstractLearner, float]
+"""What knows a task after its training, and the processor time of that."""
 
-    Returns:
-        The training that validates best (the first of equals), and the processor time of all of them.
-    """
-    task, made, valid, seconds = stream[position], [], [], 0.0
-    for again in range(trainings):
-        seeds = {"training": spec.seeds.training + SEED_STEP * again}
-        made.append(copy_of(learner, spec.changed({"seeds": seeds}), stream, position=position))
-        seconds += train(made[-1], task, identity=position, epochs=spec.training.epochs)
-        valid.append(accuracy(made[-1], task, identity=position, split="valid"))
+Training = Callable[[Spec, TaskStream, AbstractLearner, int], Trained]
+"""Trains the task at a position of a stream, from what a learner knows before it."""
+
+
+def training_of(row: str) -> Training:
+    """Return how a row trains a task."""
+    count = row.partition(BEST_OF)[2]
+    return partial(train_best, count=int(count)) if count else train_again if row.endswith(AGAIN) else train_once
+
+
+def train_once(spec: Spec, stream: TaskStream, learner: AbstractLearner, position: int) -> Trained:
+    """Train a task as a spec says."""
+    return learner, train(learner, stream[position], identity=position, epochs=spec.training.epochs)
+
+
+def train_best(spec: Spec, stream: TaskStream, learner: AbstractLearner, position: int, *, count: int) -> Trained:
+    """Train a task several times, and keep the training that validates best, the first of equals."""
+    made = [copy_of(learner, spec, stream, position=position, again=again) for again in range(count)]
+    seconds = sum(train_once(spec, stream, one, position)[1] for one in made)
+    valid = [accuracy(one, stream[position], identity=position, split="valid") for one in made]
     return made[valid.index(max(valid))], seconds
 
 
-def measure(spec: Spec, data: Path | None, *, probed: bool, trainings: int = 1) -> dict[str, object]:
+def train_again(spec: Spec, stream: TaskStream, learner: AbstractLearner, position: int) -> Trained:
+    """Search as a spec says, then train what was chosen by itself, from other initial values."""
+    searched = copy_of(learner, spec, stream, position=position)
+    _, seconds = train_once(spec, stream, searched, position)
+    fixed = spec.changed({"learner": {"strategy": "fixed", "configuration": chosen_by(searched, position)}})
+    made = copy_of(learner, fixed, stream, position=position, again=1)
+    return made, seconds + train_once(fixed, stream, made, position)[1]
+
+
+def chosen_by(learner: AbstractLearner, position: int) -> str:
+    """Return the configuration of a task, as digits."""
+    assert isinstance(learner, Searches)
+    return "".join(map(str, learner.configuration(position)))
+
+
+def measure(spec: Spec, data: Path | None, *, probed: bool, training: Training = train_once) -> dict[str, object]:
     """Learn a stream.
 
     Args:
         spec: What to learn, and how.
         data: Folder that contains the data sets.
         probed: Whether every configuration is trained by itself before each task.
-        trainings: Number of trainings of a task, of which the one that validates best is kept.
+        training: How a task is trained.
     """
     stream = stream_of(spec, data)
     learner = build_learner(spec, stream.outline, device=CPU)
     rows, chosen, probes, seconds = [], [], [], []
-    for position, task in enumerate(stream):
+    for position in range(len(stream)):
         if position == 1 and isinstance(learner, LoadsKnowledge):
             learner.load_knowledge(stream.knowledge)
         if probed:
             probes.append(probe(spec, stream, learner, position=position))
-        if trainings > 1:
-            learner, took = best_training(spec, stream, learner, position=position, trainings=trainings)
-        else:
-            took = train(learner, task, identity=position, epochs=spec.training.epochs)
-        assert isinstance(learner, Searches)
+        learner, took = training(spec, stream, learner, position)
         seconds.append(took)
-        chosen.append("".join(map(str, learner.configuration(position))))
+        chosen.append(chosen_by(learner, position))
         tests = (accuracy(learner, stream[i], identity=i, split="test") for i in range(position + 1))
         rows.append([round(value, 4) for value in tests])
     return {
@@ -263,7 +294,7 @@ def main() -> None:
     for row, seed in wanted:
         spec = spec_of(given.stream, row, seed)
         line = {"stream": given.stream, "row": row, "seed": seed} | measure(
-            spec, given.data, probed=seed < given.probes, trainings=trainings_of(row)
+            spec, given.data, probed=seed < given.probes, training=training_of(row)
         )
         append(given.out, line)
 
