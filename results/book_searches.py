@@ -95,7 +95,7 @@ def drawn_table(lines: Iterable[Measured]) -> list[Line]:
     return [
         {
             "network": network,
-            "search": name,
+            "search": f"`{name}`",
             "seeds": str(len(by_seed)),
             "tasks": str(tasks[network, name]),
             "layers alike, %": _over(by_seed, "alike", digits=0),
@@ -203,7 +203,7 @@ def _grouped(
 
 def _named(stream: str, row: str, by_seed: Seeds) -> Line:
     """Begin a line."""
-    return {"stream": stream, "search": row, "seeds": str(len(by_seed))}
+    return {"stream": stream, "search": f"`{row}`", "seeds": str(len(by_seed))}
 
 
 def _less_published(row: str, by_seed: Seeds, published: Seeds) -> str:

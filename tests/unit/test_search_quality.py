@@ -41,7 +41,7 @@ def test_row_of_a_planted_stream_is_measured_with_probes(monkeypatch, row):
         assert found["chosen"] == ["10", "10"]
     if row.startswith("brute-force"):
         assert regret(found)["agreement"] == 100.0
-    assert searches_table([line(row=row) | found])[0]["search"] == row
+    assert searches_table([line(row=row) | found])[0]["search"] == f"`{row}`"
     counted = found["accuracy"][1][1]  # without the first task
     assert summary(found)["at the end, %"] == pytest.approx(100 * counted)
 

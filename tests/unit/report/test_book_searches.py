@@ -70,7 +70,7 @@ def test_differences_from_the_published_search_are_paired_and_tested_from_five_s
     published = [line(seed=seed, accuracy=ends[seed]) for seed in ends]
     other = [line(seed=seed, row="111", accuracy=better[seed]) for seed in better]
     first, second = searches_table([*published, *other])
-    assert (first["search"], second["search"], second["less published"]) == ("111", "published", "")
+    assert (first["search"], second["search"], second["less published"]) == ("`111`", "`published`", "")
     assert first["less published"].startswith("+10.1")
     assert first["less published"].endswith("*")
     assert not searches_table([*published, *other[:4]])[0]["less published"].endswith("*")
@@ -79,7 +79,7 @@ def test_differences_from_the_published_search_are_paired_and_tested_from_five_s
 def test_regret_leaves_fixed_choices_and_seeds_without_probes_out():
     lines = [line(), line(seed=1, probes=[]), line(row="11", chosen=["11", "11"])]
     [shown] = regret_table(lines)
-    assert (shown["search"], shown["seeds"], shown["agreement, %"]) == ("published", "1", "50")
+    assert (shown["search"], shown["seeds"], shown["agreement, %"]) == ("`published`", "1", "50")
 
 
 def test_drawn_searches_are_compared_with_the_exact_one_task_by_task():
