@@ -263,7 +263,7 @@ def test_brute_force_tries_frozen_layers_too():
     learn_task(learner, tasks()[0])
     assert learner.configuration(0) in {(2, 2, 2), (2, 2, 0)}
     with pytest.raises(SpecError, match=r"first_task must be searched .*own='copy'"):
-        BruteForce(build("lora"), InTurn(first_task="as-second"), first_task="as-second")
+        BruteForce(build("lora"), InTurn(first_task="as-second"))
 
 
 def test_a_frozen_branch_must_be_offered_by_all_stages_and_is_refused_without():

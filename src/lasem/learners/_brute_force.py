@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from pydantic import BaseModel
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.configurations import SHARED, ConfigurationSpace, Ties
+from lasem.configurations import SHARED, ConfigurationSpace
 from lasem.errors import require
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._parameters import belongs_to_task
@@ -84,13 +83,9 @@ class BruteForce(AbstractLearner):
 
     Args:
         backbone: Stages and heads; new.
-        strategy: The candidates.
+        strategy: The candidates, which of equal ones wins, and what the first task does.
         training: How a candidate is trained; the learning rate counts the epochs of one candidate per earlier task.
         seed: Seed of batches and dropout.
-        ties: Which candidate wins if accuracies are equal; see `ConfigurationSpace.preference`.
-        first_task: "searched" like the others; "shared": it shares all layers without a search; or "as-second": it does
-            so, and once the second task has chosen, takes the same configuration, with a copy of its own of what it no
-            longer shares.
         redraw_unchosen: Draw shared knowledge that no task has chosen yet anew at every task.
         retention: Hold shared knowledge near what earlier tasks need; None lets it move freely.
     """
@@ -102,28 +97,20 @@ class BruteForce(AbstractLearner):
         *,
         training: Training | None = None,
         seed: int = 0,
-        ties: Ties = "most-shared",
-        first_task: Literal["searched", "shared", "as-second"] = "searched",
         redraw_unchosen: bool = False,
         retention: RetentionOptions | None = None,
     ) -> None:
-        require(
-            first_task in ("searched", "shared", "as-second"),
-            "first_task must be searched, shared or as-second",
-            first_task=first_task,
-        )
+        self.strategy = strategy or InTurn()
         constant = sorted({stage.layer.own for stage in backbone.iter_stages() if stage.layer.adapts})
         require(
-            first_task == "searched" or not constant,
+            self.strategy.first_task == "searched" or not constant,
             "first_task must be searched where own branches hold the initial values, because the first task then cannot"
             " take a copy of what it shared",
             remedy="set it to searched, or use own='copy'",
             own=constant,
         )
         self.backbone = backbone
-        self.strategy = strategy or InTurn()
         self.training = training or Training()
-        self.first_task = first_task
         self._inner = SelectiveTransfer(
             backbone,
             self.strategy,
@@ -133,7 +120,7 @@ class BruteForce(AbstractLearner):
             retention=retention,
         )
         self.space = self._inner.space
-        self._ranks = self.space.preference(ties)
+        self._ranks = self.space.preference(self.strategy.ties)
         self._search: _Search | None = None
         self._most_kept = 0
 
@@ -145,7 +132,7 @@ class BruteForce(AbstractLearner):
             LasemError: Another task is open.
         """
         new = task.identity is None or task.identity not in self.backbone.configurations
-        if new and (self.backbone.configurations or self.first_task == "searched"):
+        if new and (self.backbone.configurations or self.strategy.first_task == "searched"):
             self._inner.begin_task(task, space=self._only(0))
             self._search = _Search(task, Turn(), {})
         else:
@@ -211,7 +198,7 @@ class BruteForce(AbstractLearner):
             self._bring_back(search)
         self._inner.end_task()
         committed = self.backbone.configurations
-        if search is not None and self.first_task == "as-second" and len(committed) == 2:
+        if search is not None and self.strategy.first_task == "as-second" and len(committed) == 2:
             first, second = committed
             self.backbone.detach(first, committed[second])
             if self._inner.retention is not None:
@@ -222,7 +209,7 @@ class BruteForce(AbstractLearner):
     def trainings(self, identities: Sequence[int]) -> list[int]:
         """Return K for a task's first visit, 1 for later ones, and 1 for a first task that is not searched."""
         first = [identity not in identities[:i] for i, identity in enumerate(identities)]
-        searched = [new and (i > 0 or self.first_task == "searched") for i, new in enumerate(first)]
+        searched = [new and (i > 0 or self.strategy.first_task == "searched") for i, new in enumerate(first)]
         return [len(self.space) if search else 1 for search in searched]
 
     def tied(self) -> int | None:

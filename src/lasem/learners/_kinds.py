@@ -30,8 +30,6 @@ class SelectiveOptions(AbstractLearnerOptions):
                 setup.strategy,
                 training=setup.training,
                 seed=setup.seed,
-                ties=setup.strategy.ties,
-                first_task=setup.strategy.first_task,
                 redraw_unchosen=self.redraw_unchosen,
                 retention=setup.retention,
             )

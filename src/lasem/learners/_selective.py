@@ -118,7 +118,7 @@ class SelectiveTransfer(AbstractLearner):
         """Open a task without fitting its head, as a learner does that is restored; see `begin_task`."""
         identity = self.task.identity_of(task)
         committed = self.backbone.configurations.get(identity)
-        if not self.backbone.configurations and getattr(self.strategy, "first_task", "") == "shared":
+        if not self.backbone.configurations and self.strategy.starts_shared:
             committed = (1,) * len(self.backbone.stages)  # there is no shared knowledge yet to choose
         space = (space or self.space) if committed is None else ConfigurationSpace.only(committed)
         strategy = self.strategy if committed is None else Fixed()

@@ -79,6 +79,15 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
     unknown = sorted(set(options) - set(CutOptions.__annotations__))
     require(not unknown, "options must be those of CutOptions", remedy="leave out what is unknown", options=unknown)
     shape, tokens = tuple(options["shape"]), options.get("tokens", False)
+    mean, deviation = (tuple(options.get(name) or ()) for name in ("mean", "deviation"))
+    channels = 0 if tokens else shape[0]
+    require(
+        len(mean) == len(deviation) and len(mean) in (0, channels),
+        "mean and deviation must have one number per channel of images",
+        remedy="leave both out" if tokens else f"give {channels} numbers each, or none",
+        mean=mean,
+        deviation=deviation,
+    )
     # Everything below is done with a copy in evaluation mode, so that the caller's model stays as it is.
     made = _without_overwriting(copy.deepcopy((model, options["stages"], options.get("tail", ()))))
     whole, stages, tail = made
@@ -89,8 +98,8 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
         pieces.stages[0] = nn.Sequential(_Numbers(), pieces.stages[0])
     if options.get("check", True):
         require_agreement(whole, pieces, example)
-    if options.get("mean"):
-        pieces.stages[0] = nn.Sequential(_Normalized(options["mean"], options["deviation"]), pieces.stages[0])
+    if mean:
+        pieces.stages[0] = nn.Sequential(_Normalized(mean, deviation), pieces.stages[0])
     norms = options.get("norms") or ("frozen" if _was_trained(whole) else "task")
     kinds = {"own": options.get("own", "copy"), "norms": norms}
     kinds |= {name: options[name] for name in ("frozen", "low_rank") if name in options}

@@ -33,7 +33,7 @@ class TimmDefaults:
     size: int | None
 
 
-def timm_defaults(name: str) -> TimmDefaults:
+def timm_defaults(name: str, stages: Sequence[Sequence[str]] | None = None) -> TimmDefaults:
     """Return the default options of a network of timm; the network is made without values.
 
     A stage ends where the resolution changes, as the network's `feature_info` says. Where that makes fewer than three
@@ -41,6 +41,7 @@ def timm_defaults(name: str) -> TimmDefaults:
 
     Args:
         name: Name of the network in timm, such as "resnet18".
+        stages: Names of the submodules of every stage; None finds them.
 
     Raises:
         SpecError: timm has no such network, or the network does not say where its stages end.
@@ -56,8 +57,8 @@ def timm_defaults(name: str) -> TimmDefaults:
         ) from error
     about: Mapping[str, Any] = getattr(model, "default_cfg", None) or {}
     size = about["input_size"][-1] if about.get("fixed_input_size") else None
-    stages = _stages(model, name, classifier=about.get("classifier") or ())
-    return TimmDefaults(stages, tuple(about.get("mean", ())), tuple(about.get("std", ())), size)
+    known = tuple(map(tuple, stages or ())) or _stages(model, name, classifier=about.get("classifier") or ())
+    return TimmDefaults(known, tuple(about.get("mean", ())), tuple(about.get("std", ())), size)
 
 
 def _stages(model: nn.Module, name: str, *, classifier: str | Sequence[str]) -> tuple[tuple[str, ...], ...]:

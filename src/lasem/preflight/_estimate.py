@@ -4,6 +4,7 @@ The steps of a new learner are timed on random images. If a search's steps would
 those of one network are timed instead and multiplied by the search's work.
 """
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,9 +23,10 @@ from lasem.learners import trainings as times_trained
 from lasem.memory import available_memory
 from lasem.options import Table
 from lasem.preflight._cost import EvaluatesTree, SearchCost, StepCost, search_cost
-from lasem.preflight._shares import searched_shares
+from lasem.preflight._shares import Shares, searched_shares
 from lasem.preflight._steps import LEAST_REPEATS, StepTimes, measure, random_task
 from lasem.runs import Spec, arithmetic, build_learner, build_strategy, suited_threads, torch_threads
+from lasem.search import DrawnEM
 
 LONGEST = 10.0
 """Longest that the steps of a search may take, in seconds, to be timed themselves."""
@@ -93,9 +95,11 @@ def estimate(
             found = _estimate_tree(run, strategy, search)
         elif isinstance(learner, TakesTurns) and search is not None:
             found = _estimate_turns(run, candidates, search)
+        elif isinstance(strategy, DrawnEM):
+            found = _estimate_drawn(run, strategy)
         else:
             times = measure(learner, outline, device=device)
-            training = run.steps * sum(run.trainings) * times.step
+            training = run.steps(sum(run.trainings)) * times.step
             found = _Found(times, learner, (training, training))
     m_steps = strategy.m_steps if isinstance(strategy, EvaluatesTree) else 1
     counts = parameter_counts(found.learner)
@@ -103,8 +107,8 @@ def estimate(
     return Estimate(
         candidates=strategy.num_configurations(len(network.layers), branches=network.branches),
         parameters=counts,
-        steps_per_task=run.steps * m_steps * max(run.trainings),
-        steps=run.steps * m_steps * sum(run.trainings),
+        steps_per_task=run.steps_of_a_search * m_steps * max(run.trainings),
+        steps=run.steps(sum(run.trainings), m_steps=m_steps),
         seconds=(found.seconds[0], found.seconds[1] + compiling),
         evaluation_seconds=run.evaluation(found.times, sum(run.trainings)),
         activation_bytes=search.step().activation_bytes if search and not search.in_turn else found.times.saved_bytes,
@@ -150,14 +154,41 @@ class _Run:
     trainings: tuple[int, ...]
 
     @property
-    def steps(self) -> int:
-        """Number of batches of one training, over all its epochs."""
-        return self.outline.images["train"] // self.spec.training.batch_size * self.spec.training.epochs
-
-    @property
     def searched(self) -> int:
         """Visits that search; a task that comes back trains the configuration that it has committed."""
         return len(set(self.outline.identities))
+
+    @property
+    def again(self) -> int:
+        """Visits of tasks that come back."""
+        return len(self.outline.identities) - self.searched
+
+    @property
+    def shares(self) -> Shares:
+        """Share of the epochs of a task that search."""
+        return searched_shares(build_strategy(self.spec), epochs=self.spec.training.epochs)
+
+    def batches(self, *, searching: bool = False) -> int:
+        """Return the number of batches of an epoch, of which a search may hold out half of the images."""
+        images = self.outline.images["train"]
+        half = searching and build_strategy(self.spec).held_out == "half"
+        return (images - images // 2 * half) // self.spec.training.batch_size
+
+    @property
+    def steps_of_a_search(self) -> int:
+        """Most steps of one training of a task that is searched, over all its epochs."""
+        share, epochs = self.shares.least, self.spec.training.epochs
+        return round(epochs * (share * self.batches(searching=True) + (1 - share) * self.batches()))
+
+    def steps(self, trainings: int, *, m_steps: int = 1) -> int:
+        """Return the most steps of the whole stream.
+
+        Args:
+            trainings: Number of trainings, those of tasks that come back among them.
+            m_steps: Optimizer steps per batch of a search.
+        """
+        plain = self.spec.training.epochs * self.batches()
+        return self.steps_of_a_search * m_steps * (trainings - self.again) + plain * self.again
 
     def measure(self, changes: Table, *, without: Collection[str] = ()) -> tuple[StepTimes, AbstractLearner]:
         """Time a new learner of the spec with other options; see `Spec.changed`."""
@@ -175,8 +206,7 @@ class _Run:
         again = visits * (visits + 1) // 2
         answers = epochs * images["valid"] + (tests + again) * images["test"]
         calls = epochs + tests + again
-        batches = images["train"] // self.spec.training.batch_size
-        return times.call * calls + times.answer * answers + times.statistics * batches * epochs
+        return times.call * calls + times.answer * answers + times.statistics * self.batches() * epochs
 
     def training(self, full: float, one: float, share: float) -> float:
         """Return the seconds of training if a share of each search's steps evaluates all candidates.
@@ -184,10 +214,10 @@ class _Run:
         Args:
             full: Seconds of a step that evaluates all candidates.
             one: Seconds of a step of one network.
-            share: Share of the steps of a task.
+            share: Share of the epochs of a task.
         """
-        mean = share * full + (1 - share) * one
-        return self.steps * (self.searched * mean + (len(self.outline.identities) - self.searched) * one)
+        search = share * self.batches(searching=True) * full + (1 - share) * self.batches() * one
+        return self.spec.training.epochs * (self.searched * search + self.again * self.batches() * one)
 
     def compiling(self, times: StepTimes) -> tuple[float, list[str]]:
         """Return the most seconds that compiling takes, and why it may take less."""
@@ -205,9 +235,9 @@ def _estimate_turns(run: _Run, candidates: Sequence[str], search: SearchCost) ->
 
     def seconds(step: StepCost) -> float:
         trainings = sum(step.candidates if number > 1 else 1 for number in run.trainings)
-        return run.steps * trainings * times.step + run.evaluation(times, trainings)
+        return run.steps(trainings) * times.step + run.evaluation(times, trainings)
 
-    training = run.steps * sum(run.trainings) * times.step
+    training = run.steps(sum(run.trainings)) * times.step
     search = replace(search, seconds=seconds)
     return _Found(times, learner, (training, training), search)
 
@@ -227,7 +257,7 @@ def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _F
         times = replace(one, step=step.work * one.step)
     # A step of another partition lies on the line through the two that are known, over their multiply-adds.
     slope = max(0.0, times.step - one.step) / (step.work - 1) if step.work > 1 else 0.0
-    shares = searched_shares(strategy, epochs=run.spec.training.epochs)
+    shares = run.shares
 
     def seconds(other: StepCost) -> float:
         full = one.step + slope * (other.work - 1)
@@ -241,3 +271,15 @@ def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _F
         counted=not timed,
         reasons=shares.reasons,
     )
+
+
+def _estimate_drawn(run: _Run, strategy: DrawnEM) -> _Found:
+    """Estimate lists drawn anew from steps with and without an E-step, and of one network."""
+    one, _ = run.measure({"learner": {"strategy": "fixed", "configuration": "all"}})
+    times, learner = run.measure({"search": {"commit_groups": 0.0, "expect_every": 1}}, without=SHORTCUTS)
+    if strategy.expect_every > 1:
+        never = {"commit_groups": 0.0, "expect_every": sys.maxsize}
+        plain, _ = run.measure({"search": never}, without=SHORTCUTS)
+        times = replace(times, step=plain.step + max(0.0, times.step - plain.step) / strategy.expect_every)
+    least, most = (run.training(times.step, one.step, share) for share in (run.shares.least, run.shares.most))
+    return _Found(times, learner, (least, most), reasons=run.shares.reasons)

@@ -23,7 +23,7 @@ def searched_shares(strategy: object, *, epochs: int) -> Shares:
 
     Args:
         strategy: A strategy with the options `commit_at`, `stop_when_certain`, `epsilon`, `evidence_from` and
-            `evidence_epochs` of `EM`, or some of them.
+            `evidence_epochs` of `EM`, or `commit_groups` of `DrawnEM`, or some of them.
         epochs: Number of epochs of a task.
     """
     least, most, reasons = 1.0, 1.0, []
@@ -47,4 +47,7 @@ def searched_shares(strategy: object, *, epochs: int) -> Shares:
     if getattr(strategy, "epsilon", 0.0) > 0:
         least = 0.0
         reasons.append("epsilon may leave out all candidates but one, or none")
+    if getattr(strategy, "commit_groups", 0.0) > 0:
+        least = min(least, warm_up)
+        reasons.append("commit_groups may settle all groups early or never")
     return Shares(least, most, tuple(reasons))

@@ -20,8 +20,10 @@ def check(spec: Spec) -> AbstractBenchmark:
     for key, kind in chosen.items():
         if kind in network.excludes:
             faults.append(f"{key}: {kind!r} is not offered on {spec.network.name}: {network.excludes[kind]}")
-    layers = len(network.layers)
-    faults.attempt(lambda: build_strategy(spec).space(layers, branches=network.branches))
+    strategy = faults.attempt(lambda: build_strategy(spec))
+    if strategy is not None:
+        faults.attempt(lambda: strategy.space(len(network.layers), branches=network.branches))
+        faults.attempt(lambda: strategy.check_epochs(spec.training.epochs))
     if faults:
         raise SpecError(f"{spec.name}: " + "\n  ".join(faults))
     return benchmark

@@ -100,8 +100,8 @@ class LayerQuestion:
                 f"--network must be of timm, of transformers, or of a module that can be imported (got"
                 f" {self.network!r}); {nearest(library, LIBRARIES)}"
             )
-        if library == "timm" and (not stages or not name):
-            found = timm_defaults(name)
+        if library == "timm":
+            found = timm_defaults(name, stages=stages or None)
             plain |= {"stages": list(map(list, found.stages)), "mean": list(found.mean)}
             plain |= {"deviation": list(found.deviation)}
             return plain | {"name": self.network} | chosen, found.size

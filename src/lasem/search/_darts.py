@@ -64,6 +64,11 @@ class DARTS(AbstractStrategy):
     weight_decay: NonNegative = 1e-3
     radius: Rate = 0.01
 
+    @property
+    def starts_shared(self) -> bool:
+        """Whether the first task shares all layers, without a search."""
+        return self.first_task == "shared"
+
     def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return all configurations of the partition: every group decides by itself."""
         return candidate_space(layers, partition=self.partition, branches=branches)

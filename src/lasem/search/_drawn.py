@@ -18,6 +18,7 @@ from lasem.errors import require
 from lasem.options import Count, Positive, Share, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
 from lasem.search._draw import DrawnList, draw_list
+from lasem.search._em_options import require_evidence
 from lasem.search._evidence import EVIDENCE, EvidenceSpread, log_likelihoods
 from lasem.search._fixed import plain_step
 from lasem.search._open_task import AbstractOpenTask
@@ -82,19 +83,27 @@ class DrawnEM(AbstractStrategy):
         """Return the number of all configurations of the partition, which are drawn from."""
         return branches ** layer_groups(layers, self.partition).num_groups
 
+    def check_epochs(self, epochs: int | None) -> None:
+        """Check that evidence counts, and that `commit_at` knows how far to look ahead.
+
+        Raises:
+            SpecError: One of them does not.
+        """
+        require(
+            epochs is not None or self.commit_at is None or self.commit_at.share is None,
+            "training.epochs must be given for a share in commit_at, which looks ahead",
+            remedy="set it to the number of epochs per task",
+            epochs=epochs,
+        )
+        require_evidence(epochs, warm_up=self.evidence_from)
+
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin a search with a uniform prior.
 
         Raises:
-            SpecError: The number of epochs is not known, and commit_at looks ahead; or the device has no double
-                precision.
+            SpecError: The options do not fit the number of epochs, or the device has no double precision.
         """
-        require(
-            schedule.epochs is not None or self.commit_at is None or self.commit_at.share is None,
-            "training.epochs must be given for a share in commit_at, which looks ahead",
-            remedy="set it to the number of epochs per task",
-            epochs=schedule.epochs,
-        )
+        self.check_epochs(schedule.epochs)
         return DrawnEMSearch(self, space, network=network, schedule=schedule)
 
 

@@ -11,7 +11,7 @@ from lasem.configurations import SHARED, ConfigurationSpace, Ties
 from lasem.errors import LasemError, RunError
 from lasem.options import Count, Positive, Rate, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
-from lasem.search._em_options import most_shared, new_prior, require_combination, require_schedule
+from lasem.search._em_options import most_shared, new_prior, require_combination, require_epochs
 from lasem.search._evidence import EVIDENCE, EvidenceSpread, log_likelihoods, log_posterior
 from lasem.search._fixed import plain_step
 from lasem.search._open_task import AbstractOpenTask, Batch
@@ -80,18 +80,30 @@ class EM(AbstractStrategy):
         """Whether every step runs the same candidates in one tree: unless it leaves some out, or divides them."""
         return self.epsilon == 0 and self.memory is None
 
+    @property
+    def starts_shared(self) -> bool:
+        """Whether the first task shares all layers, without a search."""
+        return self.first_task == "shared"
+
     def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return all configurations of the partition, or those listed."""
         return candidate_space(layers, partition=self.partition, candidates=self.candidates, branches=branches)
+
+    def check_epochs(self, epochs: int | None) -> None:
+        """Check that evidence counts, and that what looks ahead knows how far.
+
+        Raises:
+            SpecError: One of them does not.
+        """
+        require_epochs(self, epochs)
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin a search with a uniform prior.
 
         Raises:
-            SpecError: The number of epochs is not known, and an option looks ahead; or the device has no double
-                precision.
+            SpecError: The options do not fit the number of epochs, or the device has no double precision.
         """
-        require_schedule(self, schedule)
+        self.check_epochs(schedule.epochs)
         return EMSearch(self, space, network=network, schedule=schedule)
 
 

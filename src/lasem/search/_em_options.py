@@ -80,7 +80,7 @@ def require_combination(options: "EM") -> None:
     )
 
 
-def require_schedule(options: "EM", schedule: Schedule) -> None:
+def require_epochs(options: "EM", epochs: int | None) -> None:
     """Check that the length of a task is known where an option looks ahead, and that evidence counts at all.
 
     Raises:
@@ -88,21 +88,30 @@ def require_schedule(options: "EM", schedule: Schedule) -> None:
     """
     ahead = options.stop_when_certain or (options.commit_at is not None and options.commit_at.share is not None)
     require(
-        schedule.epochs is not None or not ahead,
+        epochs is not None or not ahead,
         "training.epochs must be given for stop_when_certain and for a share in commit_at, which look ahead",
         remedy="set it to the number of epochs per task",
-        epochs=schedule.epochs,
+        epochs=epochs,
     )
     require(
-        schedule.epochs is not None or options.prior != "sum" or options.temper is not None,
+        epochs is not None or options.prior != "sum" or options.temper is not None,
         "training.epochs must be given for the prior sum, which counts every image once",
         remedy="set it to the number of epochs per task, or give temper",
-        epochs=schedule.epochs,
+        epochs=epochs,
     )
+    require_evidence(epochs, warm_up=options.evidence_from)
+
+
+def require_evidence(epochs: int | None, *, warm_up: int) -> None:
+    """Check that evidence counts in some epochs of a task.
+
+    Raises:
+        SpecError: The warm-up takes the whole task.
+    """
     require(
-        schedule.epochs is None or options.evidence_from < schedule.epochs,
+        epochs is None or warm_up < epochs,
         "evidence_from must be less than the number of epochs of a task, so that evidence counts in some",
         remedy="lower it, or raise training.epochs",
-        evidence_from=options.evidence_from,
-        epochs=schedule.epochs,
+        evidence_from=warm_up,
+        epochs=epochs,
     )

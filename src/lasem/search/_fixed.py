@@ -77,14 +77,20 @@ class InTurn(AbstractStrategy):
         candidates: Configurations to choose from, as digits per group; "ordered" = those in which frozen groups come
             before shared ones and these before own ones, from the input on; None = all of them.
         ties: Which candidate wins if several validate equally well; see `ConfigurationSpace.preference`.
-        first_task: Whether the first task is "searched", shares all layers without a search ("shared"), or does so and
-            then takes what the second task chooses ("as-second").
+        first_task: Whether the first task is "searched", shares all layers without a search ("shared"), or does so and,
+            once the second task has chosen, takes the same configuration, with a copy of its own of what it no longer
+            shares ("as-second").
     """
 
     partition: Groups | None = None
     candidates: Candidates | None = None
     ties: Ties = "most-shared"
     first_task: Literal["searched", "shared", "as-second"] = "searched"
+
+    @property
+    def starts_shared(self) -> bool:
+        """Whether the first task shares all layers, without a search."""
+        return self.first_task == "shared"
 
     def space(self, layers: int, *, branches: int = 2) -> ConfigurationSpace:
         """Return all configurations of the partition, or those listed."""

@@ -137,6 +137,21 @@ class AbstractStrategy(ABC):
         """Return the number of configurations that a search chooses from; those of `space` unless it draws others."""
         return len(self.space(layers, branches=branches))
 
+    @property
+    def starts_shared(self) -> bool:
+        """Whether the first task shares all layers, without a search."""
+        return False
+
+    def check_epochs(self, epochs: int | None) -> None:  # noqa: B027 - most strategies do with any number
+        """Check that the options fit the number of epochs of a task.
+
+        Args:
+            epochs: Number of epochs; None if it is not known.
+
+        Raises:
+            SpecError: An option looks ahead and the number is not known, or the task is too short.
+        """
+
     @abstractmethod
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin the search of one task.

@@ -117,7 +117,7 @@ def test_candidates_come_from_a_partition_or_a_list(make_learner, tasks):
     ],
 )
 def test_ties_go_to_the_preferred_candidate(make_learner, tasks, scores, ties, chosen):
-    learner = make_learner(ties=ties)
+    learner = make_learner(InTurn(ties=ties))
     train(learner, tasks[0], 0, epochs=1, scores=scores)
     assert learner.configuration(0) == chosen
 
@@ -197,7 +197,7 @@ def test_beside_the_current_candidate_only_the_best_one_is_held(make_learner, ta
 
 
 def test_as_second_the_first_task_shares_all_and_then_takes_the_second_tasks_choice(make_learner, tasks):
-    learner = make_learner(first_task="as-second")
+    learner = make_learner(InTurn(first_task="as-second"))
     learner.begin_task(tasks[0])
     assert learner.turns() is None
     for _ in range(EPOCHS):
@@ -216,7 +216,7 @@ def test_as_second_the_first_task_shares_all_and_then_takes_the_second_tasks_cho
 
 
 def test_where_the_second_task_shares_nothing_the_first_one_is_as_it_was(make_learner, tasks):
-    learner = make_learner(first_task="as-second")
+    learner = make_learner(InTurn(first_task="as-second"))
     train(learner, tasks[0], 0)
     before = learner.logits(tasks[0].test.images, 0)
     train(learner, tasks[1], 1, scores=[0.9, 0.2, 0.3, 0.4])
@@ -225,7 +225,7 @@ def test_where_the_second_task_shares_nothing_the_first_one_is_as_it_was(make_le
 
 
 def test_a_changed_decision_is_recorded_anew(make_learner, tasks):
-    learner = make_learner(first_task="as-second")
+    learner = make_learner(InTurn(first_task="as-second"))
     outcome = learn(learner, TaskStream.of(tasks), epochs=EPOCHS)
     records = of(DecisionRecord, outcome.events)
     committed = [list(learner.configuration(t)) for t in range(3)]
@@ -242,7 +242,7 @@ def test_a_changed_decision_is_recorded_anew(make_learner, tasks):
 @pytest.mark.parametrize("first_task", ["searched", "as-second"])
 @pytest.mark.parametrize("stop", [1, 3, 4, 8, 12])
 def test_a_learner_restored_inside_a_task_goes_on_bit_for_bit(make_learner, tasks, first_task, stop, monkeypatch):
-    one, other = (make_learner(first_task=first_task, redraw_unchosen=True) for _ in range(2))
+    one, other = (make_learner(InTurn(first_task=first_task), redraw_unchosen=True) for _ in range(2))
     for learner in (one, other):
         train(learner, tasks[0], 0)
     one.begin_task(tasks[1])
@@ -253,7 +253,7 @@ def test_a_learner_restored_inside_a_task_goes_on_bit_for_bit(make_learner, task
         done += 1
         if done == stop:
             state = through_disk(one.state())
-            other = make_learner(first_task=first_task, redraw_unchosen=True)
+            other = make_learner(InTurn(first_task=first_task), redraw_unchosen=True)
             other.restore(state, task=tasks[1])
             assert_same(one, other)
             assert other.parameter_counts() == one.parameter_counts()
@@ -327,7 +327,7 @@ def test_peak_accuracy_is_that_of_the_chosen_candidate(make_learner, tasks):
 
 def test_an_impossible_first_task_is_refused(make_learner):
     with pytest.raises(LasemError, match="first_task"):
-        make_learner(first_task="skipped")
+        make_learner(InTurn(first_task="skipped"))
 
 
 def test_candidates_in_turn_are_opened_one_by_one(make_backbone):

@@ -13,7 +13,7 @@ TRAINING = Training(batch_size=4, learning_rate=1e-2, epochs=2)
 
 def make(backbone, strategy):
     if isinstance(strategy, InTurn):
-        return BruteForce(backbone, strategy, training=TRAINING, first_task=strategy.first_task)
+        return BruteForce(backbone, strategy, training=TRAINING)
     return SelectiveTransfer(backbone, strategy, training=TRAINING)
 
 

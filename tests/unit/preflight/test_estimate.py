@@ -193,6 +193,22 @@ def test_the_share_of_steps_that_search_is_a_range_with_its_reason(options, leas
     assert searched_shares(Fixed(), epochs=10) == Shares()
 
 
+def test_drawn_lists_are_estimated_by_their_steps_as_long_as_they_search():
+    """A list of eight is some times the work of one network, and a search that ends soon hides none of it."""
+    drawn = ["learner.strategy=drawn-em", "search.draws=8"]
+    soon, late = (estimated("lasem-hps", *drawn, f"search.commit_at.share={share}") for share in (0.05, 0.95))
+    assert late.seconds[0] == late.seconds[1] > 1.2 * soon.seconds[0]
+    grouped = estimated("lasem-hps", *drawn, "search.commit_groups=0.1")
+    assert grouped.seconds[0] < grouped.seconds[1]
+    assert grouped.reasons == ("commit_groups may settle all groups early or never",)
+
+
+@pytest.mark.parametrize(("share", "steps"), [(None, 4 * 4), (0.5, 2 * 4 + 2 * 9)])
+def test_a_search_that_holds_out_half_of_the_images_takes_fewer_steps(share, steps):
+    commit = [] if share is None else [f"search.commit_at.share={share}"]
+    assert estimated("lasem-hps", "search.held_out=half", *commit).steps_per_task == steps
+
+
 def test_no_search_is_certain_before_the_least_share_of_its_steps():
     """The leading candidate wins every step, so the outcome is certain as early as it can be."""
     epochs, batches = 10, 9

@@ -64,6 +64,15 @@ def test_a_network_of_timm_gets_stages_and_has_no_weights_by_default(folders):
     assert size == 224  # its positions are for images of one size
 
 
+def test_stages_of_ones_own_leave_the_images_as_the_weights_of_timm_expect_them(folders):
+    stages = ["conv1,bn1,act1,maxpool,layer1", "layer2,layer3,layer4"]
+    network = LayerQuestion(images=folders, network="timm:resnet18", stages=stages).spec(None).sections["network"]
+    assert network["stages"] == [text.split(",") for text in stages]
+    assert (network["mean"], network["deviation"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    vit = LayerQuestion(images=folders, network="timm:vit_tiny_patch16_224", stages=["patch_embed", "blocks.*,norm"])
+    assert vit.spec(None).sections["benchmark"]["size"] == 224
+
+
 @pytest.mark.parametrize(
     ("search", "stages", "tasks", "expected"),
     [
