@@ -150,6 +150,7 @@ CASES = {
     "data-too-few": lambda folder: (save(folder / "own"), read(folder / "own", train_per_class=50)),
     "data-unknown-class": lambda folder: (save(folder / "own"), read(folder / "own", class_groups=(("a", "c"),))),
     "data-unknown-domain": lambda folder: domains(folder / "own", domains=("cartoon",)),
+    "data-domains-without": lambda folder: (save(folder / "own"), read(folder / "own", domains=("photo",))),
     "data-missing-domain": lambda folder: domains(folder / "own", last=None),
     "data-label-missing": lambda folder: labeled(folder / "own", [0, 1] * 5 + [None, 1]),
     "data-label-none": lambda folder: labeled(folder / "own", [None] * 12, _value("null")),

@@ -530,6 +530,20 @@ def test_the_version_is_printed(lasem):
     assert lasem("--version") == lasem("-V") == (0, f"lasem {__version__}\n", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sweep", "small.toml", "--cpus-per-run", "2"), "--cpus-per-run must come with --ray or --slurm (got 2"),
+        (("sweep", "small.toml", "--gpus-per-run", "1"), "--gpus-per-run must come with --ray or --slurm (got 1"),
+        (("export-network", "runs", "--task", "0", "--out", "n.onnx", "--private"), "--private must come with"),
+    ],
+)
+def test_an_option_that_nothing_would_read_is_refused(lasem, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text('[grid]\nseeds = [0]\nbenchmark = ["digits"]\nlearner = ["stl"]\n')
+    refused(lasem(*arguments), message)
+
+
 @pytest.mark.parametrize("command", ["show", "report"])
 def test_showing_what_is_no_run_has_status_2(lasem, tmp_path, command):
     refused(lasem(command, tmp_path / "nothing"), "nothing")
@@ -707,7 +721,7 @@ def test_a_dry_run_of_a_sweep_lists_its_runs_and_their_time_and_writes_nothing(l
     status, output, _ = lasem("sweep", small, "--dry-run", "--workers", "2", "--device", "cpu")
     assert status == 0
     assert "digits/hps seed 0  waiting" in output
-    assert "of training on this machine, one run after another" in output
+    assert "of training and evaluation on this machine, one run after another" in output
     assert "with 2 workers" in output
     assert [path.name for path in tmp_path.iterdir()] == [small]
 

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lasem.cli import app
+from lasem.errors import ReportError
 from lasem.report import FIGURES, TABLES
 
 sys.path.insert(0, str(Path(__file__).parent / "report"))
@@ -43,6 +44,22 @@ def test_a_table_is_printed_in_any_format(invoke, runs):
     assert "Comparison on digits" in invoke("table", "comparison", runs).stdout
     wrong = invoke("table", "comparison", runs, "--format", "cvs")
     assert "did you mean 'csv'" in str(wrong.exception)
+
+
+@pytest.mark.parametrize("command", ["figure", "table"])
+def test_what_is_made_of_runs_asks_for_them(invoke, command, tmp_path):
+    name = {"figure": "share-map", "table": "comparison"}[command]
+    result = invoke(command, name, "--out", tmp_path / "file.svg")
+    assert isinstance(result.exception, ReportError)
+    assert str(result.exception).startswith(f"the {command} {name} must have runs (got none)")
+
+
+def test_a_figure_that_shows_no_single_tasks_refuses_one(invoke, runs, tmp_path):
+    result = invoke("figure", "share-map", runs, "--task", 0, "--out", tmp_path / "map.svg")
+    assert str(result.exception) == (
+        "tasks must be left out of the figure share-map (got 0); the figures search and branches show single tasks"
+    )
+    assert not (tmp_path / "map.svg").exists()
 
 
 def test_a_figure_is_written(invoke, runs, tmp_path):

@@ -2,6 +2,7 @@ from lasem.benchmarks._benchmark import AbstractBenchmark as AbstractBenchmark
 from lasem.benchmarks._cifar100 import Cifar100 as Cifar100
 from lasem.benchmarks._decode import RESIZE as RESIZE
 from lasem.benchmarks._digits import Digits as Digits
+from lasem.benchmarks._folder import find_images as find_images
 from lasem.benchmarks._images import Images as Images
 from lasem.benchmarks._office_home import OfficeHome as OfficeHome
 from lasem.benchmarks._office_home import OfficeHomeIncremental as OfficeHomeIncremental
@@ -9,7 +10,6 @@ from lasem.benchmarks._pacs import Pacs as Pacs
 from lasem.benchmarks._preprocessing import ImageLike as ImageLike
 from lasem.benchmarks._preprocessing import Preprocessing as Preprocessing
 from lasem.benchmarks._preprocessing import as_list as as_list
-from lasem.benchmarks._preprocessing import find_images as find_images
 from lasem.benchmarks._registry import BENCHMARKS as BENCHMARKS
 from lasem.benchmarks._scaling import PixelScaling as PixelScaling
 from lasem.benchmarks._stl10 import Stl10 as Stl10

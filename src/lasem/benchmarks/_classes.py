@@ -82,6 +82,19 @@ def find_domains(source: Source, wanted: Iterable[str], *, split: str = "train")
     return [known[position] for position in find_names(wanted, known=known, what="domain", place=source.name)]
 
 
+def require_domains(source: Source, *, split: str) -> None:
+    """Check that a source has domains.
+
+    Raises:
+        DataError: It has none.
+    """
+    if not source.domains(split):
+        raise DataError(
+            f"domains must be left out for a source without domains (got {source.name}); name the column that has them"
+            " as domain_column, give a folder of domains, or leave domains out"
+        )
+
+
 def random_groups(classes: Sequence[int], *, size: int, stream_seed: int) -> list[tuple[int, ...]]:
     """Divide classes at random into disjoint, sorted groups; the last group has the remaining classes.
 

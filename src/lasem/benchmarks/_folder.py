@@ -1,7 +1,7 @@
 """Folders of image files: one folder per class, folders of domains and splits, or a table of labels."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lasem.benchmarks._label_table import TABLE_NAMES, Labeled, read_table
 from lasem.benchmarks._layout import FileParts, find_layout
 from lasem.benchmarks._source import Columns, Rows, Source
 from lasem.errors import DataError
+from lasem.text import printable
 
 IMAGES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
@@ -52,7 +53,7 @@ def scan(place: Path) -> ImageFolder | None:
     found = sorted(files(place))
     if any(file[-1].casefold().endswith(".parquet") for file in found):
         return None
-    images = [file for file in found if Path(file[-1]).suffix.casefold() in IMAGES]
+    images = [file for file in found if _is_image(file)]
     tables = [file for file in found if file[-1].casefold() in TABLE_NAMES]
     others = sorted({*found}.difference(images, tables))
     return ImageFolder(place, images, tables, others) if images else None
@@ -69,6 +70,33 @@ def files(place: Path) -> Iterator[FileParts]:
         seen.add(real)
         parts = Path(root).relative_to(place).parts
         yield from ((*parts, name) for name in names if not name.startswith("."))
+
+
+def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """List files as they are given, and of each folder the images that a benchmark would take, sorted by name.
+
+    Args:
+        paths: Files and folders.
+
+    Raises:
+        DataError: There is no such file, or a folder has no image.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(path.joinpath(*file) for file in files(path) if _is_image(file))
+            if not inside:
+                raise DataError(f"a folder must have an image (got none in {printable(path)}); name another folder")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataError(f"every image must exist (got {printable(path)}, which does not); check the path")
+    return found
+
+
+def _is_image(file: FileParts) -> bool:
+    return Path(file[-1]).suffix.casefold() in IMAGES
 
 
 def folder_source(folder: ImageFolder, *, columns: Columns, decoding: Decoding, layout: str | None) -> Source:

@@ -1,9 +1,8 @@
 """Preprocessing: how images of any kind become what the network of one task gets."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +14,6 @@ from lasem.benchmarks._decode import RESIZE, Decoding, decode_image
 from lasem.benchmarks._scaling import PixelScaling
 from lasem.benchmarks._transforms import UNCHANGED, Transform
 from lasem.errors import DataError
-from lasem.text import printable
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 """A file, an image of Pillow, an array (H, W) or (H, W, C), or a tensor (C, H, W)."""
@@ -128,35 +126,6 @@ class Preprocessing:
                 " not standardize them, because the run's own scaling is applied"
             )
         return image.detach().cpu().float()
-
-
-def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """List files as they are given, and of each folder all images in it, sorted by name.
-
-    Args:
-        paths: Files and folders.
-
-    Raises:
-        DataError: There is no such file, or a folder has no image.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if _is_image(file.relative_to(path)) and file.is_file())
-            if not inside:
-                raise DataError(f"a folder must have an image (got none in {printable(path)}); name another folder")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise DataError(f"every image must exist (got {printable(path)}, which does not); check the path")
-    return found
-
-
-def _is_image(path: Path) -> bool:
-    """Return whether a file has a suffix that Pillow knows and lies in no hidden folder."""
-    hidden = any(part.startswith(".") for part in path.parts)
-    return not hidden and path.suffix.lower() in Image.registered_extensions()
 
 
 def _image_of(array: np.ndarray, place: str) -> Image.Image:

@@ -35,6 +35,10 @@ def export_network(
     """
     if not (task == "all" or (task.isascii() and task.isdigit() and len(task) < 10)):
         raise SpecError(f"--task must be a number from 0, or all (got {task!r}); write for example --task 0")
+    if private and push_to_hub is None:
+        raise SpecError(
+            "--private must come with --push-to-hub (got --private alone); name a repository, or leave it out"
+        )
     from lasem.benchmarks import find_images
     from lasem.export import export_network as write
     from lasem.export import push_to_hub as push

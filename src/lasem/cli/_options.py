@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lasem.cli._completion import complete_settings
-from lasem.errors import SpecError
+from lasem.errors import ReportError, SpecError
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 """Number of seconds in each unit of time."""
@@ -64,6 +64,17 @@ Threads = Annotated[
 Capture = Annotated[bool, typer.Option("--capture", help="Compile each task's steps; on a GPU as CUDA graphs.")]
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+
+
+def require_runs(runs: list[Path] | None, *, of: str) -> list[Path]:
+    """Return the folders of runs that a table or figure is of.
+
+    Raises:
+        ReportError: None is named.
+    """
+    if not runs:
+        raise ReportError(f"{of} must have runs (got none); name their folders, or a folder that contains them")
+    return runs
 
 
 def finite(value: float | None) -> float | None:

@@ -145,6 +145,11 @@ def _executor(
     """Return the executor that the options ask for."""
     from lasem.sweeps import LocalProcesses, on_ray, on_slurm
 
+    for name, count, default in (("--cpus-per-run", cpus, 1.0), ("--gpus-per-run", gpus, 0.0)):
+        if ray is None and slurm is None and count != default:
+            raise SpecError(
+                f"{name} must come with --ray or --slurm (got {count:g} without); leave it out, or choose --threads"
+            )
     if ray is not None:
         return on_ray(ray, cpus=cpus, gpus=gpus)
     if slurm is None:
@@ -171,7 +176,7 @@ def _compare(sweep: "Sweep", out: Path, console: OutputConsole) -> None:
 
 
 def _time(sweep: "Sweep", statuses: "Sequence[RunStatus]", options: "RunOptions", workers: int) -> str:
-    """Return in words how long the open runs will still train.
+    """Return in words how long the open runs will still take, training and evaluation together.
 
     Runs that differ only in their seeds are expected to take the same time. What a run has spent already is left out.
     """
@@ -183,14 +188,18 @@ def _time(sweep: "Sweep", statuses: "Sequence[RunStatus]", options: "RunOptions"
     for run, status in zip(sweep.runs, statuses, strict=True):
         spec = run.spec.with_seed(0)
         if status.state != "done" and spec.digest not in seconds:
-            outline = _outline(spec, options)
-            seconds[spec.digest] = None if outline is None else estimate(spec, outline, device=device).seconds[1]
+            outline, most = _outline(spec, options), None
+            if outline is not None:
+                found = estimate(spec, outline, device=device, threads=options.threads, capture=options.capture)
+                most = found.seconds[1] + found.evaluation_seconds
+            seconds[spec.digest] = most
         whole = 0.0 if status.state == "done" else seconds[spec.digest]
         unknown += whole is None
         total += max(0.0, (whole or 0.0) - status.seconds)
     shared = f", {duration(total / workers)} with {workers} workers" if workers > 1 else ""
     without = f"; without {unknown} runs whose time is known once the data is read" if unknown else ""
-    return f"time: about {duration(total)} of training on this machine, one run after another{shared}{without}"
+    took = f"{duration(total)} of training and evaluation on this machine"
+    return f"time: about {took}, one run after another{shared}{without}"
 
 
 def _outline(spec: "Spec", options: "RunOptions") -> "Outline | None":

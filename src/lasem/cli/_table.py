@@ -7,7 +7,7 @@ import typer
 
 from lasem.cli._completion import complete_tables
 from lasem.cli._console import OutputConsole
-from lasem.cli._options import OptionalRuns
+from lasem.cli._options import OptionalRuns, require_runs
 from lasem.cli._warnings import print_warnings
 from lasem.errors import ReportError, nearest
 from lasem.files import write_output
@@ -37,7 +37,7 @@ def table(
     from lasem.report import FORMATS, SUFFIXES, TABLES, TableView, collect
     from lasem.report import table as make
 
-    if list_tables or name is None or not runs:
+    if list_tables or name is None:
         for key, entry in TABLES.items():
             typer.echo(f"  {key:11} {entry.summary}")
         return
@@ -47,7 +47,7 @@ def table(
         raise ReportError(
             f"a table's format must be one of {', '.join(known)} (got {wanted!r}); {nearest(wanted, known)}"
         )
-    found = collect(runs)
+    found = collect(require_runs(runs, of=f"the table {name}"))
     print_warnings(found)
     made = make(name, found, deviation=deviation)
     if out is None and wanted == "terminal":

@@ -288,6 +288,14 @@ def test_a_cut_that_cannot_be_right_is_refused_in_words(name):
         Backbone.of(model, stages=stages, shape=shape)
 
 
+@pytest.mark.parametrize(
+    "options", [{"mean": [0.5] * 3}, {"deviation": [0.5] * 3}, {"mean": [0.5], "deviation": [0.5]}]
+)
+def test_a_normalization_has_both_numbers_of_every_channel(options):
+    with pytest.raises(SpecError, match=r"mean and deviation must have one number per channel .*give 3 numbers each"):
+        Backbone.of(ResNet(), stages=["conv1", "layer1"], shape=(3, 8, 8), **options)
+
+
 def test_a_stage_that_writes_over_its_input_is_refused():
     model = Overwriting()
     model.second.weight = nn.Parameter(torch.ones(4, 4))

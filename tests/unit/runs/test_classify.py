@@ -115,7 +115,7 @@ def test_rearranging_floats_equals_rearranging_pixels():
 
 
 def test_folders_list_their_images_in_order(tmp_path):
-    for name in ("b.PNG", "a/c.jpg", "a/.hidden/d.png", "notes.txt"):
+    for name in ("b.PNG", "a/c.jpg", "a/.hidden/d.png", "__MACOSX/b.PNG", "notes.txt", "paper.pdf", "features.h5"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert [path.name for path in find_images([tmp_path, tmp_path / "notes.txt"])] == ["c.jpg", "b.PNG", "notes.txt"]

@@ -97,8 +97,12 @@ def test_a_warm_up_of_the_search_gets_shorter_with_the_epochs():
     composed = {"search": {"evidence_from": 6}, "training": {"epochs": 12}}
     shorter = {"search": {"evidence_from": 6}, "training": {"epochs": 4}}
     assert _shortened(composed, shorter) == {"evidence_from": 2}
-    assert _shortened(composed, shorter | {"search": {"evidence_from": 1}}) == {}  # set by the user
     assert _shortened({"search": {}, "training": {"epochs": 12}}, shorter) == {}
+
+
+def test_a_warm_up_that_is_set_stays_as_it_is(folders):
+    question = LayerQuestion(images=folders, epochs=24, settings=["search.evidence_from=3"])
+    assert question.spec(None).sections["search"]["evidence_from"] == 3
 
 
 def test_rivals_are_the_same_spec_with_static_configurations(folders):

@@ -11,7 +11,7 @@ from lasem.configurations import ConfigurationSpace, Partition
 from lasem.errors import SpecError
 from lasem.learners import RetentionOptions, SelectiveTransfer, Training
 from lasem.nn import NETWORKS
-from lasem.runs import resolve
+from lasem.runs import check, resolve
 from lasem.search import CommitAt, DrawnEM
 from lasem.search._draw import draw_list
 
@@ -182,5 +182,9 @@ def test_a_spec_chooses_it_and_wrong_options_are_refused():
             DrawnEM(**wrong)
     with pytest.raises(SpecError, match=r"training.epochs must be given"):
         make_learner(DrawnEM(commit_at=CommitAt(share=0.5)), epochs=None).begin_task(make_task())
+    with pytest.raises(SpecError, match=r"evidence_from must be less than .*got 3, 3"):
+        make_learner(DrawnEM(evidence_from=3), epochs=3).begin_task(make_task())
+    with pytest.raises(SpecError, match=r"evidence_from must be less than .*got 40, 40"):
+        check(resolve("digits/lasem-hps", ["learner.strategy=drawn-em", "search.evidence_from=40"]))
     with pytest.raises(SpecError, match=r"at least 3 candidates.*draws to 3 or more"):
         make_learner(DrawnEM(draws=2), branches=3)

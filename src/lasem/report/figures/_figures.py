@@ -39,10 +39,17 @@ class Selection(NamedTuple):
 
 
 class FigureEntry(NamedTuple):
-    """A figure that can be drawn."""
+    """A figure that can be drawn.
+
+    Attributes:
+        summary: What it shows.
+        draw: Draws it.
+        by_task: Whether it has a panel per task, of which some can be selected.
+    """
 
     summary: str
     draw: Callable[[Sequence[Run], Selection], Figure]
+    by_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,13 +89,19 @@ def draw_figure(name: str, runs: Sequence[Run], *, tasks: Sequence[int] = ()) ->
         tasks: Positions of the tasks to draw, for figures with one panel per task; all tasks where it is empty.
 
     Raises:
-        ReportError: There is no such figure, or runs that it shows are missing.
+        ReportError: There is no such figure, runs or tasks that it shows are missing, or it does not show single tasks.
 
     Example:
         >>> lasem.report.draw_figure("forgetting", lasem.report.collect(["runs"]))  # doctest: +SKIP
     """
     if name not in FIGURES:
         raise ReportError(f"a figure must be one of {', '.join(FIGURES)} (got {name!r}); {nearest(name, FIGURES)}")
+    if tasks and not FIGURES[name].by_task:
+        by_task = [key for key, entry in FIGURES.items() if entry.by_task]
+        raise ReportError(
+            f"tasks must be left out of the figure {name} (got {', '.join(map(str, tasks))}); the figures"
+            f" {' and '.join(by_task)} show single tasks"
+        )
     with styled():
         return Drawing(FIGURES[name].draw(runs, Selection(tuple(tasks))))
 
@@ -128,9 +141,7 @@ def require_suffix(out: Path) -> None:
 def _draw_search(runs: Sequence[Run], selection: Selection) -> Figure:
     run = _one([run for run in runs if task_searches(run)], "search", SEARCHED)
     found = task_searches(run)
-    chosen = [item for item in found if item.position in selection.tasks] if selection.tasks else found
-    if not chosen:
-        raise _unknown_tasks("search", selection, [item.position for item in found])
+    chosen = _selected({item.position: item for item in found}, "search", selection)
     most = _curve_figures.MOST_TASKS
     spaced = [chosen[i * (len(chosen) - 1) // (most - 1)] for i in range(most)] if len(chosen) > most else chosen
     return _curve_figures.search(spaced, of=len(found))
@@ -138,10 +149,8 @@ def _draw_search(runs: Sequence[Run], selection: Selection) -> Figure:
 
 def _draw_branches(runs: Sequence[Run], selection: Selection) -> Figure:
     found = layer_advice(_one([run for run in runs if task_searches(run)], "branches", SEARCHED))
-    chosen = [item for item in found if item.task in selection.tasks] if selection.tasks else found
-    if not chosen:
-        raise _unknown_tasks("branches", selection, [item.task for item in found])
-    return _choice_figures.branches(chosen[:MOST_PANELS], of=len(chosen))
+    chosen = _selected({item.task: item for item in found}, "branches", selection)
+    return _choice_figures.branches(chosen[:MOST_PANELS], of=len(found))
 
 
 def _draw_learning_curves(runs: Sequence[Run], selection: Selection) -> Figure:
@@ -191,9 +200,11 @@ RIVALS = (
 FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
     {
         "search": FigureEntry(
-            "probability of every configuration over training, with marginals (figure 3)", _draw_search
+            "probability of every configuration over training, with marginals (figure 3)", _draw_search, by_task=True
         ),
-        "branches": FigureEntry("probability of each branch of every stage, task by task", _draw_branches),
+        "branches": FigureEntry(
+            "probability of each branch of every stage, task by task", _draw_branches, by_task=True
+        ),
         "network": FigureEntry(
             "a network, its partition, and how often each layer is shared (figure 7)", _draw_network
         ),
@@ -237,12 +248,19 @@ FIGURES: Mapping[str, FigureEntry] = MappingProxyType(
 """Figures by name, in the order of `lasem figure --list`."""
 
 
-def _unknown_tasks(name: str, selection: Selection, known: Sequence[int]) -> ReportError:
-    """Make the error of a figure of tasks that were not searched."""
-    got = ", ".join(map(str, selection.tasks))
-    return ReportError(
-        f"tasks of the figure {name} must have been searched (got {got}); choose of {', '.join(map(str, known))}"
-    )
+def _selected(found: Mapping[int, Item], name: str, selection: Selection) -> list[Item]:
+    """Return what was found of the selected tasks, or of all where none are selected.
+
+    Raises:
+        ReportError: A selected task was not searched.
+    """
+    unknown = [str(task) for task in selection.tasks if task not in found]
+    if unknown:
+        raise ReportError(
+            f"tasks of the figure {name} must have been searched (got {', '.join(unknown)}); choose of"
+            f" {', '.join(map(str, found))}"
+        )
+    return [item for task, item in found.items() if task in selection.tasks or not selection.tasks]
 
 
 def _some(items: list[Item], name: str, wanted: str) -> list[Item]:
