@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from lasem.errors import SpecError, require
-from lasem.options import Bits, Fraction, Positive, merge, options, parse_assignment, read_toml, validate
+from lasem.learners import EWCOptions, ProgNNOptions
+from lasem.options import Fraction, Positive, merge, must, options, parse_assignment, read_toml, validate
+from lasem.search import DARTS
+
+Bits = Annotated[str, must(lambda bits: {*bits} <= {"0", "1"}, "one bit per group", "write for example '011'")]
 
 
 @options
@@ -38,6 +42,21 @@ def test_a_table_becomes_options():
     assert made == Example(epochs=3, rate=1.0, betas=(0.1, 0.2), moment=Moment(share=0.5), candidates=("01",))
     assert isinstance(made.betas, tuple)
     assert isinstance(made.moment, Moment)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DARTS(radius=0.1),
+        lambda: DARTS(optimizer="rmsprop-tf", learning_rate=9.0),
+        lambda: DARTS(optimizer="rmsprop-tf", weight_decay=0.0),
+        lambda: EWCOptions(decay=0.5),
+        lambda: ProgNNOptions(form="joint", reduction=4),
+    ],
+)
+def test_an_option_that_nothing_reads_is_refused(make):
+    with pytest.raises(SpecError, match=r"must be left out unless \w+ is [\w-]+, because nothing reads it"):
+        make()
 
 
 def test_options_are_frozen_and_can_be_keys():

@@ -9,7 +9,7 @@ from lasem.learners._retention import RetentionOptions
 from lasem.learners._selective import SelectiveTransfer
 from lasem.learners._single import SingleNetwork
 from lasem.nn import Backbone, HardParameterSharing
-from lasem.options import NonNegative, Share, options
+from lasem.options import NonNegative, Share, options, require_unset
 from lasem.search import Fixed
 from lasem.training import Training
 
@@ -37,6 +37,10 @@ class EWCOptions(AbstractLearnerOptions):
     online: bool = False
     decay: Share = 0.95
     fisher: Outcomes = "exact"
+
+    def __post_init__(self) -> None:
+        if not self.online:
+            require_unset(self, "decay", unless="online is true")
 
     def learner(self, backbone: Backbone, *, training: Training | None = None, seed: int = 0) -> SelectiveTransfer:
         """Make a learner on a new backbone.

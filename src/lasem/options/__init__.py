@@ -4,7 +4,6 @@ Everything that can be configured is a class with the decorator `options`. Its f
 the same rule holds in Python (`EM(epsilon=2.0)`), in a TOML file and on the command line, with the same message.
 """
 
-from lasem.options._declare import Bits as Bits
 from lasem.options._declare import Count as Count
 from lasem.options._declare import Fraction as Fraction
 from lasem.options._declare import NonNegative as NonNegative
@@ -16,6 +15,7 @@ from lasem.options._declare import Share as Share
 from lasem.options._declare import defaults as defaults
 from lasem.options._declare import must as must
 from lasem.options._declare import options as options
+from lasem.options._declare import require_unset as require_unset
 from lasem.options._declare import validate as validate
 from lasem.options._faults import field_types as field_types
 from lasem.options._toml import Table as Table

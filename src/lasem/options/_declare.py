@@ -10,7 +10,7 @@ import pydantic.dataclasses
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from lasem.errors import SpecError
+from lasem.errors import SpecError, require
 from lasem.options._faults import Where, faults
 from lasem.options._toml import Table
 
@@ -51,10 +51,6 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 """A share of something, strictly between 0 and 1."""
 Probability = Annotated[float, Field(gt=0, le=1)]
 """A probability above 0, up to and including 1."""
-Bits = Annotated[
-    str, must(lambda bits: bits != "" and set(bits) <= {"0", "1"}, "one bit per group", "write for example '011'")
-]
-"""A configuration as text, one character per group: 0 for own, 1 for shared."""
 
 
 @overload
@@ -127,6 +123,27 @@ def validate(
             f"{where} must be made of text, numbers, true, false, lists and a few levels of tables"
             f" (got something else: {error}); put dates and times in quotes"
         ) from None
+
+
+def require_unset(given: Any, *names: str, unless: str) -> None:  # noqa: ANN401 - any class of options
+    """Check that options that nothing reads have their defaults.
+
+    Args:
+        given: Options.
+        names: Names of those that are not read.
+        unless: What would have to be so that they were, such as "order is second".
+
+    Raises:
+        SpecError: One of them has another value.
+    """
+    for item in dataclasses.fields(given):
+        value = getattr(given, item.name)
+        require(
+            item.name not in names or value == item.default,
+            f"{item.name} must be left out unless {unless}, because nothing reads it",
+            remedy="leave it out, or change that option",
+            **{item.name: value},
+        )
 
 
 def defaults(cls: type[Any]) -> Table:

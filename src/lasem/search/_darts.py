@@ -20,7 +20,7 @@ from torch.optim import Adam, Optimizer
 
 from lasem.configurations import SHARED, ConfigurationSpace
 from lasem.optimizers import TFRMSprop
-from lasem.options import NonNegative, Rate, options
+from lasem.options import NonNegative, Rate, options, require_unset
 from lasem.search._decision import Schedule
 from lasem.search._dropout import DropoutMasks
 from lasem.search._evidence import cross_entropies
@@ -48,10 +48,11 @@ class DARTS(AbstractStrategy):
             split, which the weights then do without ("half"), or the batch that the weights learn from ("none").
         optimizer: Optimizer of the architecture: "adam", or "rmsprop-tf" with the learning rate of the weights.
         first_task: Whether the first task is "searched", or shares all layers without a search ("shared").
-        learning_rate: Learning rate of Adam; ignored for "rmsprop-tf", as the next two options are.
+        learning_rate: Learning rate of Adam; left out for "rmsprop-tf", as the next two options are.
         betas: Decays of Adam's moments.
         weight_decay: Weight decay of Adam: this many times the logits are added to their gradient.
-        radius: Length of the displacement from which the second order takes its finite difference.
+        radius: Length of the displacement from which the second order takes its finite difference; left out for
+            the first.
     """
 
     partition: Groups | None = None
@@ -63,6 +64,12 @@ class DARTS(AbstractStrategy):
     betas: tuple[Beta, Beta] = (0.5, 0.999)
     weight_decay: NonNegative = 1e-3
     radius: Rate = 0.01
+
+    def __post_init__(self) -> None:
+        if self.optimizer != "adam":
+            require_unset(self, "learning_rate", "betas", "weight_decay", unless="optimizer is adam")
+        if self.order != "second":
+            require_unset(self, "radius", unless="order is second")
 
     @property
     def starts_shared(self) -> bool:

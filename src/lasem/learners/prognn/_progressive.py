@@ -14,7 +14,7 @@ from lasem.learners._status import ParameterCounts
 from lasem.learners.prognn._columns import Columns
 from lasem.learners.prognn._frozen import FrozenActivations, kept_columns
 from lasem.learners.prognn._laterals import Laterals, Start
-from lasem.options import Positive, options
+from lasem.options import Positive, options, require_unset
 from lasem.training import TaskTraining, Training, TrainingState, add_prefix, load_values, strip_prefix
 
 
@@ -24,7 +24,7 @@ class ProgNNOptions(AbstractLearnerOptions):
 
     Attributes:
         reduction: Divisor r of the lateral connections. With P older columns, C channels of each are reduced to
-            floor(C / (r (P + 1))), at least one. r = 2 is the choice of LASEM's paper. Not read if `form` is "joint".
+            floor(C / (r (P + 1))), at least one. r = 2 is the choice of LASEM's paper. Left out if `form` is "joint".
         form: Whether older columns are reduced each by itself ("per-column", as in LASEM's release), or all together
             to the C channels of the layer's own input ("joint", as Rusu et al. write it).
         start: Initial values of lateral connections: all truncated normal with standard deviation 0.05 ("small"); the
@@ -37,6 +37,10 @@ class ProgNNOptions(AbstractLearnerOptions):
     form: Literal["per-column", "joint"] = "per-column"
     start: Start = "small"
     head: bool = False
+
+    def __post_init__(self) -> None:
+        if self.form == "joint":
+            require_unset(self, "reduction", unless="form is per-column")
 
     @property
     def laterals(self) -> Laterals:
