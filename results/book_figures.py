@@ -57,7 +57,7 @@ def _of_runs(name: str, trials: Sequence[Trial], sources: Sequence[Records]) -> 
 
 
 def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
-    """Draw every row's accuracy at the end of the stream with its 95% interval, beside training time and parameters.
+    """Draw every row's accuracy at the end of the stream with its 95% interval, training time and values stored.
 
     Rows that search are blue. A hollow marker is a time that is not known better than by the wall clock. Two seeds have
     no interval here, because it would be wider than all others together.
@@ -73,14 +73,14 @@ def cost(trials: Sequence[Trial], sources: Sequence[Records]) -> Figure:
         half = 0 if found.runs < LEAST_INTERVAL else found.half_width
         accuracy.errorbar(found.mean, place, xerr=half, capsize=2, elinewidth=0.9, **look)
         time.plot(taken, place, fillstyle="full" if known else "none", **look)
-        size.plot(spread([trial.parameters for trial in group]).mean, place, **look)
+        size.plot(spread([trial.stored for trial in group]).mean, place, **look)
     accuracy.set_yticks(range(len(groups)), [label.row for label, _ in groups])
     accuracy.invert_yaxis()
     accuracy.set_xlabel("accuracy at the end, mean over tasks")
     accuracy.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     accuracy.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _axis(time, "CPU time", lambda value, _: f"{value:g} s")
-    _axis(size, "parameters", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k")
+    _axis(size, "values stored", lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k")
     for axes in (accuracy, time, size):
         axes.grid(visible=True, color="#E5E5E5", linewidth=0.5)
         axes.set_axisbelow(True)

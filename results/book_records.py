@@ -14,6 +14,7 @@ import pyarrow.parquet as pa_parquet
 
 import lasem
 from lasem.files import replacing
+from lasem.records import Parameters
 from lasem.report import Run, collect
 
 POINTS = 10
@@ -118,9 +119,9 @@ class Trial:
         return self["seed"], self["fingerprint"]
 
     @property
-    def parameters(self) -> int:
-        """Number of parameters at the end, shared ones and those of all tasks."""
-        return self["parameters_shared"] + sum(row["parameters_task"] for row in self.rows)
+    def stored(self) -> int:
+        """Number of values stored at the end: parameters of all tasks, and what a learner stores besides."""
+        return Parameters.model_validate(json.loads(self["result"])["parameters"]).held
 
 
 class Records:

@@ -56,8 +56,8 @@ def read_lines(path: Path, streams: Sequence[str], shown: Callable[[str], bool])
 
 
 def searches_table(lines: Iterable[Measured]) -> list[Line]:
-    """Show accuracy, forgetting, parameters and time of every row, the best accuracy at the end first."""
-    columns = {"at own end, %": 1, "forgetting ratio": 3, "parameters": 0, "training, s": 1}
+    """Show accuracy, forgetting, values stored and time of every row, the best accuracy at the end first."""
+    columns = {"at own end, %": 1, "forgetting ratio": 3, "values stored": 0, "training, s": 1}
     return _summaries(lines, columns)
 
 
@@ -118,7 +118,7 @@ SEARCHES: dict[str, tuple[str, Callable[[Iterable[Measured]], list[Line]]]] = {
 
 
 def summary(line: Measured) -> dict[str, float]:
-    """Compute accuracies in percent, forgetting, parameters and time of a line, as means over tasks."""
+    """Compute accuracies in percent, forgetting, values stored and time of a line, as means over tasks."""
     planted = line.get("planted", ())
     first = 1 if planted else 0
     last, ends = line["accuracy"][-1][first:], [row[-1] for row in line["accuracy"][first:]]
@@ -128,7 +128,7 @@ def summary(line: Measured) -> dict[str, float]:
         END: 100 * _mean(last),
         "at own end, %": 100 * _mean(ends),
         "forgetting ratio": _mean(ratios),
-        "parameters": float(line["parameters"]),
+        "values stored": float(line["parameters"]),
         "planted, %": 100 * _mean(right),
         "training, s": sum(line["seconds"]),
     }

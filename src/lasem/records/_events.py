@@ -150,7 +150,8 @@ class EvaluationRecord(Record):
     accuracy: list[Accuracy]
     """Test accuracies of the tasks at positions 0 to `task`, as fractions."""
     parameters: Whole | None = None
-    """Numbers stored for all tasks together: parameters, and the indices of those that are stored sparsely."""
+    """Values stored for all tasks together: parameters, indices of those that are stored sparsely, and what is stored
+    besides, such as EWC's information about earlier tasks."""
     seconds: Seconds
 
 

@@ -38,6 +38,11 @@ class Parameters(Record):
     beside: Whole = 0
     """Values stored from task to task that are no parameters, such as EWC's information about earlier tasks."""
 
+    @property
+    def held(self) -> int:
+        """Number of all values that are stored from task to task."""
+        return self.shared + sum(self.per_task) + self.beside
+
 
 class Grown(Record):
     """Size of what was stored after every task, for all tasks together."""

@@ -159,7 +159,11 @@ MEASURES: dict[str, Measure] = {
         "training time", "wall clock, without evaluation", lambda run: run.training_seconds, duration, ranked=False
     ),
     "parameters": Measure(
-        "parameters", "at the end: shared ones, and those of all tasks", lambda run: run.num_parameters, _count, False
+        "values stored",
+        "at the end: parameters of all tasks, and what is stored besides, such as Fisher information",
+        lambda run: run.num_stored,
+        _count,
+        False,
     ),
 }
 """Measures by key, in the order of the columns."""

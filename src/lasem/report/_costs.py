@@ -14,13 +14,13 @@ from lasem.report._table import Column, Table, make_table
 
 
 class CostPoint(NamedTuple):
-    """Accuracy of a learner with its training time and parameters, over seeds."""
+    """Accuracy of a learner with its training time and the number of values that it stores, over seeds."""
 
     label: str
     peak: Spread
     """Mean peak per-task accuracy, selected by validation."""
     seconds: Spread
-    parameters: Spread
+    stored: Spread
 
 
 class Memory(NamedTuple):
@@ -60,7 +60,7 @@ def cost_points(runs: Sequence[Run]) -> list[CostPoint]:
             label,
             peak=spread([run.measures.peak_accuracy.validation.mean for run in group]),
             seconds=spread([run.training_seconds for run in group]),
-            parameters=spread([run.num_parameters for run in group]),
+            stored=spread([run.num_stored for run in group]),
         )
         for label, group in labelled(finished_groups(runs))
     ]

@@ -201,9 +201,9 @@ class Run:
         return self._counted_result and self._counted_result.parameters
 
     @property
-    def num_parameters(self) -> int | None:
-        """Number of parameters at the end, shared ones and those of all tasks; None while it is not finished."""
-        return self.parameters and self.parameters.shared + sum(self.parameters.per_task)
+    def num_stored(self) -> int | None:
+        """Number of values stored at the end, those that are no parameters included; None while it is not finished."""
+        return self.parameters and self.parameters.held
 
     @property
     def training_seconds(self) -> float | None:

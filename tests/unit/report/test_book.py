@@ -31,6 +31,7 @@ def trial(row="stl", seed=0, *ends, stream="", **more):
     common = dict.fromkeys(COLUMNS) | {
         "run": f"{row}-{stream}-{seed}", "row": row, "stream": stream, "seed": seed, "fingerprint": f"images {seed}",
         "parameters_shared": 1000, "parameters_task": 10, "training_seconds": 30.0, "epochs": 4,
+        "result": '{"parameters": {"shared": 1000, "per_task": [10], "search": 1010, "beside": 2000}}',
     }  # fmt: skip
     rows = [
         common | {"task": task, "name": f"t{task}", "end": end, "own_end": 2 * end, "forgetting_ratio": ratio} | more
@@ -69,7 +70,7 @@ def test_finished_runs_are_recorded_once_and_come_back_as_folders(folders, tmp_p
     assert [row["validation"] for row in one.rows] == [
         pytest.approx(values) for values in ([0.5, 0.7], [0.9, 0.9], [0.1, 0.4])
     ]
-    assert one.parameters == 160
+    assert one.stored == 160
 
     again.restore(tmp_path / "restored")
     again.restore(tmp_path / "restored")

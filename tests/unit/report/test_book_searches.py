@@ -32,7 +32,7 @@ def test_measures_of_a_line_follow_from_its_accuracies_and_probes():
             "at the end, %": 75,
             "at own end, %": 85,
             "forgetting ratio": 0.75,
-            "parameters": 100,
+            "values stored": 100,
             "planted, %": float("nan"),
             "training, s": 10,
         },

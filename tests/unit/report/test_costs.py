@@ -60,7 +60,7 @@ def test_brute_force_over_another_mechanism_is_no_reference(tmp_path):
 
 def test_costs_are_means_over_seeds(tmp_path):
     (point,) = cost_points(collect([write_learner(tmp_path, "hps", seeds=(0, 2))]))
-    assert (point.label, point.peak.runs, point.seconds.mean, point.parameters.mean) == ("hps", 2, 10.0, 160.0)
+    assert (point.label, point.peak.runs, point.seconds.mean, point.stored.mean) == ("hps", 2, 10.0, 160.0)
 
 
 def test_the_best_static_configuration_is_the_one_with_the_highest_peak(tmp_path):

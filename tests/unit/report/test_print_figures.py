@@ -23,8 +23,8 @@ WORDS = {
     "share-map": ("layer", "0: t0", "paler: seeds differ"),
     "entropy": ("entropy of the prior / log K", "margin to the runner-up", "lasem-hps"),
     "regret": ("lasem-hps (2 seeds)", "mean over tasks, 95% interval over seeds"),
-    "cost": ("training time", "parameters", "stl"),
-    "growth": ("parameters of all tasks", "units per layer, lasem-hps", "stl", "layer 2", "tasks learned", "2 k"),
+    "cost": ("training time", "values stored", "stl"),
+    "growth": ("values stored for all tasks", "units per layer, lasem-hps", "stl", "layer 2", "tasks learned", "2 k"),
 }
 SEARCHES_ONLY = ("search", "branches", "network", "configurations", "layers", "entropy")
 

@@ -348,7 +348,7 @@ class Zeros(AbstractLearner):
 def test_a_learner_of_ones_own_that_counts_nothing_is_saved_and_tabled(stream, tmp_path):
     learn(Zeros(), stream, epochs=1).save(tmp_path / "zeros")
     (run,) = collect([tmp_path])
-    assert (run.learner, run.warnings, run.num_parameters) == ("Zeros", (), 0)
+    assert (run.learner, run.warnings, run.num_stored) == ("Zeros", (), 0)
     assert [row.per_task for row in memory([run])] == [0]
 
 

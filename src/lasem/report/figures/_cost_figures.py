@@ -16,18 +16,18 @@ from lasem.report.figures._style import WIDTH, canvas, counted, grid, legend_bel
 
 
 def cost(points: Sequence[CostPoint]) -> Figure:
-    """Accuracy against training time, and against parameters; bars are 95% intervals over seeds."""
+    """Accuracy against training time, and against values stored; bars are 95% intervals over seeds."""
     figure, (left, right) = grid(2, columns=2, height=2.7, sharey=True)
     for i, point in enumerate(points):
         look: dict[str, Any] = stroke(i) | {"linestyle": "none"}
-        for axes, values in ((left, point.seconds), (right, point.parameters)):
+        for axes, values in ((left, point.seconds), (right, point.stored)):
             axes.errorbar(
                 values.mean, point.peak.mean, xerr=_bar(values), yerr=_bar(point.peak), label=point.label,
                 markersize=5, capsize=2, elinewidth=0.8, **look,
             )  # fmt: skip
     for axes, words, text, spreads in (
         (left, "training time", _seconds, [point.seconds for point in points]),
-        (right, "parameters", counted, [point.parameters for point in points]),
+        (right, "values stored", counted, [point.stored for point in points]),
     ):
         _logarithmic(axes, spreads, text)
         axes.set_xlabel(words)

@@ -79,7 +79,7 @@ def growth(learners: Sequence[GrowthCurves]) -> Figure:
     figure, (left, *places) = grid(1 + len(growing), columns=2, height=2.7)
     draw_bands(left, [curves.parameters for curves in learners])
     left.yaxis.set_major_formatter(FuncFormatter(counted))
-    _finish(left, "parameters of all tasks", "parameters")
+    _finish(left, "values stored for all tasks", "values stored")
     for axes, curves in zip(places, growing, strict=True):
         means = [band._replace(half_width=[None] * len(band.x)) for band in curves.units]  # many bands hide each other
         draw_bands(axes, means, [_look(i, len(means)) for i in range(len(means))])

@@ -47,8 +47,8 @@ def comparison_figures(rows: Sequence[ComparisonRow], ids: Mapping[str, int]) ->
          "line": {"color": GRAY, "width": 1, "dash": "dot"}}
     ]  # fmt: skip
     figures["sharing"] = _sharing(runs)
-    parameters = [(curves.label, curves.parameters) for curves in growths]
-    figures["growth"] = _bands(parameters, "tasks learned", "parameters", from_zero=True)
+    stored = [(curves.label, curves.parameters) for curves in growths]
+    figures["growth"] = _bands(stored, "tasks learned", "values stored", from_zero=True)
     named = [(label, band._replace(label=f"{label}, {band.label}")) for label, band in units]
     figures["units"] = _bands(named, "tasks learned", "units", from_zero=True)
     return {name: figure for name, figure in figures.items() if figure["data"]}
