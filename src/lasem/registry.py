@@ -93,25 +93,41 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._entries[name] = self._fitting(name, entry)
 
     @cached_property
-    def _points(self) -> dict[str, EntryPoint]:
+    def _points(self) -> dict[str, list[EntryPoint]]:
         """Entry points of installed packages by name; built-in entries are never replaced."""
-        return {point.name: point for point in entry_points(group=self.group)}
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.group):
+            found.setdefault(point.name, []).append(point)
+        return found
 
     def __getitem__(self, name: str) -> Entry:
         """Return the entry of a name.
 
         Raises:
             UnknownNameError: There is none; `get` returns its default then.
-            SpecError: It cannot be imported.
+            SpecError: It cannot be imported, or several packages add it.
         """
         if name not in self:
             raise UnknownNameError(f"unknown {self.kind} {name!r}; {nearest(name, self)}")
         entry = self._entries.get(name)
         if entry is None:
-            self._entries[name] = entry = self._load(name, self._points[name])
+            self._entries[name] = entry = self._load(name, self._only(name))
         elif isinstance(entry, str):
             self._entries[name] = entry = self._load(name, EntryPoint(name, entry, self.group))
         return entry
+
+    def _only(self, name: str) -> EntryPoint:
+        """Return the entry point of a name.
+
+        Raises:
+            SpecError: Several installed packages have one.
+        """
+        targets = sorted({point.value for point in self._points[name]})
+        if len(targets) > 1:
+            raise SpecError(
+                f"the {self.kind} {name!r} must be added by one package (got {', '.join(targets)}); uninstall one"
+            )
+        return self._points[name][0]
 
     def _load(self, name: str, point: EntryPoint) -> Entry:
         """Import an entry."""

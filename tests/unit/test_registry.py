@@ -23,6 +23,8 @@ def things(monkeypatch):
     points = [
         EntryPoint("installed", "collections:OrderedDict", "lasem.things"),
         EntryPoint("broken", "no_such_module_anywhere:Thing", "lasem.things"),
+        EntryPoint("twice", "collections:OrderedDict", "lasem.things"),
+        EntryPoint("twice", "collections:Counter", "lasem.things"),
         EntryPoint("first", "no_such_module_anywhere:First", "lasem.things"),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "lasem.things" else [])
@@ -30,8 +32,8 @@ def things(monkeypatch):
 
 
 def test_names_of_all_sources_are_listed_even_if_one_is_broken(things):
-    assert list(things) == ["first", "lazy", "installed", "broken"]
-    assert len(things) == 4
+    assert list(things) == ["first", "lazy", "installed", "broken", "twice"]
+    assert len(things) == 5
 
 
 def test_entries_are_imported_when_they_are_looked_up(things):
@@ -47,6 +49,11 @@ def test_a_broken_entry_point_is_named_with_its_cause(things):
     with pytest.raises(SpecError, match=r"thing 'broken' must be importable from 'no_such_module.*ModuleNotFoundError"):
         things["broken"]
     assert things["installed"]
+
+
+def test_a_name_that_two_packages_add_is_refused(things):
+    with pytest.raises(SpecError, match=r"thing 'twice' must be added by one package \(got collections:Counter, "):
+        things["twice"]
 
 
 def test_an_unknown_name_gets_the_nearest(things):

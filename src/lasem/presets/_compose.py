@@ -25,6 +25,7 @@ from lasem.presets._catalogue import (
     suggest_key,
     suits,
 )
+from lasem.search import list_candidates
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,14 @@ def _candidates(table: Mapping[str, Any]) -> int:
     """Number of configurations that an experiment searches; 0 if it is not clear from a spec that has faults."""
     search, network = table.get("search"), table.get("network")
     try:
-        if isinstance(search, Mapping) and isinstance(search.get("candidates"), list):
-            return len(search["candidates"])
-        if isinstance(search, Mapping) and "partition" in search:
-            return 2 ** Partition.parse(search["partition"]).num_groups
-        return 2 ** len(find_network(network).layers) if isinstance(network, Mapping) else 0
+        options = search if isinstance(search, Mapping) else {}
+        found = find_network(network) if isinstance(network, Mapping) else None
+        branches = found.branches if found else 2
+        groups = len(found.layers) if found else 0
+        if "partition" in options:
+            groups = Partition.parse(options["partition"]).num_groups
+        listed = list_candidates(options.get("candidates"), groups=groups, branches=branches)
+        return len(listed) if listed is not None else branches**groups if groups else 0
     except (LasemError, LookupError, TypeError):
         return 0
 

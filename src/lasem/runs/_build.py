@@ -51,8 +51,9 @@ def build_learner(spec: Spec, outline: Outline, *, device: torch.device, capture
         SpecError: The learner's steps cannot be captured, or its options do not go together.
     """
     require(
-        not capture or (spec.learner.kind == "selective" and spec.strategy.kind in ("fixed", "em")),
-        "captured steps must be those of static configurations or of LASEM",
+        not capture or (spec.learner.kind == "selective" and build_strategy(spec).one_tree),
+        "captured steps must be those of a learner that runs the same candidates in one tree in every step, as static"
+        " configurations do, and LASEM without epsilon and memory",
         remedy="do without --capture",
         learner=spec.learner.name,
     )

@@ -26,6 +26,7 @@ class Evaluation:
         every: Number of epochs between tests of the current task; 0 tests twenty times per task.
         earlier_tasks: Whether to measure earlier tasks "after-commit", or "before-commit" with everything that the last
             task has changed.
+        reference: Accuracy that a forgetting ratio compares with: at the "end" of a task's own training, or its "peak".
         batch_size: Images per batch.
     """
 

@@ -82,7 +82,7 @@ class RunningMean(AbstractPrior):
 
     def margin(self) -> Tensor:
         """Return the largest sum of posteriors minus the second largest."""
-        return _margin(self._log_total.exp()) * (self._count > 0)
+        return _margin(torch.where(self._count > 0, self._log_total.exp(), 0.0))
 
     def restart(self) -> None:
         """Forget all posteriors, so that the prior is uniform again."""
@@ -169,7 +169,8 @@ class EvidenceSum(AbstractPrior):
 
         It is positive where one candidate leads, so that the outcome is certain once no batch is left.
         """
-        return _margin(self._log_weights).clamp_max(torch.finfo(torch.float64).tiny)
+        margin = _margin(self._log_weights)
+        return margin if len(self._log_weights) == 1 else margin.clamp_max(torch.finfo(torch.float64).tiny)
 
     def restart(self) -> None:
         """Forget all evidence, so that the prior is uniform again."""

@@ -96,7 +96,9 @@ def _plan(spec: SweepSpec, path: Path) -> tuple[PlannedRun, ...]:
     if faults:
         raise SpecError(f"{path}: " + "\n  ".join(f"{text} ({_in(places)})" for text, places in faults.items()))
     if not runs:
-        raise SpecError(f"a sweep must have runs, but {path} excludes every combination; remove an exclusion")
+        raise SpecError(
+            f"a sweep must have runs (got none in {path}, which excludes every combination); remove an exclusion"
+        )
     return tuple(runs.values())
 
 

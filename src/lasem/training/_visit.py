@@ -32,6 +32,7 @@ class Visit:
         batch: Number of batches of the current epoch so far, the current one included; None between two epochs.
         taken: How many of these were trained by a loop of the user's own.
         rows: Rows of the current batch among the images that batches are made of, (B,).
+        drawn: How many seeds of the modules' random numbers were drawn in the current epoch.
     """
 
     task: Task

@@ -78,7 +78,9 @@ class DEN(AbstractLearner):
             skips=len(network.skips),
         )
         if training.epochs is None:
-            raise SpecError("epochs must be given for DEN (got None in Training); its phases divide them")
+            raise SpecError(
+                "epochs must be given for DEN, whose phases divide them (got None in Training); set their number per task"
+            )
         self.epochs = training.epochs
         self.plain = network
         self.options = options or DENOptions()
