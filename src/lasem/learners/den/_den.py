@@ -79,7 +79,7 @@ class DEN(AbstractLearner):
         )
         if training.epochs is None:
             raise SpecError(
-                "epochs must be given for DEN, whose phases divide them (got None in Training); set their number per task"
+                "epochs must be given for DEN, whose phases divide them (got None in Training); set their number"
             )
         self.epochs = training.epochs
         self.plain = network
