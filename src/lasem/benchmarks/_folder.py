@@ -72,17 +72,17 @@ def files(place: Path) -> Iterator[FileParts]:
         yield from ((*parts, name) for name in names if not name.startswith("."))
 
 
-def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def find_images(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """List files as they are given, and of each folder the images that a benchmark would take, sorted by name.
 
     Args:
-        paths: Files and folders.
+        paths: A file or a folder, or several.
 
     Raises:
         DataError: There is no such file, or a folder has no image.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
         if path.is_dir():
             inside = sorted(path.joinpath(*file) for file in files(path) if _is_image(file))
             if not inside:

@@ -66,6 +66,12 @@ class SelectiveTransfer(AbstractLearner):
         capture: bool = False,
     ) -> None:
         require(
+            isinstance(strategy, AbstractStrategy),
+            "strategy must be an object of a strategy",
+            remedy="write for example EM()",
+            strategy=strategy,
+        )
+        require(
             (strategy.one_tree and not backbone.stochastic) or not capture,
             "all steps must run the same candidates in one tree to be captured, without dropout in stages, as fixed"
             " configurations and EM without epsilon and memory do",

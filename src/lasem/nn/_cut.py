@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lasem.errors import require
 from lasem.nn._backbone import Backbone
-from lasem.nn._cut_checks import example_of, require_agreement, require_apart
+from lasem.nn._cut_checks import example_of, require_agreement, require_apart, require_runs
 from lasem.nn._graph_cut import Pieces, cut_graph, last_linear
 from lasem.nn._initializers import MakeHead
 from lasem.nn._low_rank import LoRA
@@ -78,6 +78,14 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
     """
     unknown = sorted(set(options) - set(CutOptions.__annotations__))
     require(not unknown, "options must be those of CutOptions", remedy="leave out what is unknown", options=unknown)
+    absent = sorted(CutOptions.__required_keys__ - options.keys())
+    require(not absent, "stages and shape must be given", remedy="give what is missing", missing=absent)
+    require(
+        isinstance(model, nn.Module),
+        "model must be a module of torch",
+        remedy="make it first, such as by timm.create_model",
+        model=model,
+    )
     shape, tokens = tuple(options["shape"]), options.get("tokens", False)
     mean, deviation = (tuple(options.get(name) or ()) for name in ("mean", "deviation"))
     channels = 0 if tokens else shape[0]
@@ -92,6 +100,8 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
     made = _without_overwriting(copy.deepcopy((model, options["stages"], options.get("tail", ()))))
     whole, stages, tail = made
     example = example_of(whole, shape, tokens=tokens)
+    if options.get("check", True):
+        require_runs(whole, example)
     pieces = _pieces_of(whole, stages, tail=tail, classifier=options.get("classifier"), example=example)
     require_apart(pieces)
     if tokens:

@@ -74,6 +74,25 @@ def require_agreement(model: nn.Module, pieces: Pieces, example: Tensor) -> None
 
 
 @torch.no_grad()
+def require_runs(model: nn.Module, example: Tensor) -> None:
+    """Check that a model as a whole runs on an input, if it has values.
+
+    Raises:
+        SpecError: It does not.
+    """
+    if any(tensor.is_meta for tensor in tensors_of(model).values()):
+        return
+    try:
+        model(example)
+    except Exception as error:
+        raise SpecError(
+            f"the model must run on inputs of shape {tuple(example.shape[1:])} and type {example.dtype} (got"
+            f" {type(error).__name__}: {error}); correct shape, as (channels, height, width) without the batch, or"
+            " convert the model by model.float()"
+        ) from error
+
+
+@torch.no_grad()
 def _composed(pieces: Pieces, example: Tensor) -> Tensor:
     """Apply all pieces one after another: (B, ...) -> (B, F).
 

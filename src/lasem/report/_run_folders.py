@@ -26,8 +26,8 @@ OPTIONAL = ("result.json", "stream.json")
 """Files whose absence needs no warning of its own."""
 
 
-def collect(paths: Sequence[Path | str]) -> list[Run]:
-    """Read every run at or below the given folders, each once, in order.
+def collect(paths: Path | str | Sequence[Path | str]) -> list[Run]:
+    """Read every run at or below a folder, or several, each once, in order.
 
     Several folders of one spec with the same seeds are one run. Folders that cannot be opened are named in a warning of
     the first run.
@@ -35,7 +35,7 @@ def collect(paths: Sequence[Path | str]) -> list[Run]:
     Raises:
         RunError: There is no such folder, or no run in it.
     """
-    folders, closed = _find(paths)
+    folders, closed = _find([paths] if isinstance(paths, str | Path) else paths)
     first, *others = _without_copies([_read_run(folder) for folder in folders])
     return [replace(first, warnings=(*closed, *first.warnings)), *others]
 

@@ -10,7 +10,7 @@ import tomli_w
 import torch
 
 from lasem.benchmarks import TaskStream
-from lasem.errors import RunError
+from lasem.errors import RunError, require
 from lasem.files import reading, write_atomically, writing
 from lasem.learners import AbstractLearner, Training
 from lasem.nn import Backbone
@@ -135,9 +135,15 @@ def learn(
 
     Raises:
         DataError: A task has too few images for a batch.
-        RunError: A number is not finite, or memory does not suffice.
-        SpecError: The number of threads is impossible on this machine.
+        RunError: The learner is not new, a number is not finite, or memory does not suffice.
+        SpecError: The stream is no `TaskStream`, or the number of threads is impossible on this machine.
     """
+    require(
+        isinstance(stream, TaskStream),
+        "stream must be a TaskStream",
+        remedy="make one by TaskStream.of(tasks)",
+        stream=type(stream).__name__,
+    )
     loop = Loop(learner, stream, epochs=epochs, evaluation=evaluation or Evaluation())
     events: list[Event] = []
     watchers = [events.append, *([] if watch is None else [watch])]

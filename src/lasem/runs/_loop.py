@@ -93,7 +93,11 @@ class Loop:
 
         Raises:
             DataError: A task has too few images for a batch.
+            RunError: The learner of a new run has learned tasks already.
         """
+        known = len(parameter_counts(self.learner).per_task)
+        if known and not self.history:
+            raise RunError(f"a learner must be new (got one that has learned before, {known} tasks); make another one")
         whole = isinstance(self.epochs, int) and self.epochs >= 1
         require(whole, "a task must be trained for a whole number of epochs, at least one", epochs=self.epochs)
         least = least_images(self.learner)

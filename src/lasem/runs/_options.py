@@ -42,6 +42,8 @@ class RunOptions:
     capture: bool = False
 
     def __post_init__(self) -> None:
+        for name, path in (("out", self.out), ("data", self.data)):
+            object.__setattr__(self, name, None if path is None else Path(path))  # a text is a path, too
         require(
             0 <= self.threads <= most_threads(),
             f"threads must be from 1 to {most_threads()} on this machine, or 0 for a number that suits the run",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lasem.errors import SpecError
+from lasem.errors import SpecError, require
 from lasem.options import Table, merge, parse_assignment, read_toml
 from lasem.presets import Composed, compose, preset_values
 from lasem.registry import load_plugins
@@ -29,6 +29,12 @@ def resolve(target: str, settings: Sequence[str] = (), *, plugins: Sequence[str]
     Raises:
         SpecError: Something in it is unknown, missing or impossible.
     """
+    require(
+        not isinstance(settings, str),
+        "settings must be a list of texts",
+        remedy=f"write [{settings!r}]",
+        settings=settings,
+    )
     preset, above = _read_target(target, settings, plugins)
     return read_spec(_laid(compose(preset, above), above), place=target)
 

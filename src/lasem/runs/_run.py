@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import torch
 
 from lasem.benchmarks import AbstractBenchmark, Outline
+from lasem.errors import require
 from lasem.records import Event, Result
 from lasem.runs._attempt import Attempt
 from lasem.runs._build import build_learner
@@ -65,6 +66,7 @@ def run(
         RunError: The folder cannot be used or is in use, a number is not finite, memory or disk do not suffice.
         RunStopped: The answer of `stop` was yes; the run is resumed when it is run again.
     """
+    require(isinstance(spec, Spec), "spec must be a Spec", remedy="make one by lasem.runs.resolve", spec=spec)
     options = options or RunOptions()
     sinks = [*sinks, *([] if on_event is None else [EventCallback(on_event)])]
     device = choose_device(options.device)

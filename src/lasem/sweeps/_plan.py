@@ -62,7 +62,7 @@ class Sweep:
         return SweepPlan(name=self.name, fingerprint=self.fingerprint, runs=[run.listed for run in self.runs])
 
 
-def read_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:
+def read_sweep(path: Path | str, settings: Sequence[str] = ()) -> Sweep:
     """Read a TOML file, and check every run that it describes.
 
     Args:
@@ -72,8 +72,9 @@ def read_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:
     Raises:
         SpecError: The file breaks a rule, or a combination does not exist; the message lists all faults.
     """
-    spec = read_sweep_file(path, settings)
-    return Sweep(name=spec.name, runs=_plan(spec, path), fingerprint=fingerprint(spec, path))
+    file = Path(path)
+    spec = read_sweep_file(file, settings)
+    return Sweep(name=spec.name, runs=_plan(spec, file), fingerprint=fingerprint(spec, file))
 
 
 def _plan(spec: SweepSpec, path: Path) -> tuple[PlannedRun, ...]:

@@ -288,6 +288,21 @@ def test_a_cut_that_cannot_be_right_is_refused_in_words(name):
         Backbone.of(model, stages=stages, shape=shape)
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 8), (8, 8, 3)])
+def test_a_shape_that_the_model_does_not_take_is_named(shape):
+    with pytest.raises(SpecError, match=r"model must run on inputs of shape \(\d, 8, \d\) .* correct shape, as"):
+        Backbone.of(ResNet(), stages=["conv1", "layer1"], shape=shape)
+    with pytest.raises(SpecError, match=r"model must run on inputs .* convert the model by model.float"):
+        Backbone.of(ResNet().double(), stages=["conv1", "layer1"], shape=(3, 8, 8))
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(SpecError, match=r"stages and shape must be given \(got missing = \['shape'\]\)"):
+        Backbone.of(ResNet(), stages=["conv1"])
+    with pytest.raises(SpecError, match=r"model must be a module of torch \(got 'resnet18'\)"):
+        Backbone.of("resnet18", stages=["conv1"], shape=(3, 8, 8))
+
+
 @pytest.mark.parametrize(
     "options", [{"mean": [0.5] * 3}, {"deviation": [0.5] * 3}, {"mean": [0.5], "deviation": [0.5]}]
 )

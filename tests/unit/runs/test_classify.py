@@ -119,6 +119,7 @@ def test_folders_list_their_images_in_order(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert [path.name for path in find_images([tmp_path, tmp_path / "notes.txt"])] == ["c.jpg", "b.PNG", "notes.txt"]
+    assert [path.name for path in find_images(str(tmp_path / "a"))] == ["c.jpg"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="must have an image"):
         find_images([tmp_path / "empty"])

@@ -17,7 +17,7 @@ from lasem.records import DecisionRecord, EpochRecord, EvaluationRecord, TaskRec
 from lasem.report import collect
 from lasem.report._costs import memory
 from lasem.report._groups import same_spec
-from lasem.runs import Evaluation, load
+from lasem.runs import Evaluation, load, resolve, run
 from lasem.search import EM, Fixed
 
 TRAINING = Training(batch_size=4, learning_rate=1e-2)
@@ -46,6 +46,27 @@ def test_learning_in_memory_gives_events_measures_and_configurations(learner, st
     last = of(EvaluationRecord, outcome)[-1].accuracy
     assert outcome.measures.final_accuracy == pytest.approx(sum(last) / 3)
     assert re.fullmatch(r"Outcome\(3 tasks, final accuracy .*%, forgetting ratio .*, \d+ events\)", repr(outcome))
+
+
+@pytest.mark.parametrize("kind", [SelectiveTransfer, SingleNetwork])
+def test_a_learner_that_has_learned_is_refused_before_training(make_backbone, stream, kind):
+    wanted = {"classes": 4} if kind is SingleNetwork else {"strategy": EM()}
+    learner = kind(make_backbone(), training=TRAINING, **wanted)
+    learn(learner, stream, epochs=1)
+    with pytest.raises(RunError, match=r"a learner must be new \(got one that has learned before, .* make another"):
+        learn(learner, stream, epochs=1, watch=pytest.fail)
+
+
+def test_slips_are_named(learner, make_backbone, stream):
+    with pytest.raises(SpecError, match=r"stream must be a TaskStream \(got 'list'\); make one by TaskStream.of"):
+        learn(learner, list(stream), epochs=1)
+    for wrong in ("em", EM):
+        with pytest.raises(SpecError, match=r"strategy must be an object of a strategy .* write for example EM\(\)"):
+            SelectiveTransfer(make_backbone(), wrong)
+    with pytest.raises(SpecError, match=r"settings must be a list of texts .* write \['training.epochs=1'\]"):
+        resolve("digits/hps", "training.epochs=1")
+    with pytest.raises(SpecError, match=r"spec must be a Spec \(got 'digits/hps'\)"):
+        run("digits/hps")
 
 
 def test_progress_is_shown_where_it_is_asked_for(learner, stream, capsys):

@@ -168,7 +168,7 @@ CHANGES = {
         {"darts": {"learning_rate": 1e-3}},
         {"darts": {"betas": [0.9, 0.999]}},
         {"darts": {"weight_decay": 0.0}},
-        {"darts": {"radius": 0.02}},
+        {"darts": {"order": "second", "radius": 0.02}},
     ],
     "tf": [{}, {"mechanism": {"penalty_weight": 0.2}}],
     "lora": [{}, {"mechanism": {"rank": 2}}, {"mechanism": {"alpha": 2.0}}],
@@ -186,7 +186,7 @@ CHANGES = {
         {"ewc": {"head": "single"}},
         {"ewc": {"penalty_weight": 10.0}},
         {"ewc": {"online": True}},
-        {"ewc": {"decay": 0.5}},
+        {"ewc": {"online": True, "decay": 0.5}},
         {"ewc": {"fisher": "sampled"}},
     ],
     "gating": [
