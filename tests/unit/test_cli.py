@@ -530,6 +530,12 @@ def test_the_version_is_printed(lasem):
     assert lasem("--version") == lasem("-V") == (0, f"lasem {__version__}\n", "")
 
 
+def test_seeds_are_given_once(lasem):
+    refused(
+        lasem("run", "digits/stl", "--seeds", "0,1", "--set", "seeds.data=5"), "(got --set seeds.data=5); leave out"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -39,6 +39,12 @@ def test_a_table_takes_its_format_from_the_file(invoke, runs, tmp_path, suffix, 
     assert file.read_text().startswith(start)
 
 
+def test_a_table_in_a_file_of_another_kind_is_refused(invoke, runs, tmp_path):
+    wrong = invoke("table", "comparison", runs, "--out", tmp_path / "table.xlsx")
+    assert "must end in one of .md, .tex, .csv, .html or .txt (got --out" in str(wrong.exception)
+    assert not (tmp_path / "table.xlsx").exists()
+
+
 def test_a_table_is_printed_in_any_format(invoke, runs):
     assert invoke("table", "comparison", runs, "--format", "csv").stdout.startswith("learner,")
     assert "Comparison on digits" in invoke("table", "comparison", runs).stdout
@@ -48,8 +54,8 @@ def test_a_table_is_printed_in_any_format(invoke, runs):
 
 @pytest.mark.parametrize("command", ["figure", "table"])
 def test_what_is_made_of_runs_asks_for_them(invoke, command, tmp_path):
-    name = {"figure": "share-map", "table": "comparison"}[command]
-    result = invoke(command, name, "--out", tmp_path / "file.svg")
+    name, suffix = {"figure": ("share-map", ".svg"), "table": ("comparison", ".md")}[command]
+    result = invoke(command, name, "--out", tmp_path / f"file{suffix}")
     assert isinstance(result.exception, ReportError)
     assert str(result.exception).startswith(f"the {command} {name} must have runs (got none)")
 

@@ -83,7 +83,10 @@ FAULTS = [
         {"online": "true"},
         "online must be true or false (got 'true' in [training]); write true or false, without quotes",
     ),
-    ({"title": 3}, "title must be text (got 3 in [training]); put it in quotes"),
+    (
+        {"title": 3},
+        "title must be text (got 3 in [training]); put it in quotes, in a shell inside others: 'key=\"value\"'",
+    ),
     ({"betas": [0.1, "b"]}, "betas[1] must be a number (got 'b' in [training]); write a number"),
     ({"betas": 1}, "betas must be a list (got 1 in [training]); put it in brackets"),
     ({"moment": {"share": 2}}, "share must be below 1 (got 2 in [training.moment]); set it to less than 1"),

@@ -84,7 +84,7 @@ def layers(
     if picture is not None:
         from lasem.report import require_suffix
 
-        require_suffix(picture)
+        require_suffix(picture, "--picture")
     given = [name for name, value in (("images", images), ("a run", target)) if value]
     if len(given) != 1:
         raise SpecError(

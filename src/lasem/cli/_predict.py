@@ -23,8 +23,11 @@ def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Image files, or folders of them.")],
     task: Annotated[int | None, typer.Option(help="Task of the images, from 0; needed if the run has several.")] = None,
-    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Form of the output.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="File to write. Default: print.")] = None,
+    form: Annotated[
+        Literal["table", "csv", "json"] | None,
+        typer.Option("--format", help="Form of the output. Default: by the suffix of --out, else a table."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write, such as classes.csv. Default: print.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of images in memory at once.")] = 128,
     device: Device = "cpu",
 ) -> None:
@@ -38,7 +41,8 @@ def predict(
     files = find_images(images)
     learned = load(run, device=str(choose_device(device)))
     found = learned.classify(files, task=task, batch_size=batch_size)
-    text = {"table": _table, "csv": _csv, "json": _json}[form](found)
+    wanted = form or {".csv": "csv", ".json": "json"}.get(out.suffix if out else "", "table")
+    text = {"table": _table, "csv": _csv, "json": _json}[wanted](found)
     print_or_write(text, out, what=f"predictions: {len(found)} images")
 
 

@@ -5,6 +5,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,9 +92,8 @@ def run(
 
     if max_hours is not None and not dry_run:
         raise SpecError("--max-hours must come with --dry-run, which estimates the time; add --dry-run")
-    specs = [
-        trial for target in targets for trial in _trials(resolve(target, settings or [], plugins=plugins or ()), seeds)
-    ]
+    asked = [resolve(target, settings or [], plugins=plugins or ()) for target in targets]
+    specs = [trial for spec in asked for trial in _trials(spec, seeds, settings or [])]
     names = [*(track or []), *(["tensorboard"] if tensorboard else []), *(["csv"] if scalars else [])]
     logs = [_logs(names) for _ in specs]  # a package that is missing is told before anything is read or estimated
     where = choose_device(device)
@@ -146,10 +146,16 @@ def _stop_when_unattended() -> None:
     threading.Thread(target=listen, daemon=True).start()
 
 
-def _trials(spec: "Spec", seeds: str | None) -> "list[Spec]":
+def _trials(spec: "Spec", seeds: str | None, settings: Sequence[str]) -> "list[Spec]":
     """Return the spec as it is, or once per seed."""
     if seeds is None:
         return [spec]
+    twice = [text for text in settings if text.partition("=")[0].strip() in ("seeds.data", "seeds.training")]
+    if twice:
+        raise SpecError(
+            f"seeds.data and seeds.training must be left out with --seeds, which sets both (got --set {twice[0]});"
+            " leave out one of the two"
+        )
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:

@@ -41,6 +41,10 @@ def table(
         for key, entry in TABLES.items():
             typer.echo(f"  {key:11} {entry.summary}")
         return
+    if out is not None and form is None and out.suffix not in (*SUFFIXES, ".txt", ""):
+        raise ReportError(
+            f"a table's file must end in one of {', '.join(SUFFIXES)} or .txt (got --out {out}); choose one of these"
+        )
     wanted = form or (SUFFIXES.get(out.suffix, "terminal") if out else "terminal")
     if wanted not in ("terminal", *FORMATS):
         known = ["terminal", *FORMATS]

@@ -24,6 +24,14 @@ values = load_file("{file}")  # parameters of the layers that {file}.json lists,
 """Code for each format that reads a file."""
 
 
+INSIDE = "All that follows is inside the network."
+OUTSIDE = (
+    "The file has parameters alone: the order of pixels and channels, inversion and scaling of each task, which"
+    " `preprocessing` lists, are yours to apply before the first layer."
+)
+"""What a file says of the steps after decoding, with a network inside and without."""
+
+
 def model_card(run: Learned, about: Mapping[str, Any], *, file: str) -> str:
     """Write the model card of an exported network.
 
@@ -36,6 +44,7 @@ def model_card(run: Learned, about: Mapping[str, Any], *, file: str) -> str:
     shape, several = ", ".join(map(str, run.image_shape)), len(about["tasks"]) > 1
     colors = "RGB" if run.image_shape[0] == 3 else "gray"
     task = ', "task": np.asarray(0)' if several and about["format"] == "onnx" else ""
+    rest = OUTSIDE if about["format"] == "safetensors" else INSIDE
     usage = USAGE[about["format"]].format(file=file, shape=shape, task=task)
     return f"""---
 library_name: lasem
@@ -56,13 +65,13 @@ must be known.
 ```
 
 Decode an image to {colors}, resize it to {run.image_shape[1]} x {run.image_shape[2]} pixels (height x width;
-bilinear, antialiased) and divide by 255. All that follows is inside the network. `{file}.json` lists every step.
+bilinear, antialiased) and divide by 255. {rest} `{file}.json` lists every step.
 
 ## Tasks
 
 {_tasks(run, about)}
 
-## Measures
+## Measures of the whole run
 
 {_measures(run)}
 

@@ -67,8 +67,8 @@ def export_network(
     """Write the network of a task, or of all tasks, with its preprocessing and the names of its classes.
 
     The exported network takes pixels from 0 to 1 of decoded images of the run's size, (B, C, H, W), and returns logits.
-    The order of channels, the scaling and what else the run did to pixels are inside. It is read back and compared with
-    the answers of the run on real images before the file is kept.
+    The order of channels, the scaling and what else the run did to pixels are inside, except for "safetensors". It is
+    read back and compared with the answers of the run on real images before the file is kept.
 
     Args:
         run: A finished run.

@@ -125,7 +125,7 @@ RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "int": ("a whole number", "write a whole number"),
         "float": ("a number", "write a number"),
         "bool": ("true or false", "write true or false, without quotes"),
-        "string": ("text", "put it in quotes"),
+        "string": ("text", "put it in quotes, in a shell inside others: 'key=\"value\"'"),
         "tuple": ("a list", "put it in brackets"),
         "dataclass": ("a table", "give it keys of its own"),
         "greater_than": ("above {gt}", "set it to more than {gt}"),

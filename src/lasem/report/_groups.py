@@ -1,7 +1,7 @@
 """Groups of runs that differ only by seed, their names, and which groups may be compared."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from lasem.report._run import Run
@@ -11,6 +11,9 @@ Group = tuple[Run, ...]
 
 MOST_SETTINGS = 3
 """Largest number of settings in a name, unless more are needed to tell the names apart."""
+
+PLAINEST = ("network.name", "benchmark.source")
+"""Keys that tell streams apart most plainly, where they do."""
 
 OF_A_TRIAL = ("name", "small", "plugins", "seeds.data", "seeds.training")
 """Keys of a spec that make no other experiment."""
@@ -35,16 +38,24 @@ def finished_groups(runs: Sequence[Run]) -> list[Group]:
 
 
 def learner_names(groups: Sequence[Group]) -> list[str]:
-    """Name each group's learner, with the settings that differ where the learner would not tell two groups apart."""
-    alike: dict[object, list[int]] = {}
-    for number, (run, *_) in enumerate(groups):
-        alike.setdefault((run.learner, run.benchmark, run.finished), []).append(number)
-    names = [group[0].learner for group in groups]
-    for numbers in alike.values():
-        if len(numbers) > 1:
-            for number, text in zip(numbers, _distinctions([groups[number][0] for number in numbers]), strict=True):
-                names[number] += f" ({text})"
-    return names
+    """Name each group's learner, with the settings in which groups of one benchmark differ.
+
+    These are settings of the data and the network, and where the learner still does not tell two groups apart, others.
+    """
+    runs = [group[0] for group in groups]
+    told: list[dict[str, str]] = [{} for _ in runs]
+    for numbers in _alike(runs, lambda run: run.benchmark):
+        settings = differing_settings([runs[number] for number in numbers])
+        places = sorted(filter(_is_of_stream, settings), key=lambda key: key not in PLAINEST)
+        for key in _telling({key: settings[key] for key in places}):
+            for number, value in zip(numbers, settings[key], strict=True):
+                told[number][key] = setting_text(value)
+    for numbers in _alike(runs, lambda run: (run.learner, run.benchmark, run.finished)):
+        for number, more in zip(numbers, _distinctions([runs[number] for number in numbers]), strict=True):
+            told[number] |= more
+    short = _short({key for one in told for key in one})
+    texts = [", ".join(f"{short[key]}={text}" if key else text for key, text in one.items()) for one in told]
+    return [run.learner + (f" ({text})" if text else "") for run, text in zip(runs, texts, strict=True)]
 
 
 def labelled(groups: Sequence[Group]) -> list[tuple[str, Group]]:
@@ -96,31 +107,48 @@ def trial(run: Run) -> tuple[object, ...]:
     return run.data_seed, run.seed
 
 
-def _distinctions(runs: Sequence[Run]) -> list[str]:
-    """For every run the settings that tell it from the others; the folder where the settings do not."""
+def _alike(runs: Sequence[Run], key: Callable[[Run], object]) -> list[list[int]]:
+    """Return the positions of runs that have something in common with others, group by group."""
+    found: dict[object, list[int]] = {}
+    for number, run in enumerate(runs):
+        found.setdefault(key(run), []).append(number)
+    return [numbers for numbers in found.values() if len(numbers) > 1]
+
+
+def _is_of_stream(key: str) -> bool:
+    """Whether a setting says which data or which network a run has, beyond the name of its benchmark."""
+    return (key.startswith("benchmark.") and key != "benchmark.name") or key == "network.name"
+
+
+def _distinctions(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """For every run the settings that tell it from the others, and under "" the folder where the settings do not."""
     settings = {key: [setting_text(value) for value in values] for key, values in differing_settings(runs).items()}
-    chosen = list(settings) if len(settings) <= MOST_SETTINGS else _telling(settings)
-    last = [key.rpartition(".")[2] for key in chosen]
-    short = [name if last.count(name) == 1 else key for name, key in zip(last, chosen, strict=True)]
-    texts = [
-        ", ".join(f"{name}={settings[key][r]}" for name, key in zip(short, chosen, strict=True))
-        for r in range(len(runs))
-    ]
+    chosen = _telling(settings)
+    found = [{key: settings[key][number] for key in chosen} for number in range(len(runs))]
     return [
-        text if text and texts.count(text) == 1 else ", ".join(filter(None, (text, run.folder_name)))
-        for text, run in zip(texts, runs, strict=True)
+        one if one and found.count(one) == 1 else one | {"": run.folder_name}
+        for one, run in zip(found, runs, strict=True)
     ]
 
 
-def _telling(settings: Mapping[str, Sequence[str]]) -> list[str]:
-    """Choose few settings that tell all runs apart that any settings tell apart, the most telling one first."""
+def _short(keys: Collection[str]) -> dict[str, str]:
+    """Return the last part of every key, and the whole key where several end alike."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: name if last.count(name) == 1 else key for name, key in zip(last, keys, strict=True)}
+
+
+def _telling(settings: Mapping[str, Sequence[object]]) -> list[str]:
+    """Choose all settings if they are few, and else some that tell all runs apart that any settings tell apart."""
+    if len(settings) <= MOST_SETTINGS:
+        return list(settings)
+    texts = {key: list(map(setting_text, values)) for key, values in settings.items()}
     chosen: list[str] = []
 
     def told(keys: Sequence[str]) -> int:
-        return len(set(zip(*(settings[key] for key in keys), strict=True)))
+        return len(set(zip(*(texts[key] for key in keys), strict=True)))
 
-    while not chosen or told(chosen) < told(list(settings)):
-        chosen.append(max(settings, key=lambda key: told([*chosen, key])))
+    while not chosen or told(chosen) < told(list(texts)):
+        chosen.append(max(texts, key=lambda key: told([*chosen, key])))
     return chosen
 
 

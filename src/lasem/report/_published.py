@@ -107,7 +107,7 @@ def settings_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
 
 def _small(run: Run) -> Sequence[object]:
     """What a small variant changes."""
-    small = run.spec.get("small") or ()
+    small = run.spec.get("small") or []
     return small if isinstance(small, list) else [small]
 
 

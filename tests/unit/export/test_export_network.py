@@ -105,6 +105,8 @@ def test_the_model_card_has_share_map_spec_hash_and_measures(learned, tmp_path):
     assert learned.spec.digest in card
     assert learned.spec.toml().strip() in card
     assert f"{learned.result.final_accuracy:.1%}" in card
+    assert "are yours to apply before the first layer" in card
+    assert "All that follows is inside the network" not in card
 
 
 def test_exporters_warn_of_nothing_that_a_user_could_mend():

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from run_folders import task_events, write_run
+from run_folders import task_events, write_learner, write_run
 
 from lasem.errors import RunError
 from lasem.records import InterruptedRecord
@@ -148,3 +148,14 @@ def test_one_run_in_two_folders_is_counted_once(finished, tmp_path):
     (run,) = collect([copy, finished])
     assert (run.path, run.finished) == (finished, True)
     assert run.warnings == (f"{finished}: {copy} is the same run; it is left out",)
+
+
+def test_learners_on_other_data_are_told_apart(tmp_path):
+    """Every folder of images is the benchmark "images", so its name says nothing of the data."""
+    source = '[benchmark]\nname = "images"\n'
+    for name, images in (("stl", "photos"), ("hps", "photos"), ("ewc", "scans")):
+        write_learner(tmp_path, name, benchmark="images")
+        spec = tmp_path / f"{name}-s0-abc" / "spec.toml"
+        spec.write_text(spec.read_text().replace(source, f'{source}source = "{images}"\n'))
+    names = learner_names(same_spec(collect([tmp_path])))
+    assert names == ["ewc (source=scans)", "hps (source=photos)", "stl (source=photos)"]

@@ -203,6 +203,8 @@ def test_small_variants_say_what_they_change(tmp_path):
     folder = write_run(tmp_path / "run", list(task_events(0)))
     (folder / "spec.toml").write_text('small = ["training.epochs is 3"]\n' + (folder / "spec.toml").read_text())
     assert "training.epochs is 3" in table("settings", collect([folder])).note
+    whole = write_run(tmp_path / "whole", list(task_events(0)))
+    assert "small variants" not in table("settings", collect([whole])).note
 
 
 def test_an_unknown_table_suggests_a_known_one(finished):

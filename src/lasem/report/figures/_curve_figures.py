@@ -117,6 +117,7 @@ def _probabilities(axes: Axes, item: TaskSearch, names: Sequence[str], *, first:
         )
     axes.set_title(shortened(f"task {item.position}: {item.name}", 26), loc="left")
     axes.grid(visible=True)
+    axes.set_xlim(item.epochs[0] - 0.5, item.epochs[-1] + 0.5)  # as the strips below, whose columns are epochs
     whole_numbers(axes)
     axes.tick_params(labelbottom=not item.marginals, labelleft=first)
     if first:
@@ -144,7 +145,9 @@ def _legend(figure: Figure, searches: Sequence[TaskSearch], names: Sequence[str]
     handles = [Line2D([], [], label=name, markersize=3, **stroke(i)) for i, name in enumerate(names)]
     others = max(item.size for item in searches) - len(names)
     if others > 0:
-        handles.append(Line2D([], [], color="#C8C8C8", linewidth=1, label=f"{others} others"))
+        handles.append(
+            Line2D([], [], color="#C8C8C8", linewidth=1, label="1 other" if others == 1 else f"{others} others")
+        )
     branches = len(BRANCHES) if any(item.branch_marginals for item in searches) else 2
     handles += [Line2D([], [], linestyle="none", marker="s", markersize=6, color=color, label=label)
                 for color, label in zip((OWN, SHARED, FROZEN)[:branches], BRANCHES, strict=False)]  # fmt: skip

@@ -123,18 +123,19 @@ def write_figure(name: str, runs: Sequence[Run], out: Path, *, tasks: Sequence[i
     draw_figure(name, runs, tasks=tasks).save(out)
 
 
-def require_suffix(out: Path) -> None:
+def require_suffix(out: Path, option: str = "--out") -> None:
     """Refuse the file of a figure whose format is unknown.
 
     Args:
         out: The file, which need not exist.
+        option: Option of the command line that names it.
 
     Raises:
         ReportError: The suffix is not one of a figure.
     """
     if out.suffix not in UNDATED:
         raise ReportError(
-            f"a figure's file must end in one of {', '.join(UNDATED)} (got --out {out}); choose one of these suffixes"
+            f"a figure's file must end in one of {', '.join(UNDATED)} (got {option} {out}); choose one of these"
         )
 
 
