@@ -118,7 +118,8 @@ def _line(claim: Claim, groups: dict[Label, list[Trial]]) -> Line | None:
     name = max(rivals, key=lambda row: spread([measure(trial) for trial in rivals[row]]).mean, default=None)
     values = [measure(trial) for trial in ours] if name is None else paired(ours, rivals[name], measure)
     first, digits = ours[0], 3 if claim.measure == "forgetting_ratio" else 1
-    place = [f"{first['benchmark']}, {first['network']}", first["stream"], f"{first['epochs']} epochs"]
+    place = [f"{first['benchmark']}, {first['network']}", first["stream"]]
+    place += [f"{len(first.rows)} tasks", f"{first['epochs']} epochs"]
     return {
         "source": claim.source,
         "the paper says": claim.says,

@@ -18,6 +18,9 @@ Cell: TypeAlias = Mapping[str, object] | Image.Image | None
 RESIZE = "bilinear"
 """Rule by which images of another size are resized: Pillow's bilinear filter, antialiased, to height and width."""
 
+MOST_NAMED = 5
+"""Most images that a message names besides the first one."""
+
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
 
 
@@ -54,8 +57,13 @@ def decode_images(
     """
     # The array is allocated at the first image, whose size is not known before.
     pixels: np.ndarray | None = None
-    for index, (place, cell) in enumerate(zip(places, cells, strict=True)):
-        image = decode_image(cell, place=f"{place} of split '{split}'", decoding=decoding)
+    left = zip(places, cells, strict=True)
+    for index, (place, cell) in enumerate(left):
+        try:
+            image = decode_image(cell, place=f"{place} of split '{split}'", decoding=decoding)
+        except DataError as error:
+            others = [other for other, cell in left if not _is_decodable(cell, decoding)]
+            raise DataError(f"{error}{_and(others)}") from error
         if pixels is None:
             pixels = np.empty((len(places), *image.shape), dtype=np.uint8)
         if image.shape != pixels.shape[1:]:
@@ -67,6 +75,22 @@ def decode_images(
     if pixels is None:
         raise DataError(f"a split must have at least one image (got none in '{split}'); add images")
     return pixels.transpose(0, 3, 1, 2)
+
+
+def _is_decodable(cell: Cell, decoding: Decoding) -> bool:
+    try:
+        decode_image(cell, place="", decoding=decoding)
+    except DataError:
+        return False
+    return True
+
+
+def _and(others: Sequence[str]) -> str:
+    """Say which images cannot be decoded either, if there are such."""
+    if not others:
+        return ""
+    named = ", ".join(others[:MOST_NAMED]) + (", …" if len(others) > MOST_NAMED else "")
+    return f"; so it is with {len(others)} more: {named}"
 
 
 def _size(image: np.ndarray) -> str:

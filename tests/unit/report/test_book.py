@@ -186,7 +186,7 @@ def test_a_claim_is_compared_with_the_best_of_the_rows_that_it_names(tmp_path):
     ]
     above, below, upper, tree, *missing = claims_table(claims, [Recorded()])
     assert [line["verdict"] for line in missing] == ["not measured yet"] * 2
-    assert (above["here"], above["verdict"], above["on"]) == ("+10.0 ± 0.0", "agrees", "cifar, net, 4 epochs")
+    assert (above["here"], above["verdict"], above["on"]) == ("+10.0 ± 0.0", "agrees", "cifar, net, 2 tasks, 4 epochs")
     assert (below["here"], below["verdict"]) == ("\N{MINUS SIGN}10.0 ± 0.0", "disagrees")
     assert below["compared"] == "`em` less `hps-top-1`: peak accuracy, points"
     assert (upper["here"], tree["here"]) == ("100.0 ± 0.0", "100.0 ± 0.0")
