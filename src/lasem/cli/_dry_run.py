@@ -42,11 +42,12 @@ def _print_dry_run(spec: "Spec", benchmark: "AbstractBenchmark", options: "RunOp
     from lasem.runs import choose_device, prepare
 
     device, trained = choose_device(options.device), ()
+    is_local = benchmark.is_local(options.data)
+    stream = prepare(spec, options, device=device, benchmark=benchmark).stream if is_local else None
     typer.echo(spec.toml())
     for change in spec.small or []:
         typer.echo(f"small: {change}")
-    if benchmark.is_local(options.data):
-        stream = prepare(spec, options, device=device, benchmark=benchmark).stream
+    if stream is not None:
         outline, trained = stream.outline, stream.train_images
         typer.echo(f"data: checked, fingerprint {stream.fingerprint[:12]}")
         for note in filter(None, (stream.about, stream.storage, *stream.notes)):
