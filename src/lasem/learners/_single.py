@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from lasem.benchmarks import Task
-from lasem.errors import DataError, LasemError
+from lasem.errors import DataError
 from lasem.learners._interface import AbstractLearner, LearnerState
 from lasem.learners._retention import Retention, RetentionOptions, RetentionStatus
 from lasem.learners._selective import SelectiveTransfer
@@ -13,7 +13,7 @@ from lasem.learners._selective_state import SelectiveState
 from lasem.learners._status import ParameterCounts
 from lasem.nn import Backbone
 from lasem.search import Fixed
-from lasem.training import Training
+from lasem.training import Training, require_trained
 
 ONLY = 0
 """Identity of the only task that the network itself knows."""
@@ -102,11 +102,7 @@ class SingleNetwork(AbstractLearner):
 
     def _known(self, task: int) -> int:
         """Number of classes of a task."""
-        if task not in self._classes_of:
-            raise LasemError(
-                f"a learner must have been trained on a task to answer for it (got task {task});"
-                f" tasks trained: {sorted(self._classes_of) or 'none'}"
-            )
+        require_trained(task, self._classes_of)
         return self._classes_of[task]
 
     def retained(self) -> RetentionStatus | None:

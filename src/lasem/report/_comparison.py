@@ -97,6 +97,15 @@ def with_interval(values: Spread, *, scale: float = 1.0, digits: int = 1, sign: 
     return mean if np.isnan(values.half_width) else f"{mean} ± {values.half_width * scale:.{digits}f}"
 
 
+AROUND: Mapping[bool, str] = MappingProxyType({False: "95% interval", True: "sample standard deviation"})
+"""What stands behind ±, by whether the standard deviation is asked for."""
+
+
+def printed(values: Spread, *, deviation: bool) -> Spread:
+    """Put what is printed behind ± in place of the half width: the standard deviation where it is asked for."""
+    return values._replace(half_width=values.deviation) if deviation else values
+
+
 def percent(value: float | None) -> str:
     """Write an accuracy in percent: 0.5 -> "50.0"."""
     return UNKNOWN if value is None else f"{100 * value:.1f}"

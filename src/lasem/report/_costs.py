@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lasem.metrics import Spread, spread
-from lasem.report._comparison import UNKNOWN, duration
+from lasem.report._comparison import AROUND, UNKNOWN, duration, printed
 from lasem.report._groups import Group, differing_settings, finished_groups, labelled, stream_and_network, trial
 from lasem.report._published import published_result
 from lasem.report._run import Run
@@ -98,7 +98,7 @@ def time_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
     paper = [published_result(group[0]) for group in groups]
 
     def texts(spreads: Sequence[Spread]) -> list[str]:
-        return [duration(values._replace(half_width=values.deviation) if deviation else values) for values in spreads]
+        return [duration(printed(values, deviation=deviation)) for values in spreads]
 
     columns = (
         Column("learner", "learner", [label for label, _ in labelled(groups)], words=True),
@@ -112,9 +112,8 @@ def time_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
         Column("relative", "of all shared", [_relative(group, groups) for group in groups]),
         Column("device", "device", [_devices(group) for group in groups], words=True),
     )
-    around = "sample standard deviation" if deviation else "95% interval"
     note = (
-        f"wall clock, mean ± {around} over seeds; of all shared = training time over that of the same mechanism sharing"
+        f"wall clock, mean ± {AROUND[deviation]} over seeds; of all shared = training time over that of the same mechanism sharing"
         f" all layers{'; the paper measured on a Core i7 with two 1080 Ti' if any(paper) else ''}"
     )
     return make_table("Time", columns, note, settings=differing_settings([group[0] for group in groups]))

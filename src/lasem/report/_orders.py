@@ -8,7 +8,7 @@ import numpy as np
 
 from lasem.errors import ReportError
 from lasem.metrics import OrderDisparity, Spread, order_disparity, spread
-from lasem.report._comparison import with_interval
+from lasem.report._comparison import AROUND, printed, with_interval
 from lasem.report._groups import Group, finished_groups, labelled, trial
 from lasem.report._run import Run, nested
 from lasem.report._table import Column, Table, make_table
@@ -38,10 +38,10 @@ def orders_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
         )
 
     def column(key: str, title: str, spreads: Sequence[Spread]) -> Column:
-        shown = [item._replace(half_width=item.deviation) if deviation else item for item in spreads]
-        return Column(key, title, [with_interval(item, scale=100) for item in shown], spreads)
+        texts = [with_interval(printed(item, deviation=deviation), scale=100) for item in spreads]
+        return Column(key, title, texts, spreads)
 
-    seeds, spread_name = found.values(), "sample standard deviation" if deviation else "95% interval"
+    seeds = found.values()
     columns = [
         Column("learner", "learner", list(found), words=True),
         Column("orders", "orders", [max(one.orders for one in row) for row in seeds]),
@@ -50,7 +50,7 @@ def orders_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
         column("mean", "mean disparity", [spread([one.disparity.mean for one in row]) for row in seeds]),
         column("largest", "largest disparity", [spread([one.disparity.largest for one in row]) for row in seeds]),
     ]
-    return make_table("Dependence on the order of tasks", columns, f"{NOTE}; mean ± {spread_name} over seeds")
+    return make_table("Dependence on the order of tasks", columns, f"{NOTE}; mean ± {AROUND[deviation]} over seeds")
 
 
 class _Seed(NamedTuple):

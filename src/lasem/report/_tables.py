@@ -5,8 +5,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from lasem.errors import ReportError, nearest
-from lasem.metrics import Spread, spread
-from lasem.report._comparison import MEASURES, RANKS, ComparisonRow, comparison_rows
+from lasem.metrics import spread
+from lasem.report._comparison import AROUND, MEASURES, RANKS, ComparisonRow, comparison_rows, printed
 from lasem.report._costs import memory_table, time_table
 from lasem.report._groups import differing_settings
 from lasem.report._orders import orders_table
@@ -14,7 +14,7 @@ from lasem.report._published import published_result, settings_table
 from lasem.report._run import Run
 from lasem.report._table import Column, Table, make_table
 
-MEANS = {False: "mean ± 95% interval over seeds (Student t)", True: "mean ± sample standard deviation over seeds"}
+MEANS = {False: f"mean ± {AROUND[False]} over seeds (Student t)", True: f"mean ± {AROUND[True]} over seeds"}
 
 
 def comparison_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
@@ -115,14 +115,9 @@ def _measure_columns(rows: Sequence[ComparisonRow], keys: Sequence[str], deviati
         measure, spreads = MEASURES[key], [row.spreads[key] for row in rows]
         if key in ("peak", "seconds"):
             columns.append(Column(f"paper-{key}", f"paper: {measure.title}", [_printed(row, key) for row in rows]))
-        texts = [measure.text(with_deviation(values) if deviation else values) for values in spreads]
+        texts = [measure.text(printed(values, deviation=deviation)) for values in spreads]
         columns.append(Column(key, measure.title, texts, spreads, [row.ranks[key] for row in rows]))
     return columns
-
-
-def with_deviation(values: Spread) -> Spread:
-    """Put the sample standard deviation where the half width of the interval is printed."""
-    return values._replace(half_width=values.deviation)
 
 
 def _starred(row: ComparisonRow) -> str:

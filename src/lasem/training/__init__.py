@@ -5,6 +5,7 @@ from lasem.training._batches import HeldOut as HeldOut
 from lasem.training._batches import least_images as least_images
 from lasem.training._fit import require_fit as require_fit
 from lasem.training._fit import require_images as require_images
+from lasem.training._fit import require_trained as require_trained
 from lasem.training._head import fit_head as fit_head
 from lasem.training._options import Training as Training
 from lasem.training._proximal import group_soft_threshold as group_soft_threshold
