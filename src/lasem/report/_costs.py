@@ -113,8 +113,8 @@ def time_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
         Column("device", "device", [_devices(group) for group in groups], words=True),
     )
     note = (
-        f"wall clock, mean ± {AROUND[deviation]} over seeds; of all shared = training time over that of the"
-        f" same mechanism sharing all layers{'; the paper measured on a Core i7 with two 1080 Ti' if any(paper) else ''}"
+        f"wall clock, mean ± {AROUND[deviation]} over seeds; of all shared = training time over that of the same"
+        f" mechanism sharing all layers{'; the paper measured on a Core i7 with two 1080 Ti' if any(paper) else ''}"
     )
     return make_table("Time", columns, note, settings=differing_settings([group[0] for group in groups]))
 
