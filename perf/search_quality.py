@@ -80,6 +80,7 @@ SEARCHES = {
         f"retained-{weight}-commit-0.3": retained(weight, "search.commit_at.share=0.3") for weight in (1, 10, 100, 1000)
     },
     "retained-100-commit-0.6": retained(100, "search.commit_at.share=0.6"),
+    "retained-100-late": retained(100, "search.evidence_from={quarter}"),
     "first-epoch-commit-0.1": [FIRST_EPOCH, "search.commit_at.share=0.1"],
     **{
         f"retained-{weight}-first-epoch-commit-0.1": retained(weight, FIRST_EPOCH, "search.commit_at.share=0.1")
