@@ -47,7 +47,7 @@ STREAMS = {
 }  # fmt: skip
 RECORDS = Path(__file__).parents[1] / "results" / "records"
 SEED_STEP = 1000  # between the seeds of two trainings of a task, more than there are seeds of a row
-FIRST_EPOCH = "search.evidence_epochs=1"
+FIRST_EPOCH, LATE = "search.evidence_epochs=1", "search.evidence_from={quarter}"
 
 
 def retained(weight: int, *settings: str) -> list[str]:
@@ -64,7 +64,7 @@ SEARCHES = {
     "sum": ["search.prior=sum"],
     "valid-sum": ["search.held_out=valid", "search.prior=sum"],
     "first-epoch": [FIRST_EPOCH],
-    "late": ["search.evidence_from={quarter}"],
+    "late": [LATE],
     "first-task-shared": ["learner.first_task=shared"],
     "near-ties": ["learner.first_task=near-ties"],
     "drawn": ["learner.strategy=drawn-em", "search.draws=4"],
@@ -80,7 +80,8 @@ SEARCHES = {
         f"retained-{weight}-commit-0.3": retained(weight, "search.commit_at.share=0.3") for weight in (1, 10, 100, 1000)
     },
     "retained-100-commit-0.6": retained(100, "search.commit_at.share=0.6"),
-    "retained-100-late": retained(100, "search.evidence_from={quarter}"),
+    "retained-100-late": retained(100, LATE),
+    "retained-100-late-commit-0.6": retained(100, LATE, "search.commit_at.share=0.6"),
     "first-epoch-commit-0.1": [FIRST_EPOCH, "search.commit_at.share=0.1"],
     **{
         f"retained-{weight}-first-epoch-commit-0.1": retained(weight, FIRST_EPOCH, "search.commit_at.share=0.1")
