@@ -161,13 +161,13 @@ def test_older_information_fades_as_the_decay_says_and_keeps_its_center(make_tas
 
 def test_brute_force_resumes_with_retention_and_forgets_what_no_task_reads(make_task):
     tasks = [make_task(seed=seed) for seed in range(3)]
-    strategy, retention = InTurn(candidates=((1, 0), (1, 1))), RetentionOptions(weight=10.0)
-    learner = trained(make(strategy, retention, first_task="as-second"), tasks[:2])
+    strategy, retention = InTurn(candidates=((1, 0), (1, 1)), first_task="as-second"), RetentionOptions(weight=10.0)
+    learner = trained(make(strategy, retention), tasks[:2])
     assert learner.backbone.configurations == {0: (1, 0), 1: (1, 0)}
     assert learner._inner.retention.quadratics.keys() == {0}
     learner.begin_task(tasks[2])
     learner.train_epoch()
-    other = make(strategy, retention, first_task="as-second")
+    other = make(strategy, retention)
     other.restore(learner.state(), task=tasks[2])
     for one in (learner, other):
         one.train_epoch()
