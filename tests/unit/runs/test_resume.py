@@ -114,6 +114,15 @@ def test_asked_after_its_last_epoch_it_ends(tmp_path):
     assert run(SPEC, place_in(tmp_path / "other"), stop=stop_after(len(asked))).complete
 
 
+@pytest.fixture
+def interruptible():
+    """The usual answer to SIGINT, which a process that was started in the background of a shell ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_first_signal_asks_and_the_second_one_stops_at_once(capfd):
     with Signals() as signals:
         assert not signals.received()
