@@ -76,23 +76,15 @@ def find_domains(source: Source, wanted: Iterable[str], *, split: str = "train")
     """Find domains by name and return the spelling of the source.
 
     Raises:
-        DataError: The source has no such domain.
+        DataError: The source has no such domain, or none at all.
     """
     known = source.domains(split)
-    return [known[position] for position in find_names(wanted, known=known, what="domain", place=source.name)]
-
-
-def require_domains(source: Source, *, split: str) -> None:
-    """Check that a source has domains.
-
-    Raises:
-        DataError: It has none.
-    """
-    if not source.domains(split):
+    if not known:
         raise DataError(
             f"domains must be left out for a source without domains (got {source.name}); name the column that has them"
             " as domain_column, give a folder of domains, or leave domains out"
         )
+    return [known[position] for position in find_names(wanted, known=known, what="domain", place=source.name)]
 
 
 def random_groups(classes: Sequence[int], *, size: int, stream_seed: int) -> list[tuple[int, ...]]:

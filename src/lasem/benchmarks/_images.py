@@ -19,7 +19,7 @@ from lasem.benchmarks._benchmark import (
     PerClass,
     PerClassOrAll,
 )
-from lasem.benchmarks._classes import alike, even_groups, find_classes, find_domains, random_groups, require_domains
+from lasem.benchmarks._classes import alike, even_groups, find_classes, find_domains, random_groups
 from lasem.benchmarks._decode import Decoding
 from lasem.benchmarks._draw import ALL, Draw, Sizes
 from lasem.benchmarks._joined import joined, plans_by_domain, require_different
@@ -242,10 +242,8 @@ class Images(AbstractBenchmark):
 
     def _plans(self, source: Source, *, stream_seed: int) -> list[TaskPlan]:
         """Plan a task with a transform for every group of classes, in every domain if there are domains."""
-        everything, known = tuple(range(len(source.class_names))), source.domains(self.train_split)
-        if self.domains:
-            require_domains(source, split=self.train_split)
-            known = self.domains
+        everything = tuple(range(len(source.class_names)))
+        known = self.domains or source.domains(self.train_split)
         if len(self.sources) > 1:
             groups = []
         elif self.class_groups is not None:

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lasem.errors import require
 from lasem.nn._backbone import Backbone
-from lasem.nn._cut_checks import example_of, require_agreement, require_apart, require_runs
+from lasem.nn._cut_checks import example_of, require_agreement, require_apart, require_runnable
 from lasem.nn._graph_cut import Pieces, cut_graph, last_linear
 from lasem.nn._initializers import MakeHead
 from lasem.nn._low_rank import LoRA
@@ -101,7 +101,7 @@ def cut_backbone(model: nn.Module, **options: Any) -> Backbone:  # noqa: ANN401 
     whole, stages, tail = made
     example = example_of(whole, shape, tokens=tokens)
     if options.get("check", True):
-        require_runs(whole, example)
+        require_runnable(whole, example)
     pieces = _pieces_of(whole, stages, tail=tail, classifier=options.get("classifier"), example=example)
     require_apart(pieces)
     if tokens:

@@ -55,7 +55,7 @@ def require_agreement(model: nn.Module, pieces: Pieces, example: Tensor) -> None
     Raises:
         SpecError: They differ, or a stage writes over its input.
     """
-    if any(tensor.is_meta for tensor in tensors_of(model).values()):
+    if not _has_values(model):
         return
     try:
         found = _composed(pieces, example)
@@ -73,14 +73,19 @@ def require_agreement(model: nn.Module, pieces: Pieces, example: Tensor) -> None
         )
 
 
+def _has_values(model: nn.Module) -> bool:
+    """Whether a model can compute: one on the device meta has shapes alone."""
+    return not any(tensor.is_meta for tensor in tensors_of(model).values())
+
+
 @torch.no_grad()
-def require_runs(model: nn.Module, example: Tensor) -> None:
+def require_runnable(model: nn.Module, example: Tensor) -> None:
     """Check that a model as a whole runs on an input, if it has values.
 
     Raises:
         SpecError: It does not.
     """
-    if any(tensor.is_meta for tensor in tensors_of(model).values()):
+    if not _has_values(model):
         return
     try:
         model(example)

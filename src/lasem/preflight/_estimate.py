@@ -31,7 +31,7 @@ from lasem.search import DrawnEM
 LONGEST = 10.0
 """Longest that the steps of a search may take, in seconds, to be timed themselves."""
 
-SHORTCUTS = ("search.epsilon", "search.stop_when_certain", "search.commit_at")
+SHORTCUTS = ("search.epsilon", "search.stop_when_certain", "search.commit_at", "search.commit_groups")
 """Options that leave work out, by an amount that only the run can tell."""
 
 
@@ -276,10 +276,9 @@ def _estimate_tree(run: _Run, strategy: EvaluatesTree, search: SearchCost) -> _F
 def _estimate_drawn(run: _Run, strategy: DrawnEM) -> _Found:
     """Estimate lists drawn anew from steps with and without an E-step, and of one network."""
     one, _ = run.measure({"learner": {"strategy": "fixed", "configuration": "all"}})
-    times, learner = run.measure({"search": {"commit_groups": 0.0, "expect_every": 1}}, without=SHORTCUTS)
+    times, learner = run.measure({"search": {"expect_every": 1}}, without=SHORTCUTS)
     if strategy.expect_every > 1:
-        never = {"commit_groups": 0.0, "expect_every": sys.maxsize}
-        plain, _ = run.measure({"search": never}, without=SHORTCUTS)
+        plain, _ = run.measure({"search": {"expect_every": sys.maxsize}}, without=SHORTCUTS)
         times = replace(times, step=plain.step + max(0.0, times.step - plain.step) / strategy.expect_every)
     least, most = (run.training(times.step, one.step, share) for share in (run.shares.least, run.shares.most))
     return _Found(times, learner, (least, most), reasons=run.shares.reasons)

@@ -101,7 +101,7 @@ AROUND: Mapping[bool, str] = MappingProxyType({False: "95% interval", True: "sam
 """What stands behind ±, by whether the standard deviation is asked for."""
 
 
-def printed(values: Spread, *, deviation: bool) -> Spread:
+def spread_shown(values: Spread, *, deviation: bool) -> Spread:
     """Put what is printed behind ± in place of the half width: the standard deviation where it is asked for."""
     return values._replace(half_width=values.deviation) if deviation else values
 

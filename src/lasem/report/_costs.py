@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lasem.metrics import Spread, spread
-from lasem.report._comparison import AROUND, UNKNOWN, duration, printed
+from lasem.report._comparison import AROUND, UNKNOWN, duration, spread_shown
 from lasem.report._groups import Group, differing_settings, finished_groups, labelled, stream_and_network, trial
 from lasem.report._published import published_result
 from lasem.report._run import Run
@@ -98,7 +98,7 @@ def time_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
     paper = [published_result(group[0]) for group in groups]
 
     def texts(spreads: Sequence[Spread]) -> list[str]:
-        return [duration(printed(values, deviation=deviation)) for values in spreads]
+        return [duration(spread_shown(values, deviation=deviation)) for values in spreads]
 
     columns = (
         Column("learner", "learner", [label for label, _ in labelled(groups)], words=True),

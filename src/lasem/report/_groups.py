@@ -122,9 +122,9 @@ def _is_of_stream(key: str) -> bool:
 
 def _distinctions(runs: Sequence[Run]) -> list[dict[str, str]]:
     """For every run the settings that tell it from the others, and under "" the folder where the settings do not."""
-    settings = {key: [setting_text(value) for value in values] for key, values in differing_settings(runs).items()}
+    settings = differing_settings(runs)
     chosen = _telling(settings)
-    found = [{key: settings[key][number] for key in chosen} for number in range(len(runs))]
+    found = [{key: setting_text(settings[key][number]) for key in chosen} for number in range(len(runs))]
     return [
         one if one and found.count(one) == 1 else one | {"": run.folder_name}
         for one, run in zip(found, runs, strict=True)

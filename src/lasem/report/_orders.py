@@ -8,7 +8,7 @@ import numpy as np
 
 from lasem.errors import ReportError
 from lasem.metrics import OrderDisparity, Spread, order_disparity, spread
-from lasem.report._comparison import AROUND, printed, with_interval
+from lasem.report._comparison import AROUND, spread_shown, with_interval
 from lasem.report._groups import Group, finished_groups, labelled, trial
 from lasem.report._run import Run, nested
 from lasem.report._table import Column, Table, make_table
@@ -38,7 +38,7 @@ def orders_table(runs: Sequence[Run], *, deviation: bool = False) -> Table:
         )
 
     def column(key: str, title: str, spreads: Sequence[Spread]) -> Column:
-        texts = [with_interval(printed(item, deviation=deviation), scale=100) for item in spreads]
+        texts = [with_interval(spread_shown(item, deviation=deviation), scale=100) for item in spreads]
         return Column(key, title, texts, spreads)
 
     seeds = found.values()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lasem.errors import ReportError, nearest
 from lasem.metrics import spread
-from lasem.report._comparison import AROUND, MEASURES, RANKS, ComparisonRow, comparison_rows, printed
+from lasem.report._comparison import AROUND, MEASURES, RANKS, ComparisonRow, comparison_rows, spread_shown
 from lasem.report._costs import memory_table, time_table
 from lasem.report._groups import differing_settings
 from lasem.report._orders import orders_table
@@ -115,7 +115,7 @@ def _measure_columns(rows: Sequence[ComparisonRow], keys: Sequence[str], deviati
         measure, spreads = MEASURES[key], [row.spreads[key] for row in rows]
         if key in ("peak", "seconds"):
             columns.append(Column(f"paper-{key}", f"paper: {measure.title}", [_printed(row, key) for row in rows]))
-        texts = [measure.text(printed(values, deviation=deviation)) for values in spreads]
+        texts = [measure.text(spread_shown(values, deviation=deviation)) for values in spreads]
         columns.append(Column(key, measure.title, texts, spreads, [row.ranks[key] for row in rows]))
     return columns
 
