@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from lasem.cli._console import OutputConsole
-from lasem.cli._options import Data
+from lasem.cli._options import Data, require_absent
 from lasem.errors import SpecError
 
 
@@ -35,10 +35,7 @@ def export_network(
     """
     if not (task == "all" or (task.isascii() and task.isdigit() and len(task) < 10)):
         raise SpecError(f"--task must be a number from 0, or all (got {task!r}); write for example --task 0")
-    if private and push_to_hub is None:
-        raise SpecError(
-            "--private must come with --push-to-hub (got --private alone); name a repository, or leave it out"
-        )
+    require_absent({"--private": private and push_to_hub is None}, "--push-to-hub", got="--private alone")
     from lasem.benchmarks import find_images
     from lasem.export import export_network as write
     from lasem.export import push_to_hub as push

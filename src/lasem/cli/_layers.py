@@ -10,7 +10,7 @@ from lasem.cli._console import OutputConsole, print_or_write
 from lasem.cli._dry_run import print_dry_runs
 from lasem.cli._execute import execute
 from lasem.cli._layer_tables import advice_table, cost_line, layers_json, rivals_table
-from lasem.cli._options import Data, Device, DryRun, Plugins, Quiet, Settings, Threads
+from lasem.cli._options import Data, Device, DryRun, Plugins, Quiet, Settings, Threads, require_absent
 from lasem.cli._warnings import print_warnings
 from lasem.configurations import FROZEN
 from lasem.errors import ReportError, SpecError, require
@@ -93,10 +93,10 @@ def layers(
         )
     costs: dict[str, float] = {}
     if target:
-        _require_absent({"--network": network, "--stages": stages, "--weights": weights}, "--images", got=target)
+        require_absent({"--network": network, "--stages": stages, "--weights": weights}, "--images", got=target)
     if target and not _is_spec(target):
         wrong = {"--epochs": epochs, "--baselines": baselines, "--dry-run": dry_run, "--set": settings}
-        _require_absent(wrong, "--images, a preset or a spec, which are searched anew", got=target)
+        require_absent(wrong, "--images, a preset or a spec, which are searched anew", got=target)
         found = {"search": _one_run(Path(target))}
     else:
         asked = {"network": network, "stages": stages, "weights": weights, "epochs": epochs}
@@ -119,13 +119,6 @@ def _is_spec(target: str) -> bool:
     if Path(target).is_dir():
         return False
     return target.endswith(".toml") or target.split("/")[0] in {entry.name for entry in benchmark_entries()}
-
-
-def _require_absent(options: dict[str, object], wanted: str, *, got: str) -> None:
-    """Refuse options that nothing reads without something else."""
-    given = [name for name, value in options.items() if value]
-    if given:
-        raise SpecError(f"{' and '.join(given)} must come with {wanted} (got {printable(got)}); leave it out")
 
 
 def _one_run(folder: Path) -> "Run":

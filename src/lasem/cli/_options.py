@@ -11,6 +11,7 @@ import typer
 
 from lasem.cli._completion import complete_settings
 from lasem.errors import ReportError, SpecError
+from lasem.text import printable
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 """Number of seconds in each unit of time."""
@@ -64,6 +65,17 @@ Threads = Annotated[
 Capture = Annotated[bool, typer.Option("--capture", help="Compile each task's steps; on a GPU as CUDA graphs.")]
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+
+
+def require_absent(options: dict[str, object], wanted: str, *, got: str) -> None:
+    """Refuse options that nothing reads without something else.
+
+    Raises:
+        SpecError: One of them is given.
+    """
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise SpecError(f"{' and '.join(given)} must come with {wanted} (got {printable(got)}); leave it out")
 
 
 def require_runs(runs: list[Path] | None, *, of: str) -> list[Path]:

@@ -26,6 +26,7 @@ from lasem.cli._options import (
     Threads,
     finite,
     interval,
+    require_absent,
     resume_command,
 )
 from lasem.errors import SpecError
@@ -145,11 +146,9 @@ def _executor(
     """Return the executor that the options ask for."""
     from lasem.sweeps import LocalProcesses, on_ray, on_slurm
 
-    for name, count, default in (("--cpus-per-run", cpus, 1.0), ("--gpus-per-run", gpus, 0.0)):
-        if ray is None and slurm is None and count != default:
-            raise SpecError(
-                f"{name} must come with --ray or --slurm (got {count:g} without); leave it out, or choose --threads"
-            )
+    if ray is None and slurm is None:
+        for name, count, usual in (("--cpus-per-run", cpus, 1.0), ("--gpus-per-run", gpus, 0.0)):
+            require_absent({name: count != usual}, "--ray or --slurm", got=f"{count:g} without")
     if ray is not None:
         return on_ray(ray, cpus=cpus, gpus=gpus)
     if slurm is None:
