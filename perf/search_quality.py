@@ -47,7 +47,7 @@ STREAMS = {
 }  # fmt: skip
 RECORDS = Path(__file__).parents[1] / "results" / "records"
 SEED_STEP = 1000  # between the seeds of two trainings of a task, more than there are seeds of a row
-FIRST_EPOCH, LATE = "search.evidence_epochs=1", "search.evidence_from={quarter}"
+FIRST_EPOCH, LATE = "search.evidence_epochs=1", "search.evidence_from=0.25"
 
 
 def retained(weight: int, *settings: str) -> list[str]:
@@ -91,7 +91,7 @@ SEARCHES = {
         100, "search.commit_at.share=0.3", "learner.first_task=shared"
     ),
 }
-"""Settings of each search, over those of its stream; `{quarter}` is a quarter of its epochs."""
+"""Settings of each search, over those of its stream."""
 
 BEST_OF = "-best-of-"
 """What stands between a configuration and the number of its trainings in the name of a row."""
@@ -103,10 +103,8 @@ AGAIN = "-again"
 def spec_of(stream: str, row: str, seed: int) -> Spec:
     """Return the spec of a row: a search, or a static configuration by its digits."""
     preset, *settings = STREAMS[stream]
-    quarter = resolve(preset, settings).training.epochs // 4
     fixed = ["learner.strategy=fixed", f'learner.configuration="{row.partition(BEST_OF)[0]}"']
-    searched = [setting.format(quarter=quarter) for setting in SEARCHES.get(row.removesuffix(AGAIN), fixed)]
-    return resolve(preset, [*settings, *searched]).with_seed(seed)
+    return resolve(preset, [*settings, *SEARCHES.get(row.removesuffix(AGAIN), fixed)]).with_seed(seed)
 
 
 def stream_of(spec: Spec, data: Path | None) -> TaskStream:

@@ -5,6 +5,7 @@ the same rule holds in Python (`EM(epsilon=2.0)`), in a TOML file and on the com
 """
 
 from lasem.options._declare import Count as Count
+from lasem.options._declare import CountOrShare as CountOrShare
 from lasem.options._declare import Fraction as Fraction
 from lasem.options._declare import NonNegative as NonNegative
 from lasem.options._declare import Positive as Positive
@@ -12,6 +13,7 @@ from lasem.options._declare import Probability as Probability
 from lasem.options._declare import Rate as Rate
 from lasem.options._declare import Seed as Seed
 from lasem.options._declare import Share as Share
+from lasem.options._declare import count_of as count_of
 from lasem.options._declare import defaults as defaults
 from lasem.options._declare import must as must
 from lasem.options._declare import options as options

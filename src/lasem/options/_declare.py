@@ -51,6 +51,15 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 """A share of something, strictly between 0 and 1."""
 Probability = Annotated[float, Field(gt=0, le=1)]
 """A probability above 0, up to and including 1."""
+CountOrShare = Annotated[
+    int | float,
+    must(
+        lambda given: 0 <= given < 2**31 if isinstance(given, int) else 0 <= given < 1,
+        "a whole number or a share from 0 to below 1",
+        "write a number such as 10, or a share such as 0.05",
+    ),
+]
+"""A number of a task's batches or epochs, or a share of them; see `count_of`."""
 
 
 @overload
@@ -144,6 +153,15 @@ def require_unset(given: Any, *names: str, unless: str) -> None:  # noqa: ANN401
             remedy="leave it out, or change that option",
             **{item.name: value},
         )
+
+
+def count_of(given: float, whole: int) -> int:
+    """Return a whole number as it is, and a share as that share of the whole, rounded.
+
+    >>> count_of(3, 40), count_of(0.25, 40)
+    (3, 10)
+    """
+    return given if isinstance(given, int) else round(given * whole)
 
 
 def defaults(cls: type[Any]) -> Table:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from lasem.options import count_of
+
 
 @dataclass(frozen=True)
 class Shares:
@@ -27,7 +29,7 @@ def searched_shares(strategy: object, *, epochs: int) -> Shares:
         epochs: Number of epochs of a task.
     """
     least, most, reasons = 1.0, 1.0, []
-    warm_up = min(1.0, getattr(strategy, "evidence_from", 0) / epochs)
+    warm_up = min(1.0, count_of(getattr(strategy, "evidence_from", 0), epochs) / epochs)
     window = min(1 - warm_up, (getattr(strategy, "evidence_epochs", None) or epochs) / epochs)
     commit_at = getattr(strategy, "commit_at", None)
     if commit_at is not None:

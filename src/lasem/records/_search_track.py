@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lasem.options import count_of
 from lasem.records._events import DecisionRecord, EpochRecord
 
 INFORMATIVE = 0.1
@@ -69,7 +70,7 @@ def power_once(
     train, half, held_out = images["train"], images["train"] // 2, search.get("held_out", "none")
     judging = {"valid": images["valid"], "half": half}.get(held_out, train)
     batches = (train - half if held_out == "half" else train) // batch_size
-    first = search.get("evidence_from") or 0
+    first = count_of(search.get("evidence_from", 0), epochs)
     last = min(epochs, first + (search.get("evidence_epochs") or epochs))
     counted = min(last * batches, settled or last * batches) - first * batches
     each = 1 if search.get("evidence") == "mean" else min(batch_size, judging)

@@ -74,10 +74,9 @@ class LayerQuestion:
         whole = merge(prune(composed, above), above)
         options = {key: value for key, value in whole["benchmark"].items() if key not in ("name", "kind")}
         tasks = validate(Images, options, section="benchmark").count_tasks(data)
-        asked_of_search = above.get("search", {}).keys()
-        search = whole["search"] | ({} if "evidence_from" in asked_of_search else _shortened(composed, whole))
         stages = len(find_network(_without_none(whole["network"])).layers)
-        search |= {} if {"candidates", "partition"} & asked_of_search else _fitting(search, stages, tasks)
+        listed = {"candidates", "partition"} & above.get("search", {}).keys()
+        search = whole["search"] | ({} if listed else _fitting(whole["search"], stages, tasks))
         return read_spec(whole | {"search": search}, place=name)
 
     def _network(self) -> tuple[Table, int | None]:
@@ -153,15 +152,6 @@ def _rival(name: str, place: str, configuration: str, changes: Table) -> Table:
         "retention": None,
     }
     return merge(static, changes)
-
-
-def _shortened(composed: Table, whole: Table) -> Table:
-    """Return the warm-up of the preset's search in proportion to the number of epochs."""
-    warm_up, usual = composed["search"].get("evidence_from"), composed["training"]["epochs"]
-    epochs = whole["training"]["epochs"]
-    if not warm_up or not isinstance(epochs, int):
-        return {}  # a number of epochs that is none is refused where the whole spec is read
-    return {"evidence_from": round(warm_up * epochs / usual)}
 
 
 def _fitting(search: Table, stages: int, tasks: int) -> Table:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lasem.errors import require
-from lasem.options import Probability, Share, options
+from lasem.options import Probability, Share, count_of, options
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,19 @@ class EvidenceWindow:
 
     Attributes:
         schedule: How long the task will be trained.
-        warm_up: Number of epochs before evidence counts. Until then every candidate is trained by its prior.
+        warm_up: Number of epochs before evidence counts, or their share of the task. Until then every candidate is
+            trained by its prior.
         epochs: Number of epochs in which evidence counts; None until the task ends.
     """
 
     schedule: Schedule
-    warm_up: int = 0
+    warm_up: float = 0
     epochs: int | None = None
 
     @property
     def begin(self) -> int:
         """Number of E-steps before evidence counts."""
-        return self.warm_up * self.schedule.batches
+        return count_of(self.warm_up, self.schedule.epochs or 0) * self.schedule.batches
 
     @property
     def end(self) -> float:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from lasem.configurations import FROZEN, OWN, SHARED, ConfigurationSpace, Digits
 from lasem.errors import require
-from lasem.options import Count, Positive, Share, options
+from lasem.options import Count, CountOrShare, Positive, Share, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
 from lasem.search._draw import DrawnList, draw_list
-from lasem.search._em_options import require_evidence
+from lasem.search._em_options import require_length
 from lasem.search._evidence import EVIDENCE, EvidenceSpread, log_likelihoods
 from lasem.search._fixed import plain_step
 from lasem.search._open_task import AbstractOpenTask
@@ -47,7 +47,7 @@ class DrawnEM(AbstractStrategy):
             lists do without the others; 0 settles none.
         evidence: "product" or "mean" of the likelihoods of a batch's instances.
         held_out: Images that the evidence is computed on; see `EM`.
-        evidence_from: Number of epochs at the start of a task whose evidence does not count; see `EM`.
+        evidence_from: Number or share of a task's epochs, at its start, whose evidence does not count; see `EM`.
         commit_at: Train the leading configuration alone from this moment on.
         seed: Seed of the lists.
     """
@@ -60,7 +60,7 @@ class DrawnEM(AbstractStrategy):
     commit_groups: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     evidence: Literal["product", "mean"] = "product"
     held_out: HeldOut = "none"
-    evidence_from: Count = 0
+    evidence_from: CountOrShare = 0
     commit_at: CommitAt | None = None
     seed: Count = 0
 
@@ -84,18 +84,12 @@ class DrawnEM(AbstractStrategy):
         return branches ** layer_groups(layers, self.partition).num_groups
 
     def check_epochs(self, epochs: int | None) -> None:
-        """Check that evidence counts, and that `commit_at` knows how far to look ahead.
+        """Check that evidence counts, and that what looks ahead knows how far.
 
         Raises:
             SpecError: One of them does not.
         """
-        require(
-            epochs is not None or self.commit_at is None or self.commit_at.share is None,
-            "training.epochs must be given for a share in commit_at, which looks ahead",
-            remedy="set it to the number of epochs per task",
-            epochs=epochs,
-        )
-        require_evidence(epochs, warm_up=self.evidence_from)
+        require_length(epochs, evidence_from=self.evidence_from, commit_at=self.commit_at)
 
     def search(self, space: ConfigurationSpace, *, network: TaskNetwork, schedule: Schedule) -> AbstractSearch:
         """Begin a search with a uniform prior.

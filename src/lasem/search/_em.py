@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lasem.configurations import SHARED, ConfigurationSpace, Ties
 from lasem.errors import LasemError, RunError
-from lasem.options import Count, Positive, Rate, options
+from lasem.options import CountOrShare, Positive, Rate, options
 from lasem.search._decision import CommitAt, Decision, EvidenceWindow, Schedule, SearchProgress
 from lasem.search._em_options import most_shared, new_prior, require_combination, require_epochs
 from lasem.search._evidence import EVIDENCE, EvidenceSpread, log_likelihoods, log_posterior
@@ -40,8 +40,9 @@ class EM(AbstractStrategy):
             log-evidence.
         temper: Factor of the log-evidence in the prior "sum"; None for 1 / epochs, so that every image counts once
             with the evidence "product". With "mean", a batch counts as one image.
-        evidence_from: Number of epochs at the start of a task whose evidence does not count. All candidates are trained
-            by their prior, which is uniform, so that what learns fastest is not preferred for that.
+        evidence_from: Number of epochs at the start of a task whose evidence does not count, or their share of the
+            task. All candidates are trained by their prior, which is uniform, so that what learns fastest is not
+            preferred for that.
         evidence_epochs: Number of epochs whose evidence informs the prior; None for all.
         restart: Whether the prior restarts at every "task" or at every "epoch".
         m_steps: Optimizer steps per posterior.
@@ -61,7 +62,7 @@ class EM(AbstractStrategy):
     held_out: HeldOut = "none"
     prior: Literal["running-mean", "counts", "sum"] = "running-mean"
     temper: Rate | None = None
-    evidence_from: Count = 0
+    evidence_from: CountOrShare = 0
     evidence_epochs: Positive | None = None
     restart: Literal["task", "epoch"] = "task"
     m_steps: Positive = 1

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from lasem.configurations import ConfigurationSpace
 from lasem.errors import require
-from lasem.search._decision import Schedule
+from lasem.options import count_of
+from lasem.search._decision import CommitAt, Schedule
 from lasem.search._prior import AbstractPrior, Counts, EvidenceSum, RunningMean, preferred
 
 if TYPE_CHECKING:
@@ -81,15 +82,14 @@ def require_combination(options: "EM") -> None:
 
 
 def require_epochs(options: "EM", epochs: int | None) -> None:
-    """Check that the length of a task is known where an option looks ahead, and that evidence counts at all.
+    """Check that the length of a task is known where an option needs it, and that evidence counts at all.
 
     Raises:
         SpecError: It is not known, or the warm-up takes the whole task.
     """
-    ahead = options.stop_when_certain or (options.commit_at is not None and options.commit_at.share is not None)
     require(
-        epochs is not None or not ahead,
-        "training.epochs must be given for stop_when_certain and for a share in commit_at, which look ahead",
+        epochs is not None or not options.stop_when_certain,
+        "training.epochs must be given for stop_when_certain, which looks ahead",
         remedy="set it to the number of epochs per task",
         epochs=epochs,
     )
@@ -99,19 +99,26 @@ def require_epochs(options: "EM", epochs: int | None) -> None:
         remedy="set it to the number of epochs per task, or give temper",
         epochs=epochs,
     )
-    require_evidence(epochs, warm_up=options.evidence_from)
+    require_length(epochs, evidence_from=options.evidence_from, commit_at=options.commit_at)
 
 
-def require_evidence(epochs: int | None, *, warm_up: int) -> None:
-    """Check that evidence counts in some epochs of a task.
+def require_length(epochs: int | None, *, evidence_from: float, commit_at: CommitAt | None) -> None:
+    """Check that the length of a task is known where a share of it is asked for, and that some of its evidence counts.
 
     Raises:
-        SpecError: The warm-up takes the whole task.
+        SpecError: It is not known, or the warm-up takes the whole task.
     """
+    shares = isinstance(evidence_from, float) or (commit_at is not None and commit_at.share is not None)
     require(
-        epochs is None or warm_up < epochs,
+        epochs is not None or not shares,
+        "training.epochs must be given for a share in evidence_from or commit_at, which look ahead",
+        remedy="set it to the number of epochs per task",
+        epochs=epochs,
+    )
+    require(
+        epochs is None or count_of(evidence_from, epochs) < epochs,
         "evidence_from must be less than the number of epochs of a task, so that evidence counts in some",
         remedy="lower it, or raise training.epochs",
-        evidence_from=warm_up,
+        evidence_from=evidence_from,
         epochs=epochs,
     )

@@ -7,17 +7,7 @@ from pydantic import Field
 
 from lasem.errors import SpecError, nearest, require
 from lasem.optimizers import DECAYS, OPTIMIZERS
-from lasem.options import Count, NonNegative, Positive, Probability, Rate, Share, must, options
-
-Warmup = Annotated[
-    int | float,
-    must(
-        lambda length: 0 <= length < 2**31 if isinstance(length, int) else 0 <= length < 1,
-        "a whole number of batches or a share from 0 to below 1",
-        "write a number of batches such as 100, or a share such as 0.05",
-    ),
-]
-"""Length of the warm-up: a number of batches (int), or a share of the task's batches (float)."""
+from lasem.options import Count, CountOrShare, NonNegative, Positive, Probability, Rate, Share, count_of, options
 
 
 @options
@@ -66,7 +56,7 @@ class Training:
     optimizer: str = "rmsprop-tf"
     keep: Probability = 0.5
     weight_decay: NonNegative = 0.0
-    warmup: Warmup = 0
+    warmup: CountOrShare = 0
     schedule: Literal["constant", "cosine"] = "constant"
     layer_decay: Probability = 1.0
     head_rate: Rate = 1.0
@@ -155,7 +145,7 @@ class Training:
             per_epoch: Batches of an epoch.
         """
         total = (self.epochs or 0) * per_epoch
-        warm = self.warmup if isinstance(self.warmup, int) else round(self.warmup * total)
+        warm = count_of(self.warmup, total)
         if batch < warm:
             return (batch + 1) / warm
         if self.schedule == "constant":

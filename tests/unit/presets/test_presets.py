@@ -394,7 +394,8 @@ def test_the_recommended_profile_adds_to_searches_and_leaves_other_learners_as_t
     assert changes("digits/lasem-hps") == {
         "profile": ("paper", "recommended"),
         "retention": (None, retention | {"fisher": "exact"}),
-        "search.commit_at": (None, {"share": 0.3}),
+        "search.commit_at": (None, {"share": 0.6}),
+        "search.evidence_from": (0, 0.25),
     }
     for learner in ("hps", "den", "darts-hps", "brute-force-hps", "ewc"):
         assert changes(f"digits/{learner}") == {"profile": ("paper", "recommended")}

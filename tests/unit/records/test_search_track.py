@@ -63,9 +63,10 @@ def test_a_summed_product_counts_every_training_image_once_by_default():
     assert power_once({"prior": "running-mean"}, epochs=12, batch_size=10, images=IMAGES) == 1
 
 
-def test_a_power_makes_a_tempered_sum_what_the_judging_images_say():
+@pytest.mark.parametrize("evidence_from", [3, 0.25])
+def test_a_power_makes_a_tempered_sum_what_the_judging_images_say(evidence_from):
     """35 validation images, seen in batches of 10 with evidence 0.3 nats per image for one of two candidates."""
-    search = {"prior": "sum", "evidence": "mean", "held_out": "valid", "evidence_from": 3, "temper": 0.05}
+    search = {"prior": "sum", "evidence": "mean", "held_out": "valid", "evidence_from": evidence_from, "temper": 0.05}
     settled, batches = 42, 7
     log_prior = search["temper"] * 0.3 * (settled - 3 * batches)
     power = power_once(search, epochs=12, batch_size=10, images=IMAGES, settled=settled)

@@ -6,7 +6,7 @@ import pytest
 
 from lasem.errors import DataError, SpecError
 from lasem.runs import LayerQuestion, check, resolve, rivals
-from lasem.runs._layer_search import PRESET, _fitting, _shortened
+from lasem.runs._layer_search import PRESET, _fitting
 from toys import import_timm, write_photos
 
 STAGES = ["conv_stem,bn1", "blocks.[0-3]", "blocks.[4-6],conv_head,bn2"]
@@ -32,8 +32,7 @@ def test_folders_are_tasks_of_the_preset_with_few_candidates(folders):
     assert spec.name == PRESET
     assert spec.sections["network"] == preset.sections["network"]
     assert {**spec.sections["training"], "epochs": 0} == {**preset.sections["training"], "epochs": 0}
-    search = {**preset.sections["search"], "evidence_from": 1}  # a third of the epochs, and so of the warm-up
-    assert spec.sections["search"] == search
+    assert spec.sections["search"] == preset.sections["search"]
     check(spec)
 
 
@@ -91,13 +90,6 @@ def test_candidates_of_the_preset_are_taken_where_they_fit(search, stages, tasks
     found = _fitting(search, stages, tasks)
     assert found["candidates"] == expected
     assert found["partition"] == ("{1,2},{3}" if stages == 3 and "partition" in search else None)
-
-
-def test_a_warm_up_of_the_search_gets_shorter_with_the_epochs():
-    composed = {"search": {"evidence_from": 6}, "training": {"epochs": 12}}
-    shorter = {"search": {"evidence_from": 6}, "training": {"epochs": 4}}
-    assert _shortened(composed, shorter) == {"evidence_from": 2}
-    assert _shortened({"search": {}, "training": {"epochs": 12}}, shorter) == {}
 
 
 def test_a_warm_up_that_is_set_stays_as_it_is(folders):

@@ -92,8 +92,13 @@ def test_without_a_known_length_nothing_is_certain_and_looking_ahead_is_refused(
     learner = opened(EM(), epochs=None)
     learner.train_epoch()
     assert learner.status().decision.certain is None
-    for options in ({"stop_when_certain": True}, {"commit_at": CommitAt(share=0.5)}):
-        with pytest.raises(SpecError, match=r"training.epochs must be given for .*commit_at.*got None"):
+    looking_ahead = [
+        ("stop_when_certain", {"stop_when_certain": True}),
+        ("a share in evidence_from or commit_at", {"commit_at": CommitAt(share=0.5)}),
+        ("a share in evidence_from or commit_at", {"evidence_from": 0.25}),
+    ]
+    for name, options in looking_ahead:
+        with pytest.raises(SpecError, match=rf"training.epochs must be given for {name}.*got None"):
             make_learner(EM(**options), epochs=None).begin_task(make_task())
 
 

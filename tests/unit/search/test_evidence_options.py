@@ -100,6 +100,17 @@ def test_a_search_with_a_warm_up_settles_after_it():
     assert learner.search.decision.settled == 2 * BATCHES + 1
 
 
+@pytest.mark.parametrize(("share", "epochs", "warm_up"), [(0.25, 8, 2), (0.4, 6, 2), (0.0, 6, 0)])
+def test_a_warm_up_may_be_a_share_of_the_epochs(share, epochs, warm_up):
+    learners = [opened(EM(evidence_from=given), epochs=epochs) for given in (share, warm_up)]
+    for learner in learners:
+        for _ in range(epochs):
+            learner.train_epoch()
+    first, second = (learner.search.state() for learner in learners)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_a_settled_search_trains_on_the_half_that_it_held_out():
     learner = opened(EM(held_out="half", commit_at=CommitAt(share=0.4)), epochs=5)
     steps = []
@@ -177,5 +188,9 @@ def test_options_that_contradict_each_other_are_refused(options, rule):
 def test_a_warm_up_over_the_whole_task_and_a_sum_without_a_length_are_refused():
     with pytest.raises(SpecError, match="evidence_from must be less than"):
         make_learner(EM(evidence_from=5), epochs=5).begin_task(make_task())
+    with pytest.raises(SpecError, match=r"evidence_from must be less than .*got 0.6, 1"):
+        make_learner(EM(evidence_from=0.6), epochs=1).begin_task(make_task())
+    with pytest.raises(SpecError, match="evidence_from must be a whole number or a share from 0 to below 1"):
+        EM(evidence_from=1.5)
     with pytest.raises(SpecError, match=r"training.epochs must be given for the prior sum"):
         make_learner(EM(prior="sum"), epochs=None).begin_task(make_task())
