@@ -148,6 +148,7 @@ def test_a_list_is_short_unless_asked_and_filters(lasem):
     assert "hps-top-2" in text
     assert "digits/" not in text
     refused(lasem("list", "digts"), "did you mean 'digits'")
+    refused(lasem("list", "networks"), "write --networks to list them")
 
 
 def test_a_preset_is_explained(lasem):

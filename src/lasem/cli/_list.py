@@ -60,9 +60,8 @@ def list_command(
     found = {part: _matching(entries, words or ()) for part, entries in parts.items()}
     if words and not any(found.values()):
         names = [name for entries in parts.values() for name in entries]
-        raise SpecError(
-            f"a word must be in the name of something (got {' '.join(words)!r}); {nearest(words[0], names)}"
-        )
+        remedy = f"write --{words[0]} to list them" if words[0] in PARTS else nearest(words[0], names)
+        raise SpecError(f"a word must be in the name of something (got {' '.join(words)!r}); {remedy}")
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:

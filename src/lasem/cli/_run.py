@@ -67,7 +67,7 @@ def run(
     ] = None,
     capture: Capture = False,
     quiet: Quiet = False,
-    attended: Annotated[
+    until_stdin_closes: Annotated[
         bool, typer.Option(hidden=True, help="Stop after the epoch when standard input closes.")
     ] = False,
     tensorboard: Annotated[
@@ -111,7 +111,7 @@ def run(
     if dry_run:
         print_dry_runs(checked, options, limits)
         return
-    if attended:
+    if until_stdin_closes:
         _stop_when_unattended()
     console = execute(checked, options, quiet=quiet, memory=memory, logs=logs)
     if not console.quiet:

@@ -140,7 +140,7 @@ def html(table: Table) -> str:
 
 def comma_separated(table: Table) -> str:
     """Write the numbers themselves, with interval, standard deviation and number of seeds of every mean."""
-    texts = table.numbers.select_dtypes(exclude="number").map(escape_csv)
+    texts = table.numbers.select_dtypes(exclude="number").map(escape_csv, na_action="ignore")
     return (
         table.numbers.assign(**texts)
         .rename(columns=escape_csv)

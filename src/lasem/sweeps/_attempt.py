@@ -131,7 +131,7 @@ def command(attempt: Attempt) -> list[str]:
     """Return the command of an attempt."""
     options, every = attempt.options, attempt.options.checkpoint_every
     interval = f"{every.total_seconds():.0f}s" if isinstance(every, timedelta) else str(every)
-    words = ["run", str(attempt.folder.spec_path(attempt.spec.folder)), "--attended", "--quiet"]
+    words = ["run", str(attempt.folder.spec_path(attempt.spec.folder)), "--until-stdin-closes", "--quiet"]
     words += ["--out", str(options.out), "--device", options.device, "--checkpoint-every", interval]
     words += ["--threads", str(options.threads)]
     words += [] if options.data is None else ["--data", str(options.data)]

@@ -95,6 +95,11 @@ def test_csv_holds_the_numbers_themselves():
     assert (rows[2]["peak"], rows[2]["peak_seeds"]) == ("", "0")
 
 
+def test_csv_leaves_a_setting_empty_that_a_run_does_not_have():
+    held = replace(SAMPLE, numbers=SAMPLE.numbers.assign(odd=["=1", None, "3"]))
+    assert [row["odd"] for row in csv.DictReader(StringIO(FORMATS["csv"](held)))] == ["'=1", "", "3"]
+
+
 def test_a_table_without_lines_is_written_in_every_format(unfinished):
     empty = table("time", collect([unfinished]))
     assert len(empty.texts) == 0
