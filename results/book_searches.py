@@ -31,8 +31,14 @@ Seeds = dict[int, dict[str, float]]
 END = "at the end, %"
 """Mean accuracy over tasks at the end of the stream."""
 
+RATIO = "forgetting ratio"
+"""Mean over tasks of the accuracy at the end over that at the task's own end."""
+
 PUBLISHED = "published"
 """Row from which the others are subtracted."""
+
+PLANTED = "synthetic-"
+"""Beginning of the names of streams whose right configurations are known."""
 
 
 def read_lines(path: Path, streams: Sequence[str], shown: Callable[[str], bool]) -> list[Measured]:
@@ -57,13 +63,30 @@ def read_lines(path: Path, streams: Sequence[str], shown: Callable[[str], bool])
 
 def searches_table(lines: Iterable[Measured]) -> list[Line]:
     """Show accuracy, forgetting, values stored and time of every row, the best accuracy at the end first."""
-    columns = {"at own end, %": 1, "forgetting ratio": 3, "values stored": 0, "training, s": 1}
+    columns = {"at own end, %": 1, RATIO: 3, "values stored": 0, "training, s": 1}
     return _summaries(lines, columns)
 
 
 def planted_table(lines: Iterable[Measured]) -> list[Line]:
     """Show in which share of the tasks every row chose the planted configuration."""
-    return _summaries(lines, {"forgetting ratio": 3, "planted, %": 0})
+    return _summaries(lines, {RATIO: 3, "planted, %": 0})
+
+
+def gains_table(lines: Iterable[Measured]) -> list[Line]:
+    """Show what every row differs by from the published search on each stream, those with planted sharing as one."""
+    gains: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for stream, row, by_seed, published in _grouped(lines, summary, best=END):
+        kind = "planted" if stream.startswith(PLANTED) else stream
+        for seed in sorted(by_seed.keys() & published.keys() if row != PUBLISHED else ()):
+            gain = {measure: by_seed[seed][measure] - published[seed][measure] for measure in (END, RATIO)}
+            gains.setdefault(row, {}).setdefault(kind, []).append(gain)
+    ranked = sorted(gains.items(), key=lambda item: -_mean([_averaged(pairs)[END] for pairs in item[1].values()]))
+    return [
+        {"search": f"`{row}`"}
+        | {f"{kind}, points": with_test([gain[END] for gain in pairs]) for kind, pairs in by_kind.items()}
+        | {f"{kind}, ratio": with_test([gain[RATIO] for gain in pairs], digits=3) for kind, pairs in by_kind.items()}
+        for row, by_kind in ranked
+    ]
 
 
 def regret_table(lines: Iterable[Measured]) -> list[Line]:
@@ -112,6 +135,7 @@ SEARCHES: dict[str, tuple[str, Callable[[Iterable[Measured]], list[Line]]]] = {
     "searches": ("search-quality", searches_table),
     "regret": ("search-quality", regret_table),
     "planted": ("search-quality", planted_table),
+    "gains": ("search-quality", gains_table),
     "drawn": ("drawn-fidelity", drawn_table),
 }
 """File of results/records and function that make a table of searches, by name of the block."""
@@ -127,7 +151,7 @@ def summary(line: Measured) -> dict[str, float]:
     return {
         END: 100 * _mean(last),
         "at own end, %": 100 * _mean(ends),
-        "forgetting ratio": _mean(ratios),
+        RATIO: _mean(ratios),
         "values stored": float(line["parameters"]),
         "planted, %": 100 * _mean(right),
         "training, s": sum(line["seconds"]),
@@ -226,7 +250,7 @@ def _mean_of(by_seed: Seeds, measure: str) -> float:
 
 
 def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of every measure over tasks."""
+    """Return the mean of every measure, over tasks or pairs."""
     return {measure: _mean([one[measure] for one in found]) for measure in found[0]}
 
 

@@ -152,10 +152,10 @@ def difference(groups: dict[Label, list[Trial]], one: Label, other: Label) -> st
     return with_test(differences, scale=100) + few
 
 
-def with_test(differences: Sequence[float], *, scale: float = 1) -> str:
+def with_test(differences: Sequence[float], *, scale: float = 1, digits: int = 1) -> str:
     """Write a mean difference; a star says that there are pairs enough, and that its interval does not contain 0."""
     star = " *" if len(differences) >= LEAST_PAIRS and distinguishable(differences) else ""
-    return interval(spread(differences), scale=scale, digits=1, sign="+") + star
+    return interval(spread(differences), scale=scale, digits=digits, sign="+") + star
 
 
 def paired(one: Sequence[Trial], other: Sequence[Trial], measure: Callable[[Trial], float]) -> list[float]:

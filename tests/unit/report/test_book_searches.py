@@ -6,6 +6,7 @@ import pytest
 
 from book_searches import (
     drawn_table,
+    gains_table,
     judge,
     planted_table,
     read_lines,
@@ -57,6 +58,20 @@ def test_first_task_of_a_planted_stream_is_not_counted():
     assert summary(planted)["planted, %"] == 100
     [shown] = planted_table([planted])
     assert (shown["at the end, %"], shown["planted, %"]) == ("90.0", "100")
+
+
+def test_gains_are_taken_seed_by_seed_and_streams_with_planted_sharing_are_one_column():
+    lines = [
+        line(stream=stream, seed=seed, row=row, accuracy=[[0.8], [end, 0.8]], planted=planted)
+        for stream, planted in (("digits", ()), ("synthetic-01", ["01", "01"]), ("synthetic-10", ["10", "10"]))
+        for seed in range(3)
+        for row, end in (("published", 0.4), ("late", 0.4 + 0.1 * seed * (stream == "digits")))
+    ]
+    [late] = gains_table(lines)
+    assert late["search"] == "`late`"
+    assert late["digits, points"] == "+5.0 ± 12.4"  # of 0, 5 and 10 points
+    assert late["digits, ratio"] == "+0.125 ± 0.311"
+    assert late["planted, points"] == "+0.0 ± 0.0"  # of six pairs, in which the first task does not count
 
 
 def test_brute_force_agrees_with_itself():
