@@ -29,7 +29,7 @@ ADAM = "training.optimizer=adam"  # with rmsprop-tf, stl-6 is still at chance le
 CASES = {
     "digits-3": (STREAMS["digits"], 3),
     "cifar-4": (STREAMS["cifar100-10"], 4),
-    "stl-6": (["tiny-imagenet-10/lasem-hps/small", ADAM], 6),
+    "stl-6": (["tiny-imagenet-10/lasem-hps/small", ADAM, "training.epochs=15"], 6),
     "resnet-18:7": (
         [
             "cifar100-10/resnet-18/lasem-hps/small",
