@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from run_folders import task_events, write_learner, write_run
 
+from book import labels_of
 from book_claims import Claim, claims_table, read_claims, read_elsewhere
 from book_figures import write
 from book_pages import build
@@ -22,6 +23,7 @@ from book_tables import (
     training_table,
 )
 from lasem.report import collect
+from lasem.sweeps import read_sweep
 
 ROOT = Path(__file__).parents[3]
 
@@ -245,3 +247,10 @@ def test_a_page_without_records_is_told(tmp_path):
 def test_pages_are_as_their_records_are():
     for page, text in build(ROOT, draw=False).items():
         assert page.read_text(encoding="utf-8") == text, f"{page}: run make book"
+
+
+def test_every_record_is_of_a_run_that_its_sweep_still_has():
+    """A preset that changes gives runs new names; their sweeps pin what they were, or are run again."""
+    for path in sorted((ROOT / "results" / "records").glob("*.parquet")):
+        runs = labels_of(read_sweep(ROOT / "results" / "sweeps" / f"{path.stem}.toml"))
+        assert Records(path).runs <= runs.keys(), path.stem
