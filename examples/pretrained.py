@@ -36,10 +36,10 @@ def main():
         batch_size=10, optimizer="adamw", learning_rate=3e-4, head_penalty=0.03, keep=1.0, epochs=EPOCHS
     )
     # Frozen groups come before shared ones, and these before own ones. Images that no weights learn from decide, after
-    # some epochs, or what learns fastest would be preferred.
-    late, commit_at = EPOCHS // 4, CommitAt(share=0.5)
+    # a quarter of the epochs, or what learns fastest would be preferred.
+    half_way = CommitAt(share=0.5)
     search = EM(
-        candidates="ordered", evidence="mean", held_out="valid", prior="sum", evidence_from=late, commit_at=commit_at
+        candidates="ordered", evidence="mean", held_out="valid", prior="sum", evidence_from=0.25, commit_at=half_way
     )
     # What earlier tasks need holds the shared values back.
     learner = SelectiveTransfer(backbone, search, training=training, retention=RetentionOptions())
