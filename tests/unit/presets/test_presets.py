@@ -397,7 +397,9 @@ def test_the_recommended_profile_adds_to_searches_and_leaves_other_learners_as_t
         "search.commit_at": (None, {"share": 0.6}),
         "search.evidence_from": (0, 0.25),
     }
-    for learner in ("hps", "den", "darts-hps", "brute-force-hps", "ewc"):
+    retained = {"profile": ("paper", "recommended"), "retention": (None, retention | {"fisher": "exact"})}
+    assert changes("digits/brute-force-hps") == retained
+    for learner in ("hps", "den", "darts-hps", "ewc"):
         assert changes(f"digits/{learner}") == {"profile": ("paper", "recommended")}
 
 
