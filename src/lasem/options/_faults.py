@@ -96,9 +96,11 @@ def _fault(where: Where, items: list[ErrorDetails]) -> str:
     if kind == "unexpected_keyword_argument":
         known = field_types(where.owner)
         return f"{where.key} is not an option of {where}; {nearest(where.key, known) if known else 'it has none'}"
-    rules = [_rule(item) for item in items]
-    words = " or ".join(dict.fromkeys(rule for rule, _ in rules))
-    remedy = "leave out the quotes" if "number" in words and _is_number(value) else rules[0][1]
+    rules = dict(map(_rule, items))
+    if "a number" in rules:
+        rules.pop("a whole number", None)
+    words, remedies = " or ".join(rules), list(rules.values())
+    remedy = "leave out the quotes" if "number" in words and _is_number(value) else remedies[0]
     return f"{where.key} must be {words} (got {brief(repr(value))} in {where}); {remedy}"
 
 

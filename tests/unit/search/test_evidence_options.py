@@ -192,5 +192,7 @@ def test_a_warm_up_over_the_whole_task_and_a_sum_without_a_length_are_refused():
         make_learner(EM(evidence_from=0.6), epochs=1).begin_task(make_task())
     with pytest.raises(SpecError, match="evidence_from must be a whole number or a share from 0 to below 1"):
         EM(evidence_from=1.5)
+    with pytest.raises(SpecError, match=r"evidence_from must be a number .got 'late'"):
+        EM(evidence_from="late")  # pyright: ignore[reportArgumentType]
     with pytest.raises(SpecError, match=r"training.epochs must be given for the prior sum"):
         make_learner(EM(prior="sum"), epochs=None).begin_task(make_task())
