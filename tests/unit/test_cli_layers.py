@@ -81,6 +81,7 @@ def test_a_dry_run_trains_nothing(photos):
         ([], SpecError, "either images or a run .*neither"),
         (["runs/x", "--images", "pets"], SpecError, "either images or a run .*images and a run"),
         (["runs/x"], RunError, "a run must be a folder"),
+        (["pets"], SpecError, "a folder of images must be given by --images .*write lasem layers --images pets"),
         (["pets", "--epochs", "3"], SpecError, "--epochs must come with --images"),
         (["digits/lasem-hps", "--weights", "a.pt"], SpecError, "--weights must come with --images"),
         (["digits/stl"], SpecError, "a learner that searches .*'stl'"),

@@ -97,6 +97,7 @@ def layers(
     if target and not _is_spec(target):
         wrong = {"--epochs": epochs, "--baselines": baselines, "--dry-run": dry_run, "--set": settings}
         require_absent(wrong, "--images, a preset or a spec, which are searched anew", got=target)
+        _require_no_images(Path(target))
         found = {"search": _one_run(Path(target))}
     else:
         asked = {"network": network, "stages": stages, "weights": weights, "epochs": epochs}
@@ -119,6 +120,15 @@ def _is_spec(target: str) -> bool:
     if Path(target).is_dir():
         return False
     return target.endswith(".toml") or target.split("/")[0] in {entry.name for entry in benchmark_entries()}
+
+
+def _require_no_images(folder: Path) -> None:
+    """Refuse a folder of images in place of a run."""
+    if folder.is_dir() and not any(folder.rglob("spec.toml")):
+        raise SpecError(
+            f"a folder of images must be given by --images (got {printable(folder)}, without any run below it); write"
+            f" lasem layers --images {printable(folder)}"
+        )
 
 
 def _one_run(folder: Path) -> "Run":
