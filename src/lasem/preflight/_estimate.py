@@ -216,6 +216,7 @@ class _Run:
             one: Seconds of a step of one network.
             share: Share of the epochs of a task.
         """
+        one = min(one, full)  # a busy machine may have slowed down the one that was timed first
         search = share * self.batches(searching=True) * full + (1 - share) * self.batches() * one
         return self.spec.training.epochs * (self.searched * search + self.again * self.batches() * one)
 

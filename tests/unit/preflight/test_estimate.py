@@ -1,6 +1,7 @@
 import math
 import re
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,17 @@ from lasem.search import EM, CommitAt, Fixed, RunningMean, Schedule, SearchProgr
 
 CPU = torch.device("cpu")
 SMALL = ["network.name=synthetic-3", "training.epochs=4", "benchmark.first_tasks=2"]
+
+
+@pytest.fixture
+def steady(monkeypatch):
+    """A step of one network takes 1 s and one of a search 4 s, however busy the machine is."""
+
+    def times(learner, outline, *, device):
+        step = 1.0 if isinstance(learner.strategy, Fixed) else 4.0
+        return replace(measure(learner, outline, device=device), step=step)
+
+    monkeypatch.setattr("lasem.preflight._estimate.measure", times)
 
 
 def estimated(name, *settings):
@@ -193,11 +205,13 @@ def test_the_share_of_steps_that_search_is_a_range_with_its_reason(options, leas
     assert searched_shares(Fixed(), epochs=10) == Shares()
 
 
+@pytest.mark.usefixtures("steady")
 def test_drawn_lists_are_estimated_by_their_steps_as_long_as_they_search():
     """A list of eight is some times the work of one network, and a search that ends soon hides none of it."""
     drawn = ["learner.strategy=drawn-em", "search.draws=8"]
     soon, late = (estimated("lasem-hps", *drawn, f"search.commit_at.share={share}") for share in (0.05, 0.95))
     assert late.seconds[0] == late.seconds[1] > 1.2 * soon.seconds[0]
+    assert soon.seconds[0] == pytest.approx(2 * 4 * 9 * (0.05 * 4 + 0.95))  # tasks, epochs, batches, seconds of a step
     grouped = estimated("lasem-hps", *drawn, "search.commit_groups=0.1")
     assert grouped.seconds[0] < grouped.seconds[1]
     assert grouped.reasons == ("commit_groups may settle all groups early or never",)
@@ -225,6 +239,7 @@ def test_no_search_is_certain_before_the_least_share_of_its_steps():
         assert least <= share <= least + 1.5 / (epochs * batches)
 
 
+@pytest.mark.usefixtures("steady")
 def test_a_search_that_may_end_early_takes_between_two_times():
     plain, early = estimated("lasem-hps"), estimated("lasem-hps", "search.commit_at={prior=0.99}")
     assert plain.seconds[0] == plain.seconds[1]
@@ -244,3 +259,9 @@ def test_a_task_that_comes_back_is_not_searched_again(monkeypatch):
     spec = resolve("digits/lasem-hps", [*SMALL[:2], "benchmark.order=[0, 1, 0]"])
     found = estimate(spec, check(spec).outline(), device=CPU)
     assert found.seconds == (9 * 4 * (10 + 10 + 1),) * 2
+
+
+def test_one_network_is_not_estimated_to_take_longer_than_a_search():
+    spec = resolve("digits/lasem-hps", SMALL)
+    run = _Run(spec, check(spec).outline(), CPU, capture=False, trainings=(1, 1))
+    assert run.training(1.0, 2.0, 0.5) == run.training(1.0, 1.0, 0.5) == run.training(1.0, 2.0, 1.0)
