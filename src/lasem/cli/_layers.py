@@ -124,7 +124,9 @@ def _is_spec(target: str) -> bool:
 
 def _require_no_images(folder: Path) -> None:
     """Refuse a folder of images in place of a run."""
-    if folder.is_dir() and not any(folder.rglob("spec.toml")):
+    from lasem.report import may_contain_runs
+
+    if folder.is_dir() and not may_contain_runs(folder):
         raise SpecError(
             f"a folder of images must be given by --images (got {printable(folder)}, without any run below it); write"
             f" lasem layers --images {printable(folder)}"

@@ -7,6 +7,7 @@ from lasem.report._layer_worth import compare as compare
 from lasem.report._layer_worth import static_steps as static_steps
 from lasem.report._run import Run as Run
 from lasem.report._run_folders import collect as collect
+from lasem.report._run_folders import may_contain_runs as may_contain_runs
 from lasem.report._table import FORMATS as FORMATS
 from lasem.report._table import SUFFIXES as SUFFIXES
 from lasem.report._tables import TABLES as TABLES

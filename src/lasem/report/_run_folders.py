@@ -62,6 +62,12 @@ def run_folders(paths: Sequence[Path | str]) -> list[Path]:
     return _find(paths)[0]
 
 
+def may_contain_runs(folder: Path) -> bool:
+    """Whether a run is at or below a folder, or cannot be excluded because a folder cannot be opened."""
+    errors: list[OSError] = []
+    return any(_below(folder, errors)) or bool(errors)
+
+
 def _find(paths: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
     """The run folders, and a warning for every folder that cannot be opened."""
     closed: dict[str, None] = {}
