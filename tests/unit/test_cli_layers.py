@@ -108,5 +108,5 @@ def test_broken_images_and_classes_with_too_few_are_named(photos):
         layers("--images", "pets", *SMALL)
     write_photos(photos / "few", ["a"], images=12, size=(9, 8))
     write_photos(photos / "few", ["b"], images=2, size=(9, 8))
-    with pytest.raises(DataError, match="class 'b' must have at least 3 images"):
+    with pytest.raises(DataError, match="class 'b' must have at least 4 images"):
         layers("--images", "few", *SMALL)

@@ -72,6 +72,11 @@ class Sizes:
         left = max(1, available - sum(numbers.values()))
         return {split: numbers.get(split, left) if split in here else 0 for split in SPLITS}
 
+    def least(self, available: int) -> int:
+        """Return how many images a class needs that has too few: with shares, more than its present ones ask for."""
+        need = sum(self.of_class(available).values())
+        return next((number for number in range(need, 2 * need) if sum(self.of_class(number).values()) <= number), need)
+
 
 def most(amounts: Amounts, available: int) -> int:
     """Convert the largest of several amounts to a number of images; see `rounded`."""
@@ -184,7 +189,8 @@ class Draw:
         # Disjoint draws are consecutive pieces of one order, which must therefore not depend on the data seed.
         start = self.data_seed * need if sizes.disjoint else 0
         if len(main) < start + need:
-            raise self._too_few(label, domain, split=sizes.train_split, have=len(main), need=start + need)
+            need = start + need if sizes.disjoint else sizes.least(len(main))
+            raise self._too_few(label, domain, split=sizes.train_split, have=len(main), need=need)
         trained, validated, tested = np.split(main[start : start + need], [train, train + valid])
         if sizes.valid_split:
             validated = self._outside(sizes.valid_split, sizes.valid, label=label, domain=domain)

@@ -93,16 +93,21 @@ def test_a_missing_domain_is_named(tmp_path, save_parquet, encode):
         open_stream(Pacs(), tmp_path)
 
 
-def test_a_class_of_three_images_is_too_few(tmp_path, save_parquet, encode):
-    labels = [k for k in range(7) for _ in range(2)]
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_a_class_of_three_images_is_too_few(images, tmp_path, save_parquet, encode):
+    labels = [k for k in range(7) for _ in range(images)]
     domains = ["photo", "art_painting", "cartoon", "sketch"]
     save_parquet(
         tmp_path / "pacs/train-0.parquet",
-        {"image": [encode((1, 2, 3))] * 56, "domain": [d for d in domains for _ in labels], "label": labels * 4},
+        {
+            "image": [encode((1, 2, 3))] * 28 * images,
+            "domain": [domain for domain in domains for _ in labels],
+            "label": labels * 4,
+        },
         names={"label": [f"k{k}" for k in range(7)]},
     )
     with pytest.raises(
-        DataError, match=r"class 'k0' must have at least 3 images .got 2 in split 'train', domain 'photo'"
+        DataError, match=rf"class 'k0' must have at least 4 images .got {images} in split 'train', domain 'photo'"
     ):
         open_stream(Pacs(), tmp_path)
 
