@@ -3,6 +3,7 @@
 import fnmatch
 import tomllib
 from collections.abc import Callable, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,7 +26,7 @@ class Claim(BaseModel):
     """Names of sweeps, in which * stands for anything; rows are compared within a sweep."""
     row: str
     than: str | None = None
-    """Row that is subtracted; of a pattern such as "hps*" the row with the best mean of the measure."""
+    """Row that is subtracted; of a pattern such as "hps*" the row that learns best, by mean peak or else own end."""
     measure: Literal["peak", "end", "own_end", "forgetting_ratio", "upper_layers", "no_tree"]
     expects: Literal["more", "less"] = "more"
     """Whether the value or difference is above 0, by the claim, or below it."""
@@ -55,9 +56,20 @@ def _upper_layers(trial: Trial) -> float:
 
 
 def _no_tree(trial: Trial) -> float:
-    """Return the percentage of tasks that share a layer above one of their own, as no tree of tasks does."""
-    chosen = [row["configuration"] for row in trial.rows if row["configuration"]]
-    return 100 * sum("01" in digits for digits in chosen) / len(chosen)
+    """Return the percentage of later tasks that share a layer above one of their own, less that of a random choice.
+
+    A tree of tasks has d + 1 of the 2^d configurations of d layers, those that share the first layers only. Before
+    the first task nothing is shared, so it does not count.
+    """
+    chosen = [row["configuration"] for row in trial.rows[1:] if row["configuration"]]
+    layers = len(chosen[0])
+    return 100 * (sum("01" in digits for digits in chosen) / len(chosen) - 1 + (layers + 1) / 2**layers)
+
+
+def _learned(trial: Trial) -> float:
+    """Return the mean peak accuracy; at own end where no peak was measured."""
+    peak = trial.mean("peak")
+    return trial.mean("own_end") if isnan(peak) else peak
 
 
 MEASURES: dict[str, tuple[str, Callable[[Trial], float]]] = {
@@ -66,7 +78,7 @@ MEASURES: dict[str, tuple[str, Callable[[Trial], float]]] = {
     "own_end": ("accuracy at own end, points", lambda trial: 100 * trial.mean("own_end")),
     "forgetting_ratio": ("forgetting ratio", lambda trial: trial.mean("forgetting_ratio")),
     "upper_layers": ("share of tasks that share the last layer less that of the first, points", _upper_layers),
-    "no_tree": ("share of tasks that share a layer above one of their own, %", _no_tree),
+    "no_tree": ("later tasks that share a layer above one of their own, less those by chance, points", _no_tree),
 }
 """What is compared: title, and value of a run."""
 
@@ -115,7 +127,7 @@ def _line(claim: Claim, groups: dict[Label, list[Trial]]) -> Line | None:
     }
     if not ours or (claim.than and not rivals):
         return None
-    name = max(rivals, key=lambda row: spread([measure(trial) for trial in rivals[row]]).mean, default=None)
+    name = max(rivals, key=lambda row: spread([_learned(trial) for trial in rivals[row]]).mean, default=None)
     values = [measure(trial) for trial in ours] if name is None else paired(ours, rivals[name], measure)
     first, digits = ours[0], 3 if claim.measure == "forgetting_ratio" else 1
     place = [f"{first['benchmark']}, {first['network']}", first["stream"]]

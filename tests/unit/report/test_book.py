@@ -183,15 +183,17 @@ def test_a_claim_is_compared_with_the_best_of_the_rows_that_it_names(tmp_path):
         Claim(**common, than="hps*", measure="peak"),
         Claim(**common, measure="upper_layers"),
         Claim(**common, measure="no_tree"),
+        Claim(**common, than="hps*", measure="forgetting_ratio"),
         Claim(**common, than="none", measure="peak"),
         Claim(**common | {"sweeps": ["other"]}, measure="peak"),
     ]
-    above, below, upper, tree, *missing = claims_table(claims, [Recorded()])
+    above, below, upper, tree, forgetting, *missing = claims_table(claims, [Recorded()])
     assert [line["verdict"] for line in missing] == ["not measured yet"] * 2
     assert (above["here"], above["verdict"], above["on"]) == ("+10.0 ± 0.0", "agrees", "cifar, net, 2 tasks, 4 epochs")
     assert (below["here"], below["verdict"]) == ("\N{MINUS SIGN}10.0 ± 0.0", "disagrees")
     assert below["compared"] == "`em` less `hps-top-1`: peak accuracy, points"
-    assert (upper["here"], tree["here"]) == ("100.0 ± 0.0", "100.0 ± 0.0")
+    assert forgetting["compared"] == "`em` less `hps-top-1`: forgetting ratio"  # hps forgets as much, and learns worse
+    assert (upper["here"], tree["here"]) == ("100.0 ± 0.0", "50.0 ± 0.0")  # half of the configurations of three layers
 
 
 def test_the_claims_can_be_read():
