@@ -73,14 +73,21 @@ def planted_table(lines: Iterable[Measured]) -> list[Line]:
 
 
 def gains_table(lines: Iterable[Measured]) -> list[Line]:
-    """Show what every row differs by from the published search on each stream, those with planted sharing as one."""
-    gains: dict[str, dict[str, list[dict[str, float]]]] = {}
+    """Show what every row differs by from the published search on each stream.
+
+    The streams with planted sharing are one column, averaged seed by seed: seeds are a sample, these streams are not.
+    """
+    gains: dict[str, dict[str, dict[int, list[dict[str, float]]]]] = {}
     for stream, row, by_seed, published in _grouped(lines, summary, best=END):
         kind = "planted" if stream.startswith(PLANTED) else stream
         for seed in sorted(by_seed.keys() & published.keys() if row != PUBLISHED else ()):
             gain = {measure: by_seed[seed][measure] - published[seed][measure] for measure in (END, RATIO)}
-            gains.setdefault(row, {}).setdefault(kind, []).append(gain)
-    ranked = sorted(gains.items(), key=lambda item: -_mean([_averaged(pairs)[END] for pairs in item[1].values()]))
+            gains.setdefault(row, {}).setdefault(kind, {}).setdefault(seed, []).append(gain)
+    found = {
+        row: {kind: list(map(_averaged, by_seed.values())) for kind, by_seed in by_kind.items()}
+        for row, by_kind in gains.items()
+    }
+    ranked = sorted(found.items(), key=lambda item: -_mean([_averaged(pairs)[END] for pairs in item[1].values()]))
     return [
         {"search": f"`{row}`"}
         | {f"{kind}, points": with_test([gain[END] for gain in pairs]) for kind, pairs in by_kind.items()}

@@ -62,16 +62,23 @@ def test_first_task_of_a_planted_stream_is_not_counted():
 
 def test_gains_are_taken_seed_by_seed_and_streams_with_planted_sharing_are_one_column():
     lines = [
-        line(stream=stream, seed=seed, row=row, accuracy=[[0.8], [end, 0.8]], planted=planted)
+        line(stream=stream, seed=seed, row=row, accuracy=[[0.8], [end, last]], planted=planted)
         for stream, planted in (("digits", ()), ("synthetic-01", ["01", "01"]), ("synthetic-10", ["10", "10"]))
         for seed in range(3)
-        for row, end in (("published", 0.4), ("late", 0.4 + 0.1 * seed * (stream == "digits")))
+        for row, end, last in (
+            ("published", 0.4, 0.8),
+            (
+                "late",
+                0.4 + 0.1 * seed * (stream == "digits"),
+                0.8 + {"synthetic-01": 0.1, "synthetic-10": -0.1}.get(stream, 0),
+            ),
+        )
     ]
     [late] = gains_table(lines)
     assert late["search"] == "`late`"
     assert late["digits, points"] == "+5.0 ± 12.4"  # of 0, 5 and 10 points
     assert late["digits, ratio"] == "+0.125 ± 0.311"
-    assert late["planted, points"] == "+0.0 ± 0.0"  # of six pairs, in which the first task does not count
+    assert late["planted, points"] == "+0.0 ± 0.0"  # 10 and -10 points in every seed; the first task does not count
 
 
 def test_brute_force_agrees_with_itself():
