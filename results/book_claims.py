@@ -148,5 +148,5 @@ def _verdict(values: Sequence[float], expects: str) -> str:
     if len(values) < LEAST_PAIRS:
         return "too few seeds"
     if not distinguishable(list(values)):
-        return "cannot be told apart"
+        return "no significant difference"
     return "agrees" if (spread(values).mean > 0) == (expects == "more") else "disagrees"
