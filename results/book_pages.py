@@ -19,6 +19,11 @@ from lasem.formats import duration
 BLOCK = re.compile(r"^(<!-- book: (?P<words>[^\n]*) -->\n).*?^(<!-- /book -->)$", re.DOTALL | re.MULTILINE)
 """A generated part of a page: what stands between two markers, each on a line of its own, is replaced."""
 
+START = "<!-- book:"
+
+MARKERS = re.compile(rf"^({START}|<!-- /book)", re.MULTILINE)
+"""Beginnings of both markers."""
+
 OPTIONS = ("against", "rows", "name")
 """Options of a block: rows to subtract, patterns of rows to show, and another name for the file of a figure."""
 
@@ -48,9 +53,18 @@ def build(root: Path, *, draw: bool = True) -> dict[Path, str]:
                 sys.exit(f"{page}: {error} (in the block {match['words']!r})")
             return f"{match[1]}\n{content}\n\n{match[3]}"
 
-        return BLOCK.sub(block, page.read_text(encoding="utf-8"))
+        source = page.read_text(encoding="utf-8")
+        _check_markers(page, source)
+        return BLOCK.sub(block, source)
 
     return {page: text(page) for page in sorted((root / "docs").rglob("*.md"))}
+
+
+def _check_markers(page: Path, source: str) -> None:
+    """Check that every block has a marker of its own at its end, so that no text by hand is taken for a table."""
+    order = "".join("(" if match[0] == START else ")" for match in MARKERS.finditer(source))
+    if order.replace("()", "") or order.count("(") != len(BLOCK.findall(source)):
+        sys.exit(f"{page}: every '{START} ... -->' must have its own '<!-- /book -->' on a line below it; correct them")
 
 
 def _content(root: Path, page: Path, words: str, records: Sequence[Records], *, draw: bool) -> str:
@@ -61,9 +75,11 @@ def _content(root: Path, page: Path, words: str, records: Sequence[Records], *, 
     """
     kind, *names = shlex.split(words)
     options = {key: [word.partition("=")[2] for word in names if word.startswith(f"{key}=")] for key in OPTIONS}
+    unknown = [word for word in names if "=" in word and word.partition("=")[0] not in OPTIONS]
+    if kind not in KINDS or unknown:
+        expected = f"one of {', '.join(KINDS)}, with the options {', '.join(OPTIONS)}"
+        raise ValueError(f"a block must be {expected} (got {unknown[0] if unknown else kind!r}); correct it")
     names = [word for word in names if "=" not in word]
-    if kind not in KINDS:
-        raise ValueError(f"a block must be one of {', '.join(KINDS)} (got {kind!r}); correct it")
     claims = root / "results" / "claims.toml"
     if kind in ("claims", "elsewhere"):
         return _markdown(claims_table(read_claims(claims), records) if kind == "claims" else read_elsewhere(claims))
@@ -75,6 +91,9 @@ def _content(root: Path, page: Path, words: str, records: Sequence[Records], *, 
     if kind in SEARCHES:
         file, table = SEARCHES[kind]
         return _markdown(table(read_lines(root / "results" / "records" / f"{file}.jsonl", names, is_shown)))
+    sweeps = [source.path.stem for source in records]
+    if missing := [name for name in names if not fnmatch.filter(sweeps, name)]:
+        raise ValueError(f"a name must be that of recorded sweeps (got {missing[0]!r}); run them first, or correct it")
     sources = [source for source in records if any(fnmatch.fnmatch(source.path.stem, name) for name in names)]
     trials = list({trial["run"]: trial for source in sources for trial in source.trials}.values())
     found = [trial for trial in trials if is_shown(trial["row"])]

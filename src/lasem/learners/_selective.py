@@ -128,6 +128,7 @@ class SelectiveTransfer(AbstractLearner):
             committed = (1,) * len(self.backbone.stages)  # there is no shared knowledge yet to choose
         space = (space or self.space) if committed is None else ConfigurationSpace.only(committed)
         strategy = self.strategy if committed is None else Fixed()
+        strategy.check_epochs(self.training.epochs)
         self.task.check(task, held_out=strategy.held_out)
         self.backbone.begin_task(identity, classes=task.classes, uses=space.uses, redraw_unchosen=self.redraw_unchosen)
         self.task.begin(task, self.backbone.task_parameters(identity), held_out=strategy.held_out)

@@ -108,9 +108,15 @@ class TaskTraining(AbstractOpenTask):
             held_out: What its search sees besides the training batches; see `AbstractStrategy`.
 
         Raises:
-            DataError: There are too few images, or they do not fit the network.
+            DataError: There are too few images, they do not fit the network, or the task had other classes before.
             LasemError: Another task is open.
         """
+        known = self.classes.get(self.identity_of(task), task.classes)
+        if known != task.classes:
+            raise DataError(
+                f"visits of one task must have the same number of classes (got {task.classes} after {known}, task"
+                f" '{task.name}'); give the task another identity"
+            )
         require_fit(task, shape=self._shape, like=self._like)
         require_crop(self.training.random_crop, shape=self._shape)
         require_closed(self.open_identity, following=self.identity_of(task))

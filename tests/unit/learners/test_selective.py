@@ -90,6 +90,26 @@ def test_a_train_split_of_less_than_a_batch_is_refused_before_the_task_opens(mak
     assert learner.backbone.learning is None
 
 
+def test_a_search_that_needs_the_number_of_epochs_opens_nothing_without_it(make_learner, make_task):
+    learner = make_learner(EM(stop_when_certain=True))
+    for _ in range(2):  # so that the second one finds no open task
+        with pytest.raises(SpecError, match="epochs"):
+            learner.begin_task(make_task())
+
+
+def test_a_task_that_comes_back_with_other_classes_is_refused(make_learner, make_task):
+    learner, task = make_learner(), make_task()
+    learner.begin_task(task)
+    learner.train_epoch()
+    learner.end_task()
+    more = Task(
+        name=task.name, classes=task.classes + 1, train=task.train, valid=task.valid, test=task.test, identity=0
+    )
+    with pytest.raises(DataError, match=f"same number of classes .got {task.classes + 1} after {task.classes}"):
+        learner.begin_task(more)
+    learner.begin_task(make_task())  # nothing was opened
+
+
 def test_a_train_split_of_exactly_a_batch_is_enough(make_learner, make_task):
     assert math.isfinite(*learn(make_learner(batch_size=12), make_task(train=12)))
 

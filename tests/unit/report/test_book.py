@@ -239,10 +239,22 @@ def test_titles_of_tasks_are_short():
     assert task_titles([long]) == ["task 0", "task 1"]
 
 
-def test_a_page_without_records_is_told(tmp_path):
-    (tmp_path / "docs" / "results").mkdir(parents=True)
-    (tmp_path / "docs" / "results" / "page.md").write_text("<!-- book: learners none -->\n<!-- /book -->\n")
-    with pytest.raises(SystemExit, match="a block must have recorded runs"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!-- book: learners none -->\n<!-- /book -->\n", "a name must be that of recorded sweeps .got 'none'"),
+        ("<!-- book: claim -->\n<!-- /book -->\n", "a block must be one of .* .got 'claim'"),
+        ("<!-- book: claims agianst=stl -->\n<!-- /book -->\n", "options against, rows, name .got 'agianst=stl'"),
+        ("<!-- book: made a -->\ntext\n<!-- book: made b -->\n<!-- /book -->\n", "must have its own '<!-- /book -->'"),
+        ("<!-- book: made a --> \n<!-- /book -->\n", "must have its own '<!-- /book -->'"),
+        ("<!-- /book -->\n", "must have its own '<!-- /book -->'"),
+    ],
+)
+def test_a_wrong_marker_is_refused(text, message, tmp_path):
+    page = tmp_path / "docs" / "results" / "page.md"
+    page.parent.mkdir(parents=True)
+    page.write_text(text)
+    with pytest.raises(SystemExit, match=message):
         build(tmp_path)
 
 
