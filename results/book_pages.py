@@ -91,10 +91,11 @@ def _content(root: Path, page: Path, words: str, records: Sequence[Records], *, 
     if kind in SEARCHES:
         file, table = SEARCHES[kind]
         return _markdown(table(read_lines(root / "results" / "records" / f"{file}.jsonl", names, is_shown)))
-    sweeps = [source.path.stem for source in records]
-    if missing := [name for name in names if not fnmatch.filter(sweeps, name)]:
+    sweeps = {source.path.stem: source for source in records}
+    matches = {name: fnmatch.filter(sweeps, name) for name in names}
+    if missing := [name for name, found in matches.items() if not found]:
         raise ValueError(f"a name must be that of recorded sweeps (got {missing[0]!r}); run them first, or correct it")
-    sources = [source for source in records if any(fnmatch.fnmatch(source.path.stem, name) for name in names)]
+    sources = [source for sweep, source in sweeps.items() if any(sweep in found for found in matches.values())]
     trials = list({trial["run"]: trial for source in sources for trial in source.trials}.values())
     found = [trial for trial in trials if is_shown(trial["row"])]
     if not found:

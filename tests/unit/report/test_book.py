@@ -242,6 +242,7 @@ def test_titles_of_tasks_are_short():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("<!-- book: learners -->\n<!-- /book -->\n", "a block must have recorded runs"),
         ("<!-- book: learners none -->\n<!-- /book -->\n", "a name must be that of recorded sweeps .got 'none'"),
         ("<!-- book: claim -->\n<!-- /book -->\n", "a block must be one of .* .got 'claim'"),
         ("<!-- book: claims agianst=stl -->\n<!-- /book -->\n", "options against, rows, name .got 'agianst=stl'"),
